@@ -1,0 +1,45 @@
+# Every target does its own set-up in .venv and in place; a repeated call installs nothing again.
+PYTHON ?= python3
+BIN := .venv/bin
+PY := $(BIN)/python
+SOURCES := $(wildcard cext/*.pyx cext/*.pxd cext/*.h) setup.py
+
+.PHONY: demo test check test-debug bench build clean
+
+build: .venv/.built
+
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "headgate needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check "setuptools>=77" "cython>=3.1" wheel
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+.venv/.built: .venv/.installed $(SOURCES)
+	$(PY) setup.py --quiet build_ext --inplace --parallel 2
+	@touch $@
+
+demo: build
+	$(PY) -m examples.flights
+
+check: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint cext
+	$(BIN)/mypy
+	$(PY) -m mypy.stubtest cext --allowlist tests/stubtest-allowlist.txt
+
+test: check
+	$(BIN)/pytest
+	$(MAKE) test-debug
+
+# The same tests of the core on a build that checks invariants and counts live objects.
+test-debug: build
+	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib
+	PYTHONPATH=build/debug/lib $(BIN)/pytest tests/cext tests/engine
+
+bench: build
+	$(BIN)/pytest benchmarks --benchmark-only
+
+clean:
+	rm -rf .venv build dist *.egg-info cext/*.so cext/*.c

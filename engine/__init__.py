@@ -1,0 +1,1 @@
+"""Headgate: streaming dataflow graphs in Python with back-pressure from end to end."""

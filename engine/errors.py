@@ -1,0 +1,69 @@
+"""Every error that Headgate raises, rooted by whose fault it is.
+
+    HeadgateError
+    ├── GraphError (ValueError)        the graph is wrong; raised at the line that wrote it
+    ├── JobError (RuntimeError)        a job did not end well; carries `.result`, its JobResult
+    │   ├── OperatorError              a user's function raised
+    │   ├── ConnectorError             a source or a sink could not do its work: file, database, network
+    │   │   └── InputError             a record that a source could not read
+    │   └── JobCancelled               the user stopped the job hard
+
+A message says what was wanted, what came and where; `hint`, when there is one, says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.job import JobResult
+
+
+class HeadgateError(Exception):
+    """The root of all of Headgate's own errors.
+
+    `hint` is one sentence that says what to do about it, or None.
+
+    >>> str(HeadgateError("no table 'daily' in delays.db", hint="create it, or pass create=True"))
+    "no table 'daily' in delays.db\\n  hint: create it, or pass create=True"
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message if hint is None else f"{message}\n  hint: {hint}")
+        self.hint = hint
+
+
+class GraphError(HeadgateError, ValueError):
+    """The graph, as written, cannot run; nothing has been started."""
+
+
+class JobError(HeadgateError, RuntimeError):
+    """The job did not end well. `result` holds its counters up to there, once it has stopped."""
+
+    result: JobResult | None = None
+
+
+class OperatorError(JobError):
+    """A user's function raised; `__cause__` is what it raised, `record` what it was given."""
+
+    def __init__(self, message: str, *, hint: str | None = None, operator: str = "", record: Any = None) -> None:
+        super().__init__(message, hint=hint)
+        self.operator = operator
+        self.record = record
+
+
+class ConnectorError(JobError):
+    """A source or a sink could not do its work; the message names the file, table or address."""
+
+
+class InputError(ConnectorError):
+    """A record could not be read; `place` is "file:line" or the like, `raw` the bytes or text as they came."""
+
+    def __init__(self, message: str, *, hint: str | None = None, place: str = "", raw: Any = None) -> None:
+        super().__init__(message, hint=hint)
+        self.place = place
+        self.raw = raw
+
+
+class JobCancelled(JobError):
+    """The job was stopped hard: what was still on its way was dropped."""

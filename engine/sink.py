@@ -1,0 +1,79 @@
+"""The sink protocol: what a connector that takes records out promises, and what it may rely on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+@dataclass(frozen=True)
+class SinkContext:
+    """What a sink is told when it is opened.
+
+    `operator`: the sink's name in the graph; `type`: the stream's record type, or None where it is not known;
+    `index` and `parallelism`: which of how many writers this is, from 0.
+    """
+
+    operator: str
+    type: Any = None
+    index: int = 0
+    parallelism: int = 1
+
+
+class Writer(Generic[T_contra]):
+    """Writes what reaches one sink. Every method is called from one and the same thread.
+
+    After `open`: any number of `write`, then exactly one of `finish` and `abort`, and nothing after it.
+    """
+
+    def write(self, records: list[T_contra]) -> None:
+        """Write all of `records` or, when it raises, none of them.
+
+        When it returns, their fate is final: their credit goes back to the source. It may block for as long
+        as the outside world takes; that is what back-pressure is for. Never keep records for later in a
+        list of your own: say `Sink.batch_records` instead. The list is shared: do not change it.
+        Where the sink's `on_error` is not "fail", a batch that raises is tried again record by record.
+        """
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """The stream has ended: make the result visible (rename the file, commit), and let go of everything."""
+
+    def abort(self) -> None:
+        """The job failed or was cancelled: let go of everything; keep what was promised, show nothing half-done."""
+
+
+class Sink(Generic[T_contra]):
+    """Where records go: a description that is built with the graph, opened when the job runs.
+
+    A sink of your own is a few lines:
+
+    >>> class Shout(Sink[str], Writer[str]):
+    ...     def open(self, context):
+    ...         return self
+    ...     def write(self, records):
+    ...         print("\\n".join(records).upper())
+    """
+
+    blocking: bool = True
+    """True: `open`, `write` and `finish` may wait (a database, a socket), so they get a thread of their own."""
+
+    batch_records: int = 0
+    """How many records make a good `write`; 0: whatever is there. A batch that is not full is written once
+    nothing more has come for `linger` (1 ms), so up to this many records is all that a `write` may get
+    and fewer must do. With 0 a `write` gets at most 1,024."""
+
+    name: str = "sink"
+    """What the operator is called in plans, counters and errors unless the user names it."""
+
+    def check(self, type: Any) -> None:  # noqa: A002
+        """Raise `GraphError` when records of `type` cannot be written; called when the graph is built.
+
+        `type` is None where it is not known.
+        """
+
+    def open(self, context: SinkContext) -> Writer[T_contra]:
+        """Get ready to write. Called in the thread and process that will write."""
+        raise NotImplementedError
