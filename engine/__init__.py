@@ -1,1 +1,54 @@
 """Headgate: streaming dataflow graphs in Python with back-pressure from end to end."""
+
+from engine.aggregates import Aggregate, collect, count, custom, distinct, max_, mean, min_, sum_, top
+from engine.dataflow import Dataflow, KeyedStream, Stream
+from engine.errors import (
+    ConnectorError,
+    GraphError,
+    HeadgateError,
+    InputError,
+    JobCancelled,
+    JobError,
+    OperatorError,
+)
+from engine.job import Job
+from engine.letters import DeadLetter
+from engine.metrics import JobMetrics, JobResult, OperatorMetrics
+from engine.settings import Settings
+from engine.sink import Sink, SinkContext, Writer
+from engine.source import BadRecord, Reader, Source
+
+__all__ = [
+    "Aggregate",
+    "BadRecord",
+    "ConnectorError",
+    "Dataflow",
+    "DeadLetter",
+    "GraphError",
+    "HeadgateError",
+    "InputError",
+    "Job",
+    "JobCancelled",
+    "JobError",
+    "JobMetrics",
+    "JobResult",
+    "KeyedStream",
+    "OperatorError",
+    "OperatorMetrics",
+    "Reader",
+    "Settings",
+    "Sink",
+    "SinkContext",
+    "Source",
+    "Stream",
+    "Writer",
+    "collect",
+    "count",
+    "custom",
+    "distinct",
+    "max_",
+    "mean",
+    "min_",
+    "sum_",
+    "top",
+]

@@ -1,0 +1,245 @@
+"""Record operators: each takes the rows of a frame and gives those that go on, never more than it took."""
+
+from cpython.ref cimport PyObject
+
+from cext.clock cimport monotonic_ns
+
+cdef extern from "Python.h":
+    # As C sees them: no reference is counted and no error is raised behind our back.
+    PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument) noexcept
+    int PyObject_IsTrue(PyObject *value) noexcept
+    list PyList_New(Py_ssize_t size)
+    Py_ssize_t PyList_GET_SIZE(list rows) noexcept
+    PyObject *PyList_GET_ITEM(list rows, Py_ssize_t at) noexcept
+    void PyList_SET_ITEM(list rows, Py_ssize_t at, PyObject *item) noexcept
+    void Py_SET_SIZE(list rows, Py_ssize_t size) noexcept
+    void Py_INCREF(PyObject *value) noexcept
+    void Py_DECREF(PyObject *value) noexcept
+    PyObject *Py_True
+    PyObject *Py_False
+
+
+cdef inline list empty_with_room(Py_ssize_t size):
+    """An empty list with memory for `size` items; at every moment it is a whole list, for user code may look."""
+    cdef list rows = PyList_New(size)
+    Py_SET_SIZE(rows, 0)
+    return rows
+
+
+cdef inline void append_owned(list rows, PyObject *item) noexcept:
+    """Append `item`, whose reference passes to `rows`; there must be room."""
+    cdef Py_ssize_t at = PyList_GET_SIZE(rows)
+    PyList_SET_ITEM(rows, at, item)
+    Py_SET_SIZE(rows, at + 1)
+
+
+cdef inline int call_test(PyObject *function, PyObject *row) noexcept:
+    """1 or 0 as the predicate says, -1 with the error set."""
+    cdef PyObject *verdict = PyObject_CallOneArg(function, row)
+    cdef int truth
+    if verdict is NULL:
+        return -1
+    truth = 1 if verdict is Py_True else 0 if verdict is Py_False else PyObject_IsTrue(verdict)
+    Py_DECREF(verdict)
+    return truth
+
+
+cdef class Operator:
+    """The base of what a task chains: `run` counts and times `apply`."""
+
+    def __cinit__(self, str name not None, Guard guard not None, *arguments, **options):
+        self.name = name
+        self.guard = guard
+
+    cdef list apply(self, list rows, Sideline side):
+        raise NotImplementedError
+
+    cdef list run(self, list rows, Sideline side):
+        cdef int64_t start = monotonic_ns()
+        cdef list out = self.apply(rows, side)
+        self.busy_ns += monotonic_ns() - start
+        self.records_in += PyList_GET_SIZE(rows)
+        self.records_out += PyList_GET_SIZE(out)
+        return out
+
+    def __call__(self, list rows not None):
+        """Run it over `rows` alone and return (records that go on, dead letters); raise what ends it."""
+        side = Sideline()
+        out = self.run(rows, side)
+        if side.failure is not None:
+            raise side.failure
+        return out, side.letters
+
+
+cdef class Map(Operator):
+    """Each record becomes what `function` makes of it."""
+
+    def __cinit__(self, str name, Guard guard, function):
+        self.function = function
+
+    cdef list apply(self, list rows, Sideline side):
+        cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
+        cdef list out = empty_with_room(count)
+        cdef PyObject *function = <PyObject *>self.function
+        cdef PyObject *result
+        for i in range(count):
+            result = PyObject_CallOneArg(function, PyList_GET_ITEM(rows, i))
+            if result is not NULL:
+                append_owned(out, result)
+            elif not self.guard.caught(<object>PyList_GET_ITEM(rows, i), side):
+                break
+        return out
+
+
+cdef class Filter(Operator):
+    """Records go on for which `function` is true."""
+
+    def __cinit__(self, str name, Guard guard, function):
+        self.function = function
+
+    cdef list apply(self, list rows, Sideline side):
+        cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
+        cdef list out = empty_with_room(count)
+        cdef PyObject *function = <PyObject *>self.function
+        cdef PyObject *row
+        cdef int keep
+        for i in range(count):
+            row = PyList_GET_ITEM(rows, i)
+            keep = call_test(function, row)
+            if keep == 1:
+                Py_INCREF(row)
+                append_owned(out, row)
+            elif keep < 0 and not self.guard.caught(<object>row, side):
+                break
+        return out
+
+
+cdef class Inspect(Operator):
+    """Records go on unchanged once `function` has seen them."""
+
+    def __cinit__(self, str name, Guard guard, function):
+        self.function = function
+
+    cdef list apply(self, list rows, Sideline side):
+        cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
+        cdef list out = empty_with_room(count)
+        cdef PyObject *function = <PyObject *>self.function
+        cdef PyObject *row
+        cdef PyObject *ignored
+        for i in range(count):
+            row = PyList_GET_ITEM(rows, i)
+            ignored = PyObject_CallOneArg(function, row)
+            if ignored is not NULL:
+                Py_DECREF(ignored)
+                Py_INCREF(row)
+                append_owned(out, row)
+            elif not self.guard.caught(<object>row, side):
+                break
+        return out
+
+
+cdef class Lookup(Operator):
+    """Each record meets its match in `table`; `join(record, match)` makes what goes on, (record, match) without it.
+
+    Without a match, `match` is None, or with `inner` the record goes no further and is counted in `unmatched`.
+    """
+
+    def __cinit__(self, str name, Guard guard, dict table not None, Getter key not None, join=None, bint inner=False):
+        self.table = table
+        self.key = key
+        self.join = join
+        self.inner = inner
+
+    cdef list apply(self, list rows, Sideline side):
+        cdef list out = []
+        for row in rows:
+            try:
+                match = self.table.get(self.key.get(row))
+                if match is None and self.inner:
+                    self.unmatched += 1
+                else:
+                    out.append((row, match) if self.join is None else self.join(row, match))
+            except BaseException as error:
+                if not self.guard.handle(row, error, side):
+                    break
+        return out
+
+
+cdef class StatefulMap(Operator):
+    """Each record and its key's state become a new state and what goes on: `function(state, record) -> (state, out)`.
+
+    A key's first state is `initial()`, or None without it; a key whose state becomes None is forgotten.
+    """
+
+    def __cinit__(self, str name, Guard guard, Getter key not None, function, initial=None):
+        self.key = key
+        self.function = function
+        self.initial = initial
+        self.states = {}
+
+    cdef object _advance(self, object row):
+        key = self.key.get(row)
+        state = self.states.get(key)
+        if state is None and self.initial is not None:
+            state = self.initial()
+        result = self.function(state, row)
+        if type(result) is not tuple or len(<tuple>result) != 2:
+            raise TypeError(f"wanted a pair (new state, record) from the function, got {result!r}")
+        if (<tuple>result)[0] is None:
+            self.states.pop(key, None)
+        else:
+            self.states[key] = (<tuple>result)[0]
+        return (<tuple>result)[1]
+
+    cdef list apply(self, list rows, Sideline side):
+        cdef list out = []
+        for row in rows:
+            try:
+                out.append(self._advance(row))
+            except BaseException as error:
+                if not self.guard.handle(row, error, side):
+                    break
+        return out
+
+
+cdef class Running(Operator):
+    """Each record becomes its key's aggregate as it is with that record taken in."""
+
+    def __cinit__(self, str name, Guard guard, Groups groups not None):
+        self.groups = groups
+
+    cdef list apply(self, list rows, Sideline side):
+        cdef list out = []
+        for row in rows:
+            try:
+                out.append(self.groups.update(row))
+            except BaseException as error:
+                if not self.guard.handle(row, error, side):
+                    break
+        return out
+
+
+cdef class Router:
+    """Sends each record to the first of several outputs whose predicate is true, else to the last."""
+
+    def __cinit__(self, Guard guard not None, tuple predicates not None):
+        self.guard = guard
+        self.predicates = predicates
+
+    cdef list route(self, list rows, Sideline side):
+        """The rows of each output, one list more than there are predicates."""
+        cdef list outputs = [[] for _ in range(len(self.predicates) + 1)]
+        for row in rows:
+            try:
+                (<list>outputs[self._choose(row)]).append(row)
+            except BaseException as error:
+                if not self.guard.handle(row, error, side):
+                    break
+        return outputs
+
+    cdef Py_ssize_t _choose(self, object row) except -1:
+        cdef Py_ssize_t i
+        for i in range(len(self.predicates)):
+            if self.predicates[i](row):
+                return i
+        return len(self.predicates)

@@ -1,0 +1,33 @@
+"""Channel: a ring of frames between one producer and one consumer, bounded by absolute credit."""
+
+from typing import Any, final
+
+from cext.frame import Frame
+from cext.waker import Waker
+from cext.window import Window
+
+@final
+class Channel:
+    law: Window
+    frame_records: int
+    most_in_flight: int
+    frames: int
+    def __init__(
+        self,
+        law: Window,
+        frame_records: int = 1024,
+        producer: Waker | None = None,
+        consumer: Waker | None = None,
+    ) -> None: ...
+    @property
+    def bound(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def counters(self) -> tuple[int, int, int, int]: ...
+    def validate(self) -> None: ...
+    def push_rows(self, rows: list[Any], born: int = 0) -> None: ...
+    def push(self, mark: Frame) -> bool: ...
+    def pop(self) -> Frame | None: ...
+    def give_back(self, records: int) -> None: ...
+    def available(self) -> int: ...

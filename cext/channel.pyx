@@ -1,0 +1,205 @@
+"""Channel: a ring of frames between one producer and one consumer, bounded by absolute credit.
+
+The producer counts what it has `pushed`, the consumer what it has `released`, and it publishes
+`limit = max(limit, released + window)`; `pushed` never passes `limit`. A record is released when its
+fate is final, not when it is popped: so `pushed - released` is all that is in flight on this edge, wherever it lies.
+"""
+
+cimport cython
+from cpython.ref cimport PyObject, Py_INCREF
+
+from cext.atomics cimport exchange, load, store
+from cext.debug cimport CHANNELS, HEADGATE_DEBUG, born as count_born, died as count_died
+from cext.frame cimport data_frame
+from cext.spsc cimport spsc_free, spsc_is_empty, spsc_new, spsc_pop, spsc_push, spsc_room
+
+cdef extern from "Python.h":
+    void Py_DECREF(PyObject *object) noexcept
+
+cdef int FRAMES_PER_WINDOW = 8  # so that credit comes back in small steps and the producer follows smoothly
+
+
+@cython.final
+cdef class Channel:
+    """One edge between two tasks.
+
+    `law`: the Window that sizes it; `frame_records`: how many records make a full frame; `producer` and
+    `consumer`: the Wakers of the threads on either side, None where both are one thread.
+    """
+
+    def __cinit__(self, Window law not None, Py_ssize_t frame_records=1024, Waker producer=None, Waker consumer=None):
+        if frame_records < 1:
+            raise ValueError(f"a frame holds at least 1 record, frame_records={frame_records}")
+        self.ring = spsc_new(<uint64_t>law.most)  # so that even frames of one record fit
+        if self.ring is NULL:
+            raise MemoryError(f"no memory for a channel of {law.most} frames")
+        self.law = law
+        self.window = self.limit = <uint64_t>law.size
+        self.frame_records = frame_records
+        self.open = []
+        self.producer = producer
+        self.consumer = consumer
+        if HEADGATE_DEBUG:
+            count_born(CHANNELS)
+
+    def __dealloc__(self):
+        cdef PyObject *frame
+        if self.ring is NULL:
+            return
+        while True:
+            frame = <PyObject *>spsc_pop(self.ring)
+            if frame is NULL:
+                break
+            Py_DECREF(frame)
+        spsc_free(self.ring)
+        if HEADGATE_DEBUG:
+            count_died(CHANNELS)
+
+    # The producer's side.
+
+    cdef Py_ssize_t credit(self) noexcept:
+        """How many records may be put now; asking in vain tells the consumer that the producer is blocked."""
+        cdef Py_ssize_t left = <Py_ssize_t>(load(&self.limit) - self.pushed)
+        if left == 0:
+            store(&self.blocked, 1)
+        elif spsc_room(self.ring) < 2:  # full of marks; there must be room for one more behind the open frame
+            return 0
+        return left
+
+    cdef Py_ssize_t cut(self) noexcept:
+        """How many records make a frame at the present window."""
+        return max(1, min(self.frame_records, <Py_ssize_t>load(&self.window) // FRAMES_PER_WINDOW))
+
+    cdef int put(self, list rows, int64_t born, int64_t now) except -1:
+        """Promise `rows` to the consumer, within credit. Few records wait in the open frame for more."""
+        cdef Py_ssize_t count = len(rows)
+        if HEADGATE_DEBUG and count > self.credit():
+            raise AssertionError(f"{count} records put on a channel with credit for {self.credit()}")
+        store(&self.pushed, self.pushed + count)
+        self.most_in_flight = max(self.most_in_flight, self.pushed - load(&self.released))
+        if 2 * count >= self.cut() and not self.open:
+            if self._send(data_frame(rows, born)):
+                return 0
+        if not self.open:
+            self.open_born = born
+            self.opened = now
+        self.open_born = min(self.open_born, born)
+        self.open.extend(rows)
+        if len(self.open) >= self.cut():
+            self.flush()
+        return 0
+
+    cdef bint flush(self) except -1:
+        """Send the open frame; False if the ring has no slot for it (its marks must be taken first)."""
+        if self.open:
+            if not self._send(data_frame(self.open, self.open_born)):
+                return False
+            self.open = []
+        return True
+
+    cdef bint push_mark(self, Frame mark) except -1:
+        """Send `mark` behind everything put before it; False if there is no slot now: try again later."""
+        return self.flush() and self._send(mark)
+
+    cdef bint _send(self, Frame frame) noexcept:
+        Py_INCREF(frame)  # the ring's reference
+        if not spsc_push(self.ring, <void *>frame):
+            Py_DECREF(<PyObject *>frame)
+            return False
+        self.frames += 1
+        if self.consumer is not None:
+            self.consumer.wake()
+        return True
+
+    # The consumer's side.
+
+    cdef Frame take(self):
+        """The next frame, or None. Its records stay in flight until they are released."""
+        cdef PyObject *popped = <PyObject *>spsc_pop(self.ring)
+        cdef Frame frame
+        if popped is NULL:
+            self.starved = True
+            return None
+        frame = <Frame>popped
+        Py_DECREF(popped)  # the ring's reference; `frame` has its own
+        self.taken += frame.records
+        return frame
+
+    cdef bint is_empty(self) noexcept:
+        return spsc_is_empty(self.ring)
+
+    cdef void release(self, Py_ssize_t records) noexcept:
+        """The fate of `records` more of those taken is final: give their credit back."""
+        store(&self.released, self.released + records)
+        self._publish()
+
+    cdef void _publish(self) noexcept:
+        cdef uint64_t limit = self.released + self.window
+        if limit > self.limit:
+            store(&self.limit, limit)
+            if self.producer is not None:
+                self.producer.wake()
+
+    cdef void adapt(self, int64_t now) noexcept:
+        """Once a period: size the window anew."""
+        if self.law.due(now):
+            self.law.update(now, self.released, self.starved, exchange(&self.blocked, 0))
+            self.starved = False
+            store(&self.window, <uint64_t>self.law.size)
+            self._publish()
+
+    # Everybody's: counters, and the Python face that tests and the engine use.
+
+    cdef int _check(self) except -1:
+        if not self.released <= self.taken <= self.pushed <= self.limit:
+            raise AssertionError(
+                f"released {self.released} <= taken {self.taken} <= pushed {self.pushed} <= limit {self.limit} is broken"
+            )
+        return 0
+
+    def validate(self):
+        """Raise AssertionError if an invariant does not hold; both sides must be at rest."""
+        self._check()
+
+    @property
+    def bound(self):
+        """The most records that can ever be in flight here."""
+        return self.law.most
+
+    @property
+    def in_flight(self):
+        """Records pushed and not yet released: waiting here, or in the consumer's hands."""
+        cdef uint64_t released = load(&self.released)  # first, so that what is released meanwhile counts as in flight
+        return load(&self.pushed) - released
+
+    @property
+    def counters(self):
+        """(pushed, released, limit, window), in records."""
+        return load(&self.pushed), load(&self.released), load(&self.limit), load(&self.window)
+
+    def push_rows(self, list rows not None, int64_t born=0):
+        """Put `rows`, at least one and within credit, and send the frame at once."""
+        if not 0 < len(rows) <= self.credit():
+            raise ValueError(f"{len(rows)} records do not fit into credit for {self.credit()}")
+        self.put(rows, born, born)
+        self.flush()
+
+    def push(self, Frame mark not None):
+        """Send a mark; False if the ring has no slot for it now."""
+        if mark.records:
+            raise ValueError("push() is for marks, records go through push_rows(), which counts their credit")
+        return self.push_mark(mark)
+
+    def pop(self):
+        """The next frame, or None."""
+        return self.take()
+
+    def give_back(self, Py_ssize_t records):
+        """Release `records` of those taken."""
+        if not 0 <= records <= <Py_ssize_t>(self.taken - self.released):
+            raise ValueError(f"{records} records given back, but only {self.taken - self.released} are taken")
+        self.release(records)
+
+    def available(self):
+        """How many records the producer may push now."""
+        return self.credit()

@@ -1,0 +1,241 @@
+"""Columns: the native aggregates, one value a slot, a slot a key.
+
+A value of None is no value, as in SQL: `Count` without a field counts every record, all others pass over None.
+`add` either takes a value in or raises and changes nothing; `undo` takes the last `add` back, so that
+a record which a later column refuses leaves no trace in an earlier one.
+"""
+
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+
+from cext.getter cimport WHOLE
+
+cdef object UNSEEN = object()  # a user's state may be None
+
+
+cdef class Column:
+    """The base: `value` takes out of a record what is aggregated."""
+
+    def __cinit__(self, Getter value not None, *arguments):
+        self.value = value
+
+    cdef int add_slot(self) except -1:
+        raise NotImplementedError
+
+    cdef int clear(self, Py_ssize_t slot) except -1:
+        raise NotImplementedError
+
+    cdef int add(self, Py_ssize_t slot, object value) except -1:
+        raise NotImplementedError
+
+    cdef int undo(self, Py_ssize_t slot) except -1:
+        raise NotImplementedError
+
+    cdef object result(self, Py_ssize_t slot):
+        raise NotImplementedError
+
+
+cdef class Count(Column):
+    """How many records; with a field or function: how many for which it is not None."""
+
+    def __dealloc__(self):
+        PyMem_Free(self.counts)
+
+    cdef int add_slot(self) except -1:
+        cdef int64_t *larger
+        if self.size == self.room:
+            larger = <int64_t *>PyMem_Realloc(self.counts, (2 * self.room + 64) * sizeof(int64_t))
+            if larger is NULL:
+                raise MemoryError(f"no memory for {2 * self.room + 64} keys")
+            self.counts = larger
+            self.room = 2 * self.room + 64
+        self.counts[self.size] = 0
+        self.size += 1
+        return 0
+
+    cdef int clear(self, Py_ssize_t slot) except -1:
+        self.counts[slot] = 0
+        return 0
+
+    cdef int add(self, Py_ssize_t slot, object value) except -1:
+        self.counted = value is not None or self.value.how == WHOLE
+        self.counts[slot] += self.counted
+        return 0
+
+    cdef int undo(self, Py_ssize_t slot) except -1:
+        self.counts[slot] -= self.counted
+        return 0
+
+    cdef object result(self, Py_ssize_t slot):
+        return self.counts[slot]
+
+
+cdef class Objects(Column):
+    """The base of columns whose state is an object, None while there was no value; `add` replaces it."""
+
+    def __cinit__(self, Getter value, *arguments):
+        self.states = []
+
+    cdef int add_slot(self) except -1:
+        self.states.append(None)
+        return 0
+
+    cdef int clear(self, Py_ssize_t slot) except -1:
+        self.states[slot] = None
+        return 0
+
+    cdef int undo(self, Py_ssize_t slot) except -1:
+        self.states[slot] = self.before
+        return 0
+
+    cdef object result(self, Py_ssize_t slot):
+        return self.states[slot]
+
+    cdef int add(self, Py_ssize_t slot, object value) except -1:
+        cdef object before = self.states[slot]
+        if value is not None:
+            self.states[slot] = self._with_value(before, value)
+        self.before = before
+        return 0
+
+    cdef object _with_value(self, object state, object value):
+        raise NotImplementedError
+
+
+cdef class Sum(Objects):
+    """The sum of all values, by `+`; None without any."""
+
+    cdef object _with_value(self, object state, object value):
+        if isinstance(value, (str, bytes)):
+            raise TypeError(f"wanted a number to sum, got {value!r}")
+        return value if state is None else state + value
+
+
+cdef class Least(Objects):
+    """The smallest value; None without any, NaN once there was one."""
+
+    cdef object _with_value(self, object state, object value):
+        return value if state is None or value < state or value != value else state
+
+
+cdef class Greatest(Objects):
+    """The largest value; None without any, NaN once there was one."""
+
+    cdef object _with_value(self, object state, object value):
+        return value if state is None or value > state or value != value else state
+
+
+cdef class Mean(Objects):
+    """The mean of all values; None without any. Its state is (sum, count)."""
+
+    cdef object _with_value(self, object state, object value):
+        if isinstance(value, (str, bytes)):
+            raise TypeError(f"wanted a number to take the mean of, got {value!r}")
+        return (value, 1) if state is None else ((<tuple>state)[0] + value, (<tuple>state)[1] + 1)
+
+    cdef object result(self, Py_ssize_t slot):
+        state = self.states[slot]
+        return None if state is None else (<tuple>state)[0] / (<tuple>state)[1]
+
+
+cdef class Collect(Objects):
+    """All values in a list, in the order in which they came."""
+
+    cdef int add(self, Py_ssize_t slot, object value) except -1:
+        self.before = value
+        if value is not None:
+            if self.states[slot] is None:
+                self.states[slot] = []
+            (<list>self.states[slot]).append(value)
+        return 0
+
+    cdef int undo(self, Py_ssize_t slot) except -1:
+        if self.before is not None:
+            (<list>self.states[slot]).pop()
+        return 0
+
+    cdef object result(self, Py_ssize_t slot):
+        return list(self.states[slot] or ())
+
+
+cdef class Distinct(Objects):
+    """How many different values; they must be hashable."""
+
+    cdef int add(self, Py_ssize_t slot, object value) except -1:
+        cdef set seen = self.states[slot]
+        self.before = None
+        if value is not None:
+            if seen is None:
+                seen = self.states[slot] = set()
+            if value not in seen:
+                seen.add(value)
+                self.before = value
+        return 0
+
+    cdef int undo(self, Py_ssize_t slot) except -1:
+        if self.before is not None:
+            (<set>self.states[slot]).discard(self.before)
+        return 0
+
+    cdef object result(self, Py_ssize_t slot):
+        return len(self.states[slot] or ())
+
+
+cdef class Top(Objects):
+    """What `pick` takes of the `most` values greatest by `by`, the greatest first, or smallest; of equals, the earlier."""
+
+    def __cinit__(self, Getter value, Py_ssize_t most, Getter by not None, Getter pick not None, bint smallest=False):
+        if most < 1:
+            raise ValueError(f"top() keeps at least 1 record, asked for {most}")
+        self.most = most
+        self.by = by
+        self.pick = pick
+        self.smallest = smallest
+
+    cdef object _with_value(self, object state, object value):
+        rank = self.by.get(value)
+        if rank is None or rank != rank:  # NaN has no place in an order
+            return state
+        kept = list(state or ())  # a new list, so that `undo` has the old one
+        at = len(kept)
+        while at > 0 and self._is_before(rank, kept[at - 1][0]):
+            at -= 1
+        kept.insert(at, (rank, self.pick.get(value)))
+        del kept[self.most:]
+        return kept
+
+    cdef bint _is_before(self, object rank, object other) except -1:
+        return rank < other if self.smallest else other < rank
+
+    cdef object result(self, Py_ssize_t slot):
+        return [entry[1] for entry in self.states[slot] or ()]
+
+
+cdef class Custom(Objects):
+    """A user's own: `create()` makes a state, `step(state, value)` the next, `finish(state)` the result.
+
+    `step` returns the new state; if it changes the old one in place and raises half-way, that change stays.
+    """
+
+    def __cinit__(self, Getter value, create, step, finish=None):
+        self.create = create
+        self.step = step
+        self.finish = finish
+
+    cdef int add_slot(self) except -1:
+        self.states.append(UNSEEN)
+        return 0
+
+    cdef int clear(self, Py_ssize_t slot) except -1:
+        self.states[slot] = UNSEEN
+        return 0
+
+    cdef int add(self, Py_ssize_t slot, object value) except -1:
+        before = self.states[slot]
+        self.states[slot] = self.step(self.create() if before is UNSEEN else before, value)
+        self.before = before
+        return 0
+
+    cdef object result(self, Py_ssize_t slot):
+        state = self.states[slot]
+        return state if self.finish is None else self.finish(state)
+

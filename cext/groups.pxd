@@ -1,0 +1,18 @@
+# Groups: keyed aggregate state, a slot for each key in every column.
+from cext.columns cimport Column
+from cext.getter cimport Getter
+from cext.guard cimport Guard, Sideline
+
+
+cdef class Groups:
+    cdef readonly Getter key
+    cdef readonly list columns
+    cdef dict slots          # key -> slot
+    cdef list free           # slots of forgotten keys
+    cdef object make         # (key, list of results) -> the record to emit
+
+    cdef Py_ssize_t add(self, object row) except -1
+    cdef Py_ssize_t _slot(self, object key) except -1
+    cdef int _add_columns(self, Py_ssize_t slot, object row) except -1
+    cdef object record(self, object key, Py_ssize_t slot)
+    cdef int forget(self, object key) except -1

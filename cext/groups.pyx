@@ -1,0 +1,93 @@
+"""Groups: keyed aggregate state, a slot for each key in every column."""
+
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.ref cimport PyObject
+
+
+cdef class Groups:
+    """What an aggregate knows of each key.
+
+    `key` takes the key out of a record, `columns` aggregate, `make(key, results)` builds the record to emit.
+
+    >>> from cext.columns import Count, Sum
+    >>> from cext.getter import Getter
+    >>> groups = Groups(Getter(lambda word: word[0]), [Count(Getter()), Sum(Getter(len))], lambda key, got: (key, *got))
+    >>> [groups.update(word) for word in ("sluice", "weir", "spill")]
+    [('s', 1, 6), ('w', 1, 4), ('s', 2, 11)]
+    >>> list(groups)
+    [('s', 2, 11), ('w', 1, 4)]
+    """
+
+    def __cinit__(self, Getter key not None, list columns not None, make):
+        self.key = key
+        self.columns = columns
+        self.make = make
+        self.slots = {}
+        self.free = []
+
+    def __len__(self):
+        return len(self.slots)
+
+    def __iter__(self):
+        for key, slot in self.slots.items():
+            yield self.record(key, slot)
+
+    def update(self, row):
+        """Take `row` in and return its key's record as it is now."""
+        cdef Py_ssize_t slot = self.add(row)
+        return self.record(self.key.get(row), slot)
+
+    cdef Py_ssize_t add(self, object row) except -1:
+        """Take `row` in, whole or, when it raises, not at all; return its key's slot."""
+        cdef object key = self.key.get(row)
+        cdef PyObject *known = PyDict_GetItemWithError(self.slots, key)
+        cdef Py_ssize_t slot
+        if known is not NULL:
+            slot = <object>known
+            self._add_columns(slot, row)
+            return slot
+        slot = self._slot(key)
+        try:
+            self._add_columns(slot, row)
+        except BaseException:
+            self.forget(key)
+            raise
+        return slot
+
+    cdef Py_ssize_t _slot(self, object key) except -1:
+        cdef Column column
+        cdef Py_ssize_t slot
+        if self.free:
+            slot = self.free.pop()
+        else:
+            slot = len(self.slots)
+            for column in self.columns:
+                column.add_slot()
+        self.slots[key] = slot
+        return slot
+
+    cdef int _add_columns(self, Py_ssize_t slot, object row) except -1:
+        cdef Py_ssize_t done = 0
+        cdef Column column
+        try:
+            for column in self.columns:
+                column.add(slot, column.value.get(row))
+                done += 1
+        except BaseException:
+            for column in self.columns[:done]:
+                column.undo(slot)
+            raise
+        return 0
+
+    cdef object record(self, object key, Py_ssize_t slot):
+        cdef Column column
+        return self.make(key, [column.result(slot) for column in self.columns])
+
+    cdef int forget(self, object key) except -1:
+        """Drop `key`; its slot is used again."""
+        cdef Py_ssize_t slot = self.slots.pop(key)
+        cdef Column column
+        for column in self.columns:
+            column.clear(slot)
+        self.free.append(slot)
+        return 0

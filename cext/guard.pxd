@@ -1,0 +1,24 @@
+# Guard: what an operator does with a record that it could not handle.
+from libc.stdint cimport uint64_t
+
+cdef enum OnError:
+    FAIL         # deliver what came before, then fail the job
+    SKIP         # count it
+    DEAD_LETTER  # count it and send it on as a dead letter
+
+
+cdef class Sideline:
+    cdef readonly object failure  # the error that ends the task, raised once the records before it are out
+    cdef readonly list letters    # dead letters of this step, not yet sent; never more than its records
+
+
+cdef class Guard:
+    cdef readonly int mode
+    cdef object describe           # (record, exception) -> the JobError to raise
+    cdef object letter             # (record, exception) -> the dead letter to send
+    cdef readonly uint64_t skipped
+    cdef readonly uint64_t lettered
+
+    cdef bint caught(self, object record, Sideline side) except -1
+    cpdef bint handle(self, object record, object error, Sideline side) except -1
+    cdef int fail(self, object record, object error, Sideline side) except -1

@@ -1,0 +1,14 @@
+# Runner: one thread's loop over its tasks.
+from libc.stdint cimport int64_t
+
+from cext.waker cimport Waker
+
+
+cdef class Runner:
+    cdef readonly list tasks  # those still running, nearest the sinks first
+    cdef readonly Waker waker
+    cdef object failed        # called with (task, error) when a task has failed
+
+    cdef bint _pass(self) except -1
+    cdef int _retire(self) except -1
+    cdef int64_t _timeout(self) noexcept

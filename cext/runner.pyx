@@ -1,0 +1,71 @@
+"""Runner: one thread's loop over its tasks."""
+
+from cext.clock cimport monotonic_ns
+from cext.debug cimport HEADGATE_DEBUG, RUNNERS, born as count_born, died as count_died
+from cext.task cimport BUSY, Task
+
+
+cdef class Runner:
+    """Steps `tasks` in turn until all are done, those nearest the sinks first: what is downstream leaves before more
+    comes in. When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.
+
+    `failed(task, error)` is called once for each task that fails, in this thread.
+    """
+
+    def __cinit__(self, list tasks not None, Waker waker not None, failed):
+        self.tasks = list(tasks)
+        self.waker = waker
+        self.failed = failed
+        if HEADGATE_DEBUG:
+            count_born(RUNNERS)
+
+    def __dealloc__(self):
+        if HEADGATE_DEBUG:
+            count_died(RUNNERS)
+
+    def run(self):
+        """Return when every task is done."""
+        cdef int64_t timeout
+        while self.tasks:
+            if self._pass():
+                with nogil:
+                    pass  # a thread that has asked for the GIL gets it here, though no Python function runs
+                continue
+            self.waker.arm()
+            if self._pass():  # what came before arm() would wake nobody
+                self.waker.disarm()
+                continue
+            timeout = self._timeout()
+            with nogil:
+                self.waker.park(timeout)
+
+    cdef bint _pass(self) except -1:
+        """Step every task once; whether anything moved."""
+        cdef bint moved = False
+        cdef bint ended = False
+        cdef Task task
+        for task in self.tasks:
+            moved |= task.step() == BUSY
+            ended |= task.done or task.failure is not None
+        if ended:
+            self._retire()
+        return moved
+
+    cdef int _retire(self) except -1:
+        cdef Task task
+        for task in self.tasks:
+            failure = task.take_failure()
+            if failure is not None:
+                self.failed(task, failure)
+        self.tasks = [task for task in self.tasks if not (<Task>task).done]
+        return 0
+
+    cdef int64_t _timeout(self) noexcept:
+        """Nanoseconds until a task wants to be stepped; 0: now; below 0: none does."""
+        cdef int64_t deadline, first = -1
+        cdef Task task
+        for task in self.tasks:
+            deadline = task.deadline()
+            if deadline >= 0 and (first < 0 or deadline < first):
+                first = deadline
+        return -1 if first < 0 else max(0, first - monotonic_ns())

@@ -1,0 +1,21 @@
+# Sink: the head that gathers records into batches and hands them to a connector's writer.
+from libc.stdint cimport int64_t, uint64_t
+
+from cext.guard cimport Sideline
+from cext.head cimport Head
+from cext.histogram cimport Histogram
+
+
+cdef class Sink(Head):
+    cdef object open_writer       # () -> writer, called at the first step, in the thread that writes
+    cdef object writer
+    cdef Py_ssize_t batch         # how many records make a good write; 0: a frame
+    cdef int64_t linger
+    cdef list rows                # taken, not yet written
+    cdef list owed                # [channel, records, born] of the frames that `rows` came from, in order
+    cdef int64_t last             # when the last of them came
+    cdef readonly uint64_t written
+    cdef readonly Histogram latency  # from the source to here, ns
+
+    cdef int _write(self, list rows, Sideline side) except -1
+    cdef int _pay(self, Py_ssize_t records, int64_t now) except -1

@@ -1,0 +1,128 @@
+"""Source: the head that asks a connector's readers for as many records as there is credit for."""
+
+from cext.clock cimport monotonic_ns
+from cext.guard cimport Guard
+
+cdef int64_t FIRST_BACKOFF_NS = 1_000_000
+cdef int64_t LAST_BACKOFF_NS = 16_000_000
+
+
+cdef class Source(Head):
+    """Reads partitions with what `open_reader(partition)` gives: an object with read(limit), poll_after() and close().
+
+    `in_turn`: all partitions are open and read in turn, else one after the other; `bad_record`: the class that
+    stands, with `raw` and `error`, where a record could not be read.
+    """
+
+    def __cinit__(self, str name, Guard guard, open_reader, list partitions not None, bint in_turn, bad_record):
+        self.open_reader = open_reader
+        self.waiting = partitions[::-1]
+        self.readers = []
+        self.in_turn = in_turn
+        self.bad_record = bad_record
+        self.backoff = FIRST_BACKOFF_NS
+
+    def stop(self, bint whole):
+        """Ask for no more records; `whole`: what was read so far is to count as the whole stream. From any thread."""
+        self.whole = whole
+        self.stopping = True
+
+    cpdef bint hungry(self):
+        return False
+
+    cpdef list more(self, Py_ssize_t limit, int64_t now, Sideline side):
+        cdef list rows
+        if self.stopping or self.exhausted:
+            self.exhausted = True
+            return None
+        if now < self.retry_at:
+            return None
+        try:
+            rows = self._read(limit, now, side)
+        except BaseException as error:
+            self.guard.fail(None, error, side)
+            return []
+        if rows:
+            self.born = monotonic_ns()
+            self.records_in += len(rows)
+        return rows
+
+    cdef list _read(self, Py_ssize_t limit, int64_t now, Sideline side):
+        cdef list rows
+        cdef Py_ssize_t asked, open_before
+        self._open()
+        for asked in range(len(self.readers)):
+            rows = self._ask(limit, side)
+            if rows is None or rows:
+                self.retry_at = 0
+                self.backoff = FIRST_BACKOFF_NS
+                return rows or []
+        if not self.readers:
+            self.exhausted = self.whole = True
+            return None
+        self._back_off(now)
+        return None
+
+    cdef int _open(self) except -1:
+        while self.waiting and (self.in_turn or not self.readers):
+            partition = self.waiting.pop()
+            self.readers.append((partition, self.open_reader(partition)))
+        return 0
+
+    cdef list _ask(self, Py_ssize_t limit, Sideline side):
+        """Rows of the reader whose turn it is; None: it has ended."""
+        self.turn = (self.turn + 1) % len(self.readers)
+        reader = self.readers[self.turn][1]
+        rows = reader.read(limit)
+        if rows is None:
+            del self.readers[self.turn]
+            reader.close()
+            return None
+        if len(rows) > limit:
+            raise ValueError(f"{type(reader).__name__}.read({limit}) returned {len(rows)} records, more than asked for")
+        return self._without_bad(rows, side)
+
+    cdef list _without_bad(self, object rows, Sideline side):
+        cdef list out
+        cdef bint is_clean = True
+        for row in rows:
+            if type(row) is self.bad_record:
+                is_clean = False
+                break
+        if is_clean:
+            return rows if type(rows) is list else list(rows)
+        out = []
+        for row in rows:
+            if type(row) is not self.bad_record:
+                out.append(row)
+            elif not self.guard.handle(row.raw, row.error, side):
+                break
+        return out
+
+    cdef int _back_off(self, int64_t now) except -1:
+        """Nothing came: ask again when the reader says, or after ever longer."""
+        self.retry_at = now + self.backoff
+        self.backoff = min(2 * self.backoff, LAST_BACKOFF_NS)
+        hints = [reader.poll_after() for _, reader in self.readers]
+        if None not in hints:
+            self.retry_at = now + <int64_t>(1e9 * max(0.0, min(hints)))
+        return 0
+
+    cpdef bint drained(self):
+        return True
+
+    cpdef int64_t deadline(self):
+        return self.retry_at or -1
+
+    cpdef close(self, bint whole):
+        """Close every reader, each even if another's close raises."""
+        cdef list readers = self.readers
+        self.readers = []
+        failure = None
+        for _, reader in readers:
+            try:
+                reader.close()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure

@@ -1,0 +1,82 @@
+# Task: a head and a chain of operators between input lanes and output ports, run a step at a time.
+from libc.stdint cimport int64_t, uint64_t
+
+from cext.chain cimport Router
+from cext.channel cimport Channel
+from cext.frame cimport Frame
+from cext.guard cimport Sideline
+from cext.head cimport Head
+from cext.source cimport Source
+
+cdef enum State:
+    BUSY          # it has work: in a step, or waiting for its turn
+    IDLE          # nothing to read
+    BACKPRESSURED  # nowhere to write
+    DONE
+
+
+cdef class Lane:
+    cdef readonly Channel channel
+    cdef bint ended
+    cdef bint held            # its barrier has come and waits for those of the other lanes
+    cdef int64_t watermark
+
+
+cdef class Task:
+    cdef readonly str name
+    cdef readonly Head head
+    cdef Source source          # the head, when it is a source
+    cdef readonly list chain    # the operators behind it
+    cdef readonly list lanes
+    cdef readonly list outputs  # for each output of the router (one without it) the ports that it feeds
+    cdef readonly list letters  # the ports for dead letters
+    cdef Router router
+    cdef Sideline side
+    cdef Py_ssize_t frame_records
+    cdef int64_t linger         # how long a record may wait for a fuller frame, ns
+    cdef list ports             # those of `outputs` and `letters`
+    cdef Py_ssize_t letters_per_row
+    # Marks.
+    cdef Py_ssize_t turn        # which lane is looked at first
+    cdef Frame mark             # the mark that waits until the head is drained and every port has had it
+    cdef Py_ssize_t marked      # how many ports have had it
+    cdef bint passing           # some port may have had it
+    cdef Frame barrier          # the barrier that some lanes are held for
+    cdef int64_t watermark
+    cdef bint whole             # no lane has ended cut short
+    # Its life.
+    cdef readonly object failure  # what ended it, or None
+    cdef bint cancelled         # written by any thread
+    cdef bint closed            # the head's last call has been made
+    cdef bint dropping          # it failed or was cancelled: what comes in is dropped
+    cdef readonly bint done
+    # Counters; written by the task's thread, read by all.
+    cdef int64_t nanoseconds[3]  # spent in each State
+    cdef int64_t since          # up to when they are counted
+    cdef int state              # which of them runs now
+    cdef readonly uint64_t records_out
+    cdef readonly uint64_t frames_in
+    cdef readonly uint64_t dropped
+
+    cdef int step(self)
+    cdef int64_t deadline(self) noexcept
+    cdef int _account(self, int64_t now, int state) noexcept
+    cdef int _step(self, int64_t now) except -1
+    cdef Py_ssize_t _room(self) noexcept
+    cdef Py_ssize_t _cut(self) noexcept
+    cdef int _flush(self, int64_t before) except -1
+    cdef bint _feed(self, int64_t now) except -1
+    cdef int _take_mark(self, Lane lane, Frame mark) except -1
+    cdef int _align(self) except -1
+    cdef int _raise_watermark(self) except -1
+    cdef bint _all_ended(self) noexcept
+    cdef int _through(self, list rows, int64_t now) except -1
+    cdef int _pass_mark(self) except -1
+    cdef int _end(self) except -1
+    cdef int _rest(self, int64_t now) except -1
+    cdef int _send(self, list rows, int64_t now) except -1
+    cdef int _send_to(self, list ports, list rows, int64_t now) except -1
+    cdef int _start_dropping(self) except -1
+    cdef int _fail(self, object failure) except -1
+    cdef int _after(self) noexcept
+    cdef int _drop(self) except -1

@@ -1,0 +1,44 @@
+"""Task: a head and a chain of operators between input lanes and output ports, run a step at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cext.chain import Operator, Router
+from cext.channel import Channel
+from cext.head import Head
+from cext.port import Port
+
+class Lane:
+    channel: Channel
+    def __init__(self, channel: Channel) -> None: ...
+
+class Task:
+    name: str
+    head: Head
+    chain: list[Operator]
+    lanes: list[Lane]
+    outputs: list[list[Port]]
+    letters: list[Port]
+    failure: BaseException | None
+    done: bool
+    records_out: int
+    frames_in: int
+    dropped: int
+    def __init__(
+        self,
+        name: str,
+        head: Head,
+        lanes: list[Channel],
+        chain: Sequence[Operator],
+        outputs: list[list[Port]],
+        letters: Sequence[Port] = (),
+        router: Router | None = None,
+        frame_records: int = 1024,
+        linger: int = 1_000_000,
+    ) -> None: ...
+    def take_failure(self) -> BaseException | None: ...
+    def cancel(self) -> None: ...
+    def run_until_idle(self, steps: int = 1_000_000) -> int: ...
+    @property
+    def input_channels(self) -> list[Channel]: ...
+    def counters(self) -> dict[str, Any]: ...

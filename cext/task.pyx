@@ -1,0 +1,381 @@
+"""Task: a head and a chain of operators between input lanes and output ports, run a step at a time."""
+
+from cext.chain cimport Operator
+from cext.clock cimport monotonic_ns
+from cext.debug cimport HEADGATE_DEBUG, TASKS, born as count_born, died as count_died
+from cext.frame cimport BARRIER, DATA, END, WATERMARK, mark_frame
+from cext.port cimport HASH, Port
+
+cdef int64_t NEVER = -(<int64_t>1 << 62)  # before any event time
+cdef Py_ssize_t UNLIMITED = 1 << 30
+
+
+cdef class Lane:
+    """One input of a task."""
+
+    def __cinit__(self, Channel channel not None):
+        self.channel = channel
+        self.watermark = NEVER
+
+
+cdef class Task:
+    """Steps records from `lanes` (channels) through `head`, `chain` and `router` into `outputs`.
+
+    `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports that get
+    dead letters. The whole contract is `step`: if an output has no credit, nothing is read; else one frame moves. So a
+    consumer that stops stops its producer, whatever lies between.
+    """
+
+    def __cinit__(
+        self,
+        str name not None,
+        Head head not None,
+        list lanes not None,
+        list chain not None,
+        list outputs not None,
+        letters=(),
+        Router router=None,
+        Py_ssize_t frame_records=1024,
+        int64_t linger=1_000_000,
+    ):
+        self.name = name
+        self.head = head
+        self.source = head if isinstance(head, Source) else None
+        self.lanes = [Lane(channel) for channel in lanes]
+        self.chain = chain
+        self.outputs = outputs
+        self.letters = list(letters)
+        self.router = router
+        self.side = Sideline()
+        self.frame_records = frame_records
+        self.linger = linger
+        self.ports = [port for ports in outputs for port in ports] + self.letters
+        # A record that leaves by several hash ports may be refused by each.
+        self.letters_per_row = max(1, sum([(<Port>port).route == HASH for port in self.ports]))
+        self.watermark = NEVER
+        self.whole = True
+        self.since = monotonic_ns()
+        self.state = IDLE
+        if HEADGATE_DEBUG:
+            count_born(TASKS)
+
+    def __dealloc__(self):
+        if HEADGATE_DEBUG:
+            count_died(TASKS)
+
+    # One step.
+
+    cdef int step(self):
+        """Move one frame if there is one and room for it; what is raised inside ends the task, not the caller."""
+        cdef int64_t now = monotonic_ns()
+        cdef int state
+        self._account(now, BUSY)
+        try:
+            state = self._step(now)
+        except BaseException as error:
+            self._fail(error)
+            state = BUSY
+        if state == BUSY:
+            self._account(monotonic_ns(), self._after())
+            return BUSY
+        self.state = BUSY if self.head.waiting else state  # a look in vain belongs to the wait that it is part of
+        self._account(monotonic_ns(), self.state)
+        return state
+
+    cdef int _account(self, int64_t now, int state) noexcept:
+        """The time since the last call belongs to the state that ran; `state` runs from here on."""
+        if self.state != DONE:
+            self.nanoseconds[self.state] += now - self.since
+        self.since = now
+        self.state = state
+        return 0
+
+    cdef int _step(self, int64_t now) except -1:
+        cdef Lane lane
+        cdef list rows
+        if self.done:
+            return DONE
+        for lane in self.lanes:
+            lane.channel.adapt(now)
+        if self.cancelled and not self.dropping:
+            self._start_dropping()
+        if self.mark is not None and (self.passing or self.head.drained()):
+            return self._pass_mark()
+        if self.dropping:
+            return self._drop()
+        cdef Py_ssize_t room = self._room()
+        if room <= 0:
+            self._flush(now)
+            return BACKPRESSURED
+        room = min(room, self._cut())
+        rows = self.head.more(room, now, self.side)
+        if rows is None and self._feed(now):
+            rows = self.head.more(room, now, self.side)
+            if rows is None:
+                return BUSY  # it took a mark, or gathers a batch
+        if rows is None:
+            return self._rest(now)
+        self._through(rows, now)
+        self.head.settle()
+        self._flush(now - self.linger)
+        return BUSY
+
+    cdef int _rest(self, int64_t now) except -1:
+        """Nothing to read: let go of what waits for a fuller frame."""
+        self._flush(now)
+        if self.source is not None and self.source.exhausted:
+            self.whole = self.source.whole
+            self._end()
+            return BUSY
+        return IDLE
+
+    cdef Py_ssize_t _room(self) noexcept:
+        """How many records may leave, whichever port they take, as records or as dead letters."""
+        cdef Py_ssize_t least = UNLIMITED
+        cdef Port port
+        for port in self.letters:
+            least = min(least, port.room() // self.letters_per_row)
+        for ports in self.outputs:
+            for port in <list>ports:
+                least = min(least, port.room())
+        return least
+
+    cdef Py_ssize_t _cut(self) noexcept:
+        cdef Py_ssize_t least = self.frame_records
+        cdef Port port
+        for port in self.ports:
+            least = min(least, port.cut())
+        return least
+
+    cdef int _flush(self, int64_t before) except -1:
+        cdef Port port
+        for port in self.ports:
+            port.flush(before)
+        return 0
+
+    cdef int _after(self) noexcept:
+        """What a task that has just done something waits for now."""
+        cdef Lane lane
+        if self.done:
+            return DONE
+        if self._room() <= 0:
+            return BACKPRESSURED
+        if self.source is not None or self.mark is not None or not self.head.hungry():
+            return BUSY
+        for lane in self.lanes:
+            if not lane.ended and not lane.held and not lane.channel.is_empty():
+                return BUSY
+        return IDLE
+
+    # In.
+
+    cdef bint _feed(self, int64_t now) except -1:
+        """Take a frame from the next lane that has one; False if there is none to take."""
+        cdef Py_ssize_t i, count = len(self.lanes)
+        cdef Lane lane
+        cdef Frame frame
+        if self.mark is not None or not self.head.hungry():
+            return False
+        for i in range(count):
+            lane = <Lane>self.lanes[(self.turn + i) % count]
+            if lane.ended or lane.held:
+                continue
+            frame = lane.channel.take()
+            if frame is None:
+                continue
+            self.turn = (self.turn + i + 1) % count
+            self.frames_in += 1
+            if frame.kind == DATA:
+                self.head.accept(lane.channel, frame, now)
+            else:
+                self._take_mark(lane, frame)
+            return True
+        return False
+
+    cdef int _take_mark(self, Lane lane, Frame mark) except -1:
+        if mark.kind == WATERMARK:
+            if not self.outputs:
+                return 0  # a sink has nobody to tell
+            lane.watermark = max(lane.watermark, mark.value)
+            return self._raise_watermark()
+        if mark.kind == BARRIER:
+            lane.held = True
+            self.barrier = mark
+            return self._align()
+        lane.ended = True
+        self.whole = self.whole and mark.value
+        if self._all_ended():
+            return self._end()
+        return self._align() if self.barrier is not None else self._raise_watermark()
+
+    cdef int _raise_watermark(self) except -1:
+        """The task's event time is the least of its lanes'; a lane that has ended no longer counts."""
+        cdef int64_t least = -NEVER
+        cdef Lane lane
+        for lane in self.lanes:
+            if not lane.ended:
+                least = min(least, lane.watermark)
+        if least > self.watermark and self.outputs:
+            self.watermark = least
+            self.mark = mark_frame(WATERMARK, least)
+        return 0
+
+    cdef int _align(self) except -1:
+        """A barrier goes on once every lane that still runs has brought it; until then those that have are held."""
+        cdef Lane lane
+        for lane in self.lanes:
+            if not lane.ended and not lane.held:
+                return 0
+        for lane in self.lanes:
+            lane.held = False
+        self.mark, self.barrier = self.barrier, None
+        self.head.hurry = True
+        return 0
+
+    cdef bint _all_ended(self) noexcept:
+        cdef Lane lane
+        for lane in self.lanes:
+            if not lane.ended:
+                return False
+        return True
+
+    # Out.
+
+    cdef int _through(self, list rows, int64_t now) except -1:
+        """Run `rows` through the chain and send what comes out; then raise what ended it, if anything did."""
+        cdef Operator operator
+        for operator in self.chain:
+            if not rows:
+                break
+            rows = operator.run(rows, self.side)
+        if rows:
+            self._send(rows, now)
+        if self.side.letters:
+            self._send_to(self.letters, self.side.take_letters(), now)
+        if self.side.failure is not None:
+            raise self.side.take_failure()
+        return 0
+
+    cdef int _send(self, list rows, int64_t now) except -1:
+        cdef Py_ssize_t at
+        self.records_out += len(rows)
+        if self.router is None:
+            return self._send_to(<list>self.outputs[0], rows, now) if self.outputs else 0
+        cdef list parts = self.router.route(rows, self.side)
+        for at in range(len(parts)):
+            if <list>parts[at]:
+                self._send_to(<list>self.outputs[at], <list>parts[at], now)
+        return 0
+
+    cdef int _send_to(self, list ports, list rows, int64_t now) except -1:
+        cdef Port port
+        for port in ports:
+            port.emit(rows, self.head.born, now, self.side)
+        return 0
+
+    cdef int _pass_mark(self) except -1:
+        """Send the mark to every port, in as many steps as their rings need; the end closes the head first."""
+        if self.mark.kind == END and not self.closed:
+            self.closed = True
+            self.head.close(self.mark.value)
+        self.passing = True
+        while self.marked < len(self.ports):
+            if not (<Port>self.ports[self.marked]).push_mark(self.mark):
+                return BACKPRESSURED
+            self.marked += 1
+        self.marked = 0
+        self.passing = False
+        self.done = self.mark.kind == END
+        self.mark = None
+        self.head.hurry = False
+        return BUSY
+
+    # The end.
+
+    cdef int _end(self) except -1:
+        """Nothing more comes in: let the head give what it kept for now, then pass the end on."""
+        self.mark = mark_frame(END, self.whole and not self.dropping)
+        self.head.hurry = True
+        self.head.finish(self.mark.value)
+        return 0
+
+    cdef int _fail(self, object failure) except -1:
+        """From here on everything that comes in is dropped; those downstream learn it as a stream cut short."""
+        if not self.dropping:  # what fails while the pieces are picked up is a consequence
+            self.failure = failure
+            self._start_dropping()
+        return 0
+
+    cdef int _start_dropping(self) except -1:
+        self.dropping = True
+        self.dropped += self.head.discard()
+        self.side = Sideline()
+        self.barrier = None
+        if not self.passing:  # a mark that some ports have had goes on to the others
+            self.mark = None
+        return 0
+
+    cdef int _drop(self) except -1:
+        """Let what comes in go by, unread, until every lane has ended; then pass a cut end on."""
+        cdef Lane lane
+        cdef Frame frame
+        cdef bint moved = False
+        for lane in self.lanes:
+            while not lane.ended:
+                frame = lane.channel.take()
+                if frame is None:
+                    break
+                moved = True
+                lane.ended = frame.kind == END
+                self.dropped += frame.records
+                lane.channel.release(frame.records)
+        if self._all_ended():
+            self.mark = mark_frame(END, False)
+            moved = True
+        return BUSY if moved else IDLE
+
+    # For others, from any thread.
+
+    cdef int64_t deadline(self) noexcept:
+        """When it should be stepped though nothing has happened, monotonic ns; below 0: never."""
+        if self.done or self.dropping or self.state == BACKPRESSURED:  # then credit wakes it
+            return -1
+        return self.head.deadline()
+
+    def cancel(self):
+        """Drop everything from now on; it still passes the end on and closes what it opened."""
+        self.cancelled = True
+
+    def run_until_idle(self, int steps=1_000_000):
+        """Step until nothing moves, at most `steps` times; for tests and tools that drive a task by hand."""
+        cdef int taken = 0
+        while taken < steps and self.step() == BUSY:
+            taken += 1
+        return taken
+
+    def take_failure(self):
+        """What ended the task, once; then None."""
+        failure, self.failure = self.failure, None
+        return failure
+
+    @property
+    def input_channels(self):
+        """The channels of its lanes."""
+        return [(<Lane>lane).channel for lane in self.lanes]
+
+    def counters(self):
+        """What it has done so far: seconds in each state, records and frames in and out, records dropped."""
+        cdef int64_t now = monotonic_ns()
+        cdef list seconds = [self.nanoseconds[i] / 1e9 for i in range(3)]
+        if self.state != DONE:
+            seconds[self.state] += max(0, now - self.since) / 1e9
+        return {
+            "busy": seconds[0],
+            "idle": seconds[1],
+            "backpressured": seconds[2],
+            "records_in": self.head.records_in,
+            "records_out": self.records_out,
+            "frames_in": self.frames_in,
+            "frames_out": sum([channel.frames for port in self.ports for channel in (<Port>port).channels]),
+            "dropped": self.dropped,
+        }

@@ -1,0 +1,22 @@
+# Window: how many records a channel may hold, from how fast its consumer takes them.
+from libc.stdint cimport int64_t, uint64_t
+
+cdef enum:
+    PERIODS = 10  # how many periods the consumer's rate is remembered for
+
+
+cdef class Window:
+    cdef readonly int64_t size    # the window, in records
+    cdef readonly int64_t most    # never above: what explain() adds up
+    cdef readonly int64_t floor   # never below: a round trip's worth, and twice the consumer's batch
+    cdef readonly int64_t frame   # records of a full frame
+    cdef double share             # this channel's part of target_delay, seconds
+    cdef double rates[PERIODS]    # records/s released in each of the last periods
+    cdef int at                   # where in `rates` the next one goes
+    cdef int64_t since            # when the running period began, ns
+    cdef uint64_t seen            # records released when it began
+
+    cdef bint due(self, int64_t now) noexcept
+    cpdef int64_t update(self, int64_t now, uint64_t released, bint starved, bint blocked)
+    cdef double _note(self, int64_t now, uint64_t released) noexcept
+    cdef int64_t _within(self, int64_t size) noexcept

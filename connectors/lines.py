@@ -1,0 +1,150 @@
+"""Whole lines out of a stream of bytes, with their numbers, in a buffer that stays small."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from typing import Any
+
+from connectors.byte_streams import Broken, ByteStream
+from engine.errors import ConnectorError
+
+BLOCK_BYTES = 128 * 1024
+"""As much as is read, and decoded, at a time: more costs more than it saves, for it leaves the fast caches."""
+MAX_LINE_BYTES = 16 * 1024 * 1024
+
+_STARTS = (
+    (b"\x1f\x8b", "gzip", "give the file a name that ends in .gz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "give the file a name that ends in .zst"),
+    (
+        codecs.BOM_UTF16_LE,
+        "UTF-16",
+        "csv_files takes encoding='utf-16'; for JSON lines convert it, as with iconv",
+    ),
+    (
+        codecs.BOM_UTF16_BE,
+        "UTF-16",
+        "csv_files takes encoding='utf-16'; for JSON lines convert it, as with iconv",
+    ),
+)
+
+
+class Lines:
+    """The part of a file that has been read and not yet been taken.
+
+    `data[start:end]` are whole lines, each with its newline (one is added to a last line that has none);
+    `line` is the number of the first of them, from 1. After `end` stands the beginning of the next line.
+    """
+
+    def __init__(
+        self, path: str, stream: ByteStream, max_line_bytes: int, poll_after: float | None = None
+    ) -> None:
+        self.path = path
+        self.poll_after = poll_after
+        self.data = b""
+        self.start = 0
+        self.end = 0
+        self.line = 1
+        self.over = False  # nothing more comes: the end of the file, or a failure
+        self.failure: Broken | None = None
+        self._stream = stream
+        self._max_line_bytes = max_line_bytes
+        self._at_start = True
+
+    def have(self, want: int, least: int = 1) -> bool:
+        """Read until there are `want` bytes of whole lines, or no more to be had just now.
+
+        False if there are fewer than `least`, unless they are the last. Only for `least` does it wait.
+        """
+        if self.end - self.start < want and not self.over:
+            self._fill(want, least)
+        return self.end - self.start >= (1 if self.over else least)
+
+    def cut(self, want: int, least: int = 1) -> int:
+        """Where the last line ends within `want` bytes, or else the first that has `least` or goes beyond."""
+        if self.start + want >= self.end:
+            return self.end
+        newline = self.data.rfind(b"\n", self.start + least - 1, self.start + want)
+        return 1 + (newline if newline >= 0 else self.data.index(b"\n", self.start + least - 1))
+
+    def advance(self, end: int, lines: int) -> None:
+        """`lines` lines, up to `end`, have been taken."""
+        self.start = end
+        self.line += lines
+
+    def nothing(self) -> Sequence[Any] | None:
+        """What `Reader.read` returns or raises when there is no whole line: in the order of the file."""
+        if not self.over:
+            return ()
+        if self.failure is None:
+            return None
+        raise ConnectorError(
+            f"{self.path}:{self.line}: {self.failure.reason}", hint=self.failure.hint
+        ) from self.failure
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _fill(self, want: int, least: int) -> None:
+        parts = [self.data[self.start :]]
+        size = len(parts[0])
+        whole = self.end - self.start
+        while whole < want and not self.over:
+            chunk = self._read(max(want, BLOCK_BYTES) - whole, wait=whole < least)
+            if chunk is None:
+                break
+            if not chunk:
+                whole = self._end(parts, size, whole)
+                break
+            good = self._up_to_long_line(chunk, size - whole)
+            newline = chunk.rfind(b"\n", 0, good)
+            if newline >= 0:
+                whole = size + newline + 1
+            parts.append(chunk)
+            size += len(chunk)
+        self.data = b"".join(parts)
+        self.start, self.end = 0, whole
+        if self._at_start and (size >= 4 or self.over):
+            self._check_start()
+
+    def _read(self, size: int, wait: bool) -> bytes | None:
+        try:
+            return self._stream.read(size, wait)
+        except Broken as failure:
+            self.failure = failure
+            return b""
+
+    def _check_start(self) -> None:
+        self._at_start = False
+        for start, name, hint in _STARTS:
+            if self.data.startswith(start):
+                self.failure, self.over, self.end = Broken(f"this is {name}, not UTF-8 text", hint), True, 0
+        if self.data.startswith(codecs.BOM_UTF8):
+            self.start = len(codecs.BOM_UTF8)
+            self.end = max(self.end, self.start)
+
+    def _end(self, parts: list[bytes], size: int, whole: int) -> int:
+        """Half a line at a break is no record; at the proper end of a file it is one."""
+        self.over = True
+        if self.failure is not None or size == whole:
+            return whole
+        parts.append(b"\n")
+        return size + 1
+
+    def _up_to_long_line(self, chunk: bytes, carried: int) -> int:
+        """How much of `chunk`, which goes on with a line of `carried` bytes, is before a too long line."""
+        limit = self._max_line_bytes
+        if carried + len(chunk) <= limit:
+            return len(chunk)
+        begin = -carried
+        while begin < len(chunk):
+            newline = chunk.find(b"\n", max(begin, 0))
+            stop = newline if newline >= 0 else len(chunk)
+            if stop - begin > limit:
+                self.over = True
+                self.failure = Broken(
+                    f"the line has more than {limit} bytes", "allow longer lines, or see what this file is"
+                )
+                return max(begin, 0)
+            begin = stop + 1
+        return len(chunk)

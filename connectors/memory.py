@@ -1,0 +1,314 @@
+"""Sources and sinks that live in the program's own memory: iterables, generated records, a list, nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+import typing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from engine.errors import ConnectorError, GraphError
+from engine.sink import Sink, SinkContext, Writer
+from engine.source import Reader, Source
+
+__all__ = ["collect", "discard", "from_iterable", "generate"]
+
+T = TypeVar("T")
+
+TAKE_SECONDS = 0.001
+"""How long a blocking iterable is asked for more before what it gave is passed on: the engine's `linger`."""
+
+STALL_SECONDS = 0.02
+"""How late a record may be before it counts as held up; the engine's own back-off stays under it."""
+
+
+def from_iterable(
+    items: Iterable[T] | Callable[[], Iterable[T]],
+    *,
+    type: type[T] | None = None,  # noqa: A002
+    name: str = "from_iterable",
+    blocking: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Source[T]:
+    """Read the items of an iterable, or of what a function without arguments returns, in order.
+
+    A list, or a function that makes a new iterator each time, can be run again; an iterator or a generator is
+    used up by the first run, and a second one raises `ConnectorError`. One that raises has the items before
+    delivered, and then ends the job with a `ConnectorError` whose `__cause__` is what it raised.
+
+    Say `blocking=True` where the next item may have to be waited for (a socket, a queue): it is read in a
+    thread of its own, and what it gave in 1 ms by `clock` (seconds) is passed on. A job that is stopped stops
+    when the next item has come.
+
+    >>> source = from_iterable(["red", "green", "blue"], type=str)
+    >>> reader = source.open("")
+    >>> reader.read(2), reader.read(2), reader.read(2)
+    (['red', 'green'], ['blue'], None)
+    """
+    if not (isinstance(items, Iterable) or callable(items)):
+        raise GraphError(f"from_iterable wanted an iterable, or a function that returns one, came {items!r}")
+    source: Source[T] = _FromIterable(items, clock if blocking else None)
+    source.type, source.name, source.blocking = type, name, blocking
+    return source
+
+
+class _FromIterable(Source[T]):
+    def __init__(self, items: Any, clock: Callable[[], float] | None) -> None:
+        self._items, self._clock = items, clock
+        self._used_up = False
+
+    def open(self, partition: str) -> Reader[T]:
+        if self._used_up:
+            raise ConnectorError(
+                f"{self.name} was run before, and an iterator gives its items only once: {self._items!r}",
+                hint="pass a list, or a function that returns a new iterator each time",
+            )
+        items = self._iterator()
+        self._used_up = isinstance(self._items, Iterator)
+        return _IterableReader(self.name, items, self._clock)
+
+    def _iterator(self) -> Iterator[T]:
+        try:
+            items = self._items if isinstance(self._items, Iterable) else self._items()
+            if isinstance(items, Iterable):
+                return iter(items)
+        except Exception as error:
+            raise ConnectorError(f"{self.name}: {self._items!r} raised {error!r}") from error
+        raise ConnectorError(f"{self.name}: wanted an iterable from {self._items!r}, came {items!r}")
+
+
+class _Delivering(Reader[T]):
+    """Delivers the records that came before a failure, and raises `ConnectorError` when asked again."""
+
+    def __init__(self) -> None:
+        self._delivered = 0
+        self._failure: Exception | None = None
+
+    def read(self, limit: int) -> Sequence[T] | None:
+        records: list[T] = []
+        if self._failure is None:
+            try:
+                if not self._read_into(records, limit):
+                    return None
+            except Exception as error:
+                self._failure = error
+            self._delivered += len(records)
+        if self._failure is not None and not records:
+            raise ConnectorError(f"{self._culprit()} raised {self._failure!r}") from self._failure
+        return records
+
+    def _read_into(self, records: list[T], limit: int) -> bool:
+        """Append up to `limit` records; False: it has ended."""
+        raise NotImplementedError
+
+    def _culprit(self) -> str:
+        """Say who was asked for record number `_delivered`."""
+        raise NotImplementedError
+
+
+class _IterableReader(_Delivering[T]):
+    def __init__(self, name: str, items: Iterator[T], clock: Callable[[], float] | None) -> None:
+        super().__init__()
+        self._name, self._items, self._clock = name, items, clock
+
+    def _read_into(self, records: list[T], limit: int) -> bool:
+        some = islice(self._items, limit)
+        if self._clock is None:
+            records.extend(some)  # which keeps what came before an item that raises
+        else:
+            self._wait_for_some(some, records, self._clock)
+        return bool(records)
+
+    @staticmethod
+    def _wait_for_some(some: Iterator[T], records: list[T], clock: Callable[[], float]) -> None:
+        end = clock() + TAKE_SECONDS
+        for item in some:
+            records.append(item)
+            if clock() >= end:
+                return
+
+    def _culprit(self) -> str:
+        return f"{self._name}: {self._items!r}, asked for item {self._delivered},"
+
+    def close(self) -> None:
+        if isinstance(self._items, Generator):
+            self._items.close()  # so that its `finally` runs here, not whenever it is collected
+
+
+def generate(
+    function: Callable[[int], T],
+    *,
+    rate: float | None = None,
+    count: int | None = None,
+    type: type[T] | None = None,  # noqa: A002
+    catch_up: bool = True,
+    clock: Callable[[], float] = time.monotonic,
+    name: str = "generate",
+) -> Source[T]:
+    """Make records by calling `function` with 0, 1, 2 and so on: `count` of them, or without end.
+
+    `rate` records a second are offered, by `clock` (seconds), or with None as many as are asked for. When the
+    job holds them up, `catch_up=True` keeps each record's intended time, so that those held up follow as fast
+    as they are taken; with False, a record over 20 ms late starts the schedule anew, so that they never come
+    faster than the rate.
+
+    `type` is what `function` says that it returns, unless given. Where `function` raises, the records before
+    are delivered, and then the job ends with a `ConnectorError` whose `__cause__` is what it raised.
+
+    >>> def square(number: int) -> int:
+    ...     return number * number
+    >>> source = generate(square, count=4)
+    >>> source.type, source.bounded
+    (<class 'int'>, True)
+    >>> reader = source.open("")
+    >>> reader.read(3), reader.read(3), reader.read(3)
+    ([0, 1, 4], [9], None)
+    """
+    if not callable(function):
+        raise GraphError(f"generate wanted a function of the record's number, came {function!r}")
+    if rate is not None and not 0 < rate < math.inf:
+        raise GraphError(f"generate wanted a rate of more than 0 records a second, came {rate!r}")
+    if count is not None and count < 0:
+        raise GraphError(f"generate wanted a count of 0 records or more, came {count!r}")
+    given = _returned_by(function) if type is None else type
+    return _Generate(function, _Pace(rate, count, catch_up, clock), given, name)
+
+
+def _returned_by(function: Callable[..., Any]) -> Any:
+    if isinstance(function, type):
+        return function
+    try:
+        return typing.get_type_hints(function).get("return")
+    except (NameError, TypeError, AttributeError):
+        return None  # no annotations, or names in them that nothing here can resolve
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How many records there are to be, and when; as `generate` was told."""
+
+    rate: float | None
+    count: int | None
+    catch_up: bool
+    clock: Callable[[], float]
+
+
+class _Generate(Source[T]):
+    blocking = False
+
+    def __init__(self, function: Callable[[int], T], pace: _Pace, type: Any, name: str) -> None:  # noqa: A002
+        self.type, self.name, self.bounded = type, name, pace.count is not None
+        self._function, self._pace = function, pace
+
+    def open(self, partition: str) -> Reader[T]:
+        return _GenerateReader(self.name, self._function, self._pace)
+
+
+class _GenerateReader(_Delivering[T]):
+    def __init__(self, name: str, function: Callable[[int], T], pace: _Pace) -> None:
+        super().__init__()
+        self._name, self._function, self._pace = name, function, pace
+        # Record `first` is due at `start`, and the others at the rate's distance from it.
+        self._first, self._start = 0, pace.clock()
+
+    def _read_into(self, records: list[T], limit: int) -> bool:
+        if self._pace.count is not None:
+            limit = min(limit, self._pace.count - self._delivered)
+        if limit == 0:
+            return False
+        stop = self._delivered + min(limit, self._due(limit))
+        records.extend(map(self._function, range(self._delivered, stop)))
+        return True
+
+    def _due(self, limit: int) -> int:
+        """How many records are due by now; `limit` without a rate."""
+        if self._pace.rate is None:
+            return limit
+        now = self._pace.clock()
+        late = now - self._due_at(self._delivered, self._pace.rate)
+        if late < 0:
+            return 0
+        if late > STALL_SECONDS and not self._pace.catch_up:
+            self._first, self._start = self._delivered, now
+        # At least 1, whatever rounding says: the next one's time has come.
+        return max(1, 1 + int((now - self._start) * self._pace.rate) - (self._delivered - self._first))
+
+    def _due_at(self, number: int, rate: float) -> float:
+        return self._start + (number - self._first) / rate
+
+    def poll_after(self) -> float | None:
+        if self._pace.rate is None:
+            return None
+        return max(0.0, self._due_at(self._delivered, self._pace.rate) - self._pace.clock())
+
+    def _culprit(self) -> str:
+        return f"{self._name}: {self._function!r}, called for record {self._delivered},"
+
+
+def collect(into: list[T]) -> Sink[T]:
+    """Append each record to the list `into`, which must be in the process that runs the sink.
+
+    A list does not cross to another process and back, so sending this sink to one raises `GraphError`.
+
+    >>> rows: list[str] = []
+    >>> writer = collect(rows).open(SinkContext("sink"))
+    >>> writer.write(["a", "b"])
+    >>> writer.finish()
+    >>> rows
+    ['a', 'b']
+    """
+    if not isinstance(into, list):
+        raise GraphError(f"collect wanted a list to append to, came {into!r}")
+    return _Collect(into)
+
+
+class _Collect(Sink[T], Writer[T]):
+    blocking = False
+    name = "collect"
+
+    def __init__(self, into: list[T]) -> None:
+        self._into = into
+
+    def open(self, context: SinkContext) -> Writer[T]:
+        return self
+
+    def write(self, records: list[T]) -> None:
+        self._into.extend(records)
+
+    def __reduce__(self) -> Any:
+        # A copy would be filled over there, and the list here stay empty without a word.
+        raise GraphError(
+            "collect appends to a list of this process, and was asked to run in another one",
+            hint="run its stage in one process, or write to a file or a database",
+        )
+
+
+class Discard(Sink[Any], Writer[Any]):
+    """What `discard` gives: a sink that only counts."""
+
+    blocking = False
+    name = "discard"
+
+    def __init__(self) -> None:
+        self.records = 0
+        """How many records it has let go, in this process."""
+
+    def open(self, context: SinkContext) -> Writer[Any]:
+        return self
+
+    def write(self, records: list[Any]) -> None:
+        self.records += len(records)
+
+
+def discard() -> Discard:
+    """Let records go, for a branch that nobody wants or a job whose pace is to be measured; only count them.
+
+    >>> sink = discard()
+    >>> sink.open(SinkContext("sink")).write(["a", "b"])
+    >>> sink.records
+    2
+    """
+    return Discard()

@@ -1,0 +1,165 @@
+"""A file that is written beside its final place and moved there when it is complete."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from connectors.compression import codec_for
+from connectors.paths import PARTIAL, is_special
+from engine.errors import ConnectorError
+
+_HINTS = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EFBIG: "the file has reached the largest size that this process may write (ulimit -f)",
+    errno.EACCES: "see the owner and mode of the folder with ls -ld",
+    errno.EPERM: "see the owner and mode of the folder with ls -ld",
+    errno.EROFS: "the file system is mounted read-only",
+}
+
+
+class OutputFile:
+    """Writes `path`, compressed if its suffix says so.
+
+    1. What is written goes to `path` + ".partial", whose leftovers of an earlier run are overwritten.
+    2. `finish` moves it onto `path` in one step, once the disk has it; until then `path` stays as it was.
+    3. `abort` keeps the partial file, and everything in it can be read.
+
+    What is there already and is no regular file, a FIFO or a device, is written to directly.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        codec = codec_for(path)
+        self._compressor = codec.compressor() if codec is not None else None
+        self._is_direct = is_special(path)
+        self._written_path = path if self._is_direct else path + PARTIAL
+        self._length = 0  # bytes in the file, all of them whole writes
+        self._failure: ConnectorError | None = None
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        if os.path.isdir(self.path):
+            raise ConnectorError(f"cannot write the file {self.path!r}: there is a folder of that name")
+        try:
+            fd = os.open(self._written_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise self._cannot("open", error) from error
+        try:
+            if not self._is_direct:
+                self._claim(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _claim(self, fd: int) -> None:
+        """Two jobs that wrote the same file would make a mixture of both."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise self._claimed() from error
+        except OSError:
+            pass  # a file system without locks
+        if not _is_same(fd, self._written_path):
+            raise self._claimed()  # it has just been finished: what is open here stands under the final name
+        os.ftruncate(fd, 0)
+
+    def _claimed(self) -> ConnectorError:
+        return ConnectorError(
+            f"cannot write {self.path!r}: another writer is at work on {self._written_path!r}",
+            hint="give each sink a file of its own, or wait for the other job",
+        )
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`, or raise `ConnectorError` and leave the file as it was.
+
+        A compressed file takes no more after a failure, for its compressor cannot forget what it was given.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if data and self._compressor is not None:
+            data = self._compressor.add(data)
+        self._append(data)
+
+    def _append(self, data: bytes) -> None:
+        try:
+            _write_all(self._fd, data)
+        except OSError as error:
+            failure = self._cannot(f"write {len(data)} bytes", error)
+            if not self._take_back() or self._compressor is not None:
+                self._failure = failure
+            raise failure from error
+        self._length += len(data)
+
+    def _take_back(self) -> bool:
+        try:
+            os.ftruncate(self._fd, self._length)
+            os.lseek(self._fd, self._length, os.SEEK_SET)
+        except OSError:
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Close the file and show it under its name; `ConnectorError` if it is not wholly on the disk."""
+        try:
+            if self._failure is not None:
+                raise self._failure
+            self._end_compression()
+            if not self._is_direct:
+                self._publish()
+        finally:
+            os.close(self._fd)
+
+    def _end_compression(self) -> None:
+        if self._compressor is not None:
+            self._append(self._compressor.end())
+
+    def _publish(self) -> None:
+        try:
+            os.fsync(self._fd)
+            os.replace(self._written_path, self.path)
+            _sync_folder(os.path.dirname(self.path) or ".")
+        except OSError as error:
+            raise self._cannot("finish", error) from error
+
+    def abort(self) -> None:
+        """Close the file and leave it where it is."""
+        try:
+            if self._failure is None:
+                self._end_compression()
+        except ConnectorError:
+            pass  # without its end a compressed file still gives all that was written
+        finally:
+            os.close(self._fd)
+
+    def _cannot(self, what: str, error: OSError) -> ConnectorError:
+        where = f"{self._written_path!r} (working directory {os.getcwd()})"
+        hint = _HINTS.get(error.errno or 0)
+        if isinstance(error, FileNotFoundError):
+            hint = f"the folder {os.path.dirname(self.path) or '.'!r} does not exist: create it first"
+        return ConnectorError(f"cannot {what} for {self.path!r}: {where}: {error.strerror}", hint=hint)
+
+
+def _is_same(fd: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _sync_folder(folder: str) -> None:
+    """Without this a power cut may undo the renaming, though not the writing."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

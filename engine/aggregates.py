@@ -1,0 +1,123 @@
+"""Aggregates: what `KeyedStream.aggregate` computes for each key. None is no value, as in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
+from cext.getter import Getter
+
+from engine.types import fields_of, optional, returned_by
+
+S = TypeVar("S")
+
+Value: TypeAlias = str | Callable[[Any], Any]
+"""What is aggregated: a field's name, or a function of the record."""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One aggregate, as made by `count`, `sum_`, `min_`, `max_`, `mean`, `top`, `distinct`, `collect` or `custom`."""
+
+    name: str
+    value: Value | None
+    column: Callable[[], Column] = field(repr=False)
+    result_type: Callable[[Any], Any] = field(repr=False)
+    fields: tuple[str, ...] = ()
+    """The fields that a record must have."""
+
+
+def _typed(value: Value | None, record_type: Any) -> Any:
+    """The type of `value` in a record of `record_type`, or Any."""
+    if value is None:
+        return record_type or Any
+    if isinstance(value, str):
+        return (fields_of(record_type) or {}).get(value, Any)
+    return returned_by(value) or Any
+
+
+def _simple(name: str, value: Value | None, column: type[Column], result: Callable[[Any], Any]) -> Aggregate:
+    names = (value,) if isinstance(value, str) else ()
+    return Aggregate(name, value, lambda: column(Getter(value)), result, names)
+
+
+def count(value: Value | None = None) -> Aggregate:
+    """How many records there are or, with `value`, for how many it is not None: an int.
+
+    >>> from connectors.memory import collect as into, from_iterable
+    >>> from engine import Dataflow
+    >>> flow, got = Dataflow("words"), []
+    >>> words = flow.source(from_iterable(["weir", "dam", "weir"]))
+    >>> _ = words.key_by(str).aggregate(times=count()).sink(into(got))
+    >>> _ = flow.run()
+    >>> [(row.key, row.times) for row in got]
+    [('weir', 2), ('dam', 1)]
+    """
+    return _simple("count", value, Count, lambda _: int)
+
+
+def sum_(value: Value) -> Aggregate:
+    """The sum of `value` by `+`, so ints stay ints and Decimals Decimals; None where there was none."""
+    return _simple("sum", value, Sum, lambda record: optional(_typed(value, record)))
+
+
+def min_(value: Value) -> Aggregate:
+    """The smallest `value`; None where there was none, NaN where one was."""
+    return _simple("min", value, Least, lambda record: optional(_typed(value, record)))
+
+
+def max_(value: Value) -> Aggregate:
+    """The largest `value`; None where there was none, NaN where one was."""
+    return _simple("max", value, Greatest, lambda record: optional(_typed(value, record)))
+
+
+def mean(value: Value) -> Aggregate:
+    """The mean of `value`: its sum by `+` over its count; None where there was none."""
+    return _simple("mean", value, Mean, lambda _: float | None)
+
+
+def distinct(value: Value) -> Aggregate:
+    """How many different values there are: an int. All of them are kept in memory."""
+    return _simple("distinct", value, Distinct, lambda _: int)
+
+
+def collect(value: Value | None = None) -> Aggregate:
+    """A list of all values (of the records themselves without one), in the order in which they came."""
+    return _simple("collect", value, Collect, lambda record: list[_typed(value, record)])  # type: ignore[misc]
+
+
+def top(most: int, by: Value, value: Value | None = None, *, smallest: bool = False) -> Aggregate:
+    """A list of the `most` records (or of their `value`) whose `by` is greatest, the greatest first; of equals the earlier.
+
+    `smallest`: those whose `by` is smallest. Records whose `by` is None or NaN are passed over.
+    With `value`, `by` is still taken from the record.
+    """
+    if not isinstance(most, int) or most < 1:
+        raise ValueError(f"top() keeps at least 1 record, asked for {most!r}")
+    names = tuple(part for part in (by, value) if isinstance(part, str))
+
+    def column() -> Column:
+        return Top(Getter(), most, Getter(by), Getter(value), smallest)
+
+    return Aggregate("top", value, column, lambda record: list[_typed(value, record)], names)  # type: ignore[misc]
+
+
+def custom(
+    create: Callable[[], S],
+    add: Callable[[S, Any], S],
+    result: Callable[[S], Any] | None = None,
+    *,
+    value: Value | None = None,
+) -> Aggregate:
+    """An aggregate of your own: `create()` makes a key's first state, `add(state, value)` returns the next.
+
+    `result(state)` makes what is emitted, by default the state itself; its return annotation is the field's type.
+    Unlike the others it is given None values too. An `add` that raises must leave the state that it was given unchanged.
+
+    >>> longest = custom(str, lambda best, word: max(best, word, key=len))
+    """
+    names = (value,) if isinstance(value, str) else ()
+    known = returned_by(result) if result is not None else returned_by(create)
+    return Aggregate("custom", value, lambda: Custom(Getter(value), create, add, result), lambda _: known or Any, names)

@@ -1,0 +1,145 @@
+"""The logical graph: nodes in the order in which they were written, what feeds them, and what makes a graph whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from cext.getter import Getter
+
+from engine.errors import GraphError
+from engine.types import name_of
+
+if TYPE_CHECKING:
+    from engine.operations import Operation
+
+OnError: TypeAlias = Literal["fail", "skip", "dead-letter"]
+Part: TypeAlias = str | Callable[[Any], Any]
+Route: TypeAlias = Literal["forward", "hash", "broadcast", "rebalance"]
+
+LETTERS = -1
+"""The output by which a node's dead letters leave."""
+
+_OURS = (str(Path(__file__).parent), str(Path(__file__).parent.parent / "connectors"))
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a stream is keyed by: field names and functions, and what each part is called."""
+
+    parts: tuple[Part, ...]
+    names: tuple[str, ...]
+    types: tuple[Any, ...]
+
+    def getter(self) -> Getter:
+        """Takes the key out of a record: the value itself if there is one part, else a tuple."""
+        return Getter(self.parts[0] if len(self.parts) == 1 else self.parts)
+
+    def __str__(self) -> str:
+        return ", ".join(self.names) or "nothing"
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Where a node's records come from: an output of `node`, or, where that is None, all dead letters of the flow."""
+
+    node: Node | None
+    output: int = 0
+    route: Route = "forward"
+    key: Key | None = None
+
+
+@dataclass(eq=False)
+class Node:
+    """One operator of the graph."""
+
+    name: str
+    operation: Operation
+    inputs: tuple[Input, ...]
+    type: Any
+    on_error: OnError
+    parallelism: int
+    place: str
+    """The line of the user's program that wrote it, as file:line."""
+    outputs: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.name!r} ({self.place})"
+
+
+@dataclass
+class Graph:
+    """All nodes of a flow; a node stands behind everything that feeds it."""
+
+    name: str
+    nodes: list[Node] = field(default_factory=list)
+
+    def add(self, node: Node) -> Node:
+        """Take `node` in under a name of its own."""
+        self.nodes.append(node)
+        return node
+
+    def unique(self, wanted: str | None, default: str, place: str) -> str:
+        """The name of a new node: `wanted`, which must be free, or `default`, numbered where it is not."""
+        taken = {node.name: node for node in self.nodes}
+        if wanted is not None:
+            if wanted in taken:
+                raise GraphError(
+                    f"{place}: the name {wanted!r} is used twice; the first is at {taken[wanted].place}",
+                    hint="give each operator a name of its own: counters and saved state go by it",
+                )
+            return wanted
+        number = 1
+        name = default
+        while name in taken:
+            number += 1
+            name = f"{default}-{number}"
+        return name
+
+    def consumers(self, node: Node, output: int) -> Iterator[tuple[Node, Input]]:
+        """Who reads `output` of `node`."""
+        for reader in self.nodes:
+            for source in reader.inputs:
+                if (source.node is node and source.output == output) or (
+                    source.node is None and output == LETTERS and node.on_error == "dead-letter"
+                ):
+                    yield reader, source
+
+    def validate(self) -> None:
+        """Raise GraphError, with the operator and its line, if the graph cannot run."""
+        if not self.nodes:
+            raise GraphError(f"flow {self.name!r} is empty", hint="begin with flow.source(...)")
+        wants_letters = any(source.node is None for node in self.nodes for source in node.inputs)
+        for node in self.nodes:
+            for output in range(node.outputs):
+                if not any(self.consumers(node, output)):
+                    part = f"part {output + 1} of {node.outputs} of " if node.outputs > 1 else ""
+                    raise GraphError(
+                        f"{part}stream {node} goes nowhere",
+                        hint="end it with .sink(...); connectors.memory.discard() drops and counts what nobody needs",
+                    )
+            if node.on_error == "dead-letter" and not wants_letters:
+                raise GraphError(
+                    f'{node} says on_error="dead-letter", but nobody reads the dead letters',
+                    hint="write flow.dead_letters.sink(...)",
+                )
+        if wants_letters and all(node.on_error != "dead-letter" for node in self.nodes):
+            raise GraphError(
+                f"flow {self.name!r} reads flow.dead_letters, but no operator sends any",
+                hint='say on_error="dead-letter" on the operators that may meet bad records, or on the Dataflow',
+            )
+
+    def describe(self, node: Node) -> str:
+        """One line for plans: name, what it does, its record type."""
+        return f"{node.name}: {node.operation.describe()} -> {name_of(node.type)}"
+
+
+def users_place() -> str:
+    """file:line of the innermost caller outside Headgate."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

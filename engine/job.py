@@ -1,0 +1,189 @@
+"""Job: a running flow. It starts the threads, watches them, stops them, and says how it went."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from cext.task import Task
+
+from engine.errors import JobCancelled, JobError
+from engine.metrics import JobMetrics, JobResult, State, snapshot
+from engine.plan import Plan
+from engine.worker import build
+
+if TYPE_CHECKING:
+    from engine.dataflow import Dataflow
+
+_STUCK_SECONDS = 5.0
+"""How long a cancelled job waits for a connector that is inside a call of its own."""
+
+
+class Job:
+    """A flow that runs, as `Dataflow.start` returns it.
+
+    Leaving it as a context manager waits for its end, or cancels it if the block raised.
+
+    >>> from connectors.memory import collect, from_iterable
+    >>> from engine import Dataflow
+    >>> flow, got = Dataflow("job"), []
+    >>> _ = flow.source(from_iterable(range(3))).sink(collect(got))
+    >>> with flow.start() as job:
+    ...     result = job.wait()
+    >>> result.state, result.records_written
+    ('finished', 3)
+    """
+
+    def __init__(self, flow: Dataflow) -> None:
+        self.plan = Plan.of(flow)
+        self.name = flow.name
+        self._worker = build(self.plan, self._failed)
+        self._lock = threading.Lock()
+        self._errors: list[BaseException] = []
+        self._asked: State = "finished"
+        self._threads: list[threading.Thread] = []
+        self._running = 0
+        self._ended = threading.Event()
+        self._began = 0.0
+        self._seconds = 0.0
+
+    def start(self) -> Job:
+        """Start every thread; called once."""
+        self._began = time.monotonic()
+        self._running = len(self._worker.runners)
+        for name, runner in self._worker.runners.items():
+            thread = threading.Thread(target=self._run, args=(runner.run,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def _run(self, loop: Any) -> None:
+        try:
+            loop()
+        except BaseException as error:  # noqa: BLE001 - a fault of ours in a thread must reach the user
+            with self._lock:
+                self._errors.append(error)
+            self.cancel()
+        finally:
+            with self._lock:
+                self._running -= 1
+                last = self._running == 0
+            if last:
+                self._seconds = time.monotonic() - self._began
+                self._ended.set()
+
+    def _failed(self, task: Task, error: BaseException) -> None:
+        """A task has failed: read no more, and let what was read before it reach the sinks."""
+        with self._lock:
+            self._errors.append(error)
+        self._stop_sources(whole=False)
+
+    def _stop_sources(self, *, whole: bool) -> None:
+        for source in self._worker.sources:
+            source.stop(whole)
+        self._worker.wake()
+
+    @property
+    def state(self) -> State:
+        """running, finished, stopped, failed or cancelled."""
+        if not self._ended.is_set():
+            return "running"
+        if self._asked == "cancelled":
+            return "cancelled"
+        return "failed" if self._errors else self._asked
+
+    def metrics(self) -> JobMetrics:
+        """What it has done so far."""
+        ended = self._ended.is_set()
+        return snapshot(self._worker, self.state, self._seconds if ended else time.monotonic() - self._began)
+
+    def stop(self) -> None:
+        """Read no more; what has been read is carried through to the sinks, aggregates emit what they have."""
+        if self._asked == "finished" and not self._errors and not self._ended.is_set():
+            self._asked = "stopped"
+            self._stop_sources(whole=True)
+
+    def cancel(self) -> None:
+        """Stop at once: what is on its way is dropped, sinks keep what they have committed."""
+        if not self._ended.is_set():
+            self._asked = "cancelled"
+            for task in self._worker.tasks:
+                task.cancel()
+            self._worker.wake()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end, at most `timeout` seconds; whether it has come."""
+        return self._ended.wait(timeout)
+
+    def wait(self, timeout: float | None = None) -> JobResult:
+        """Wait for the end and return the result; raise what made the job fail, or TimeoutError after `timeout` seconds."""
+        if not self._ended.wait(timeout):
+            raise TimeoutError(f"job {self.name!r} still runs after {timeout} s")
+        for thread in self._threads:
+            thread.join(_STUCK_SECONDS)
+        result = self.metrics()
+        error = self._error()
+        if error is not None:
+            if isinstance(error, JobError):
+                error.result = result
+            raise error
+        return result
+
+    def _error(self) -> BaseException | None:
+        if self._errors:
+            first, *others = self._errors
+            for other in others:
+                first.add_note(f"after that: {other}")
+            return first
+        return JobCancelled(f"job {self.name!r} was cancelled") if self.state == "cancelled" else None
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self.wait()
+            return
+        self.cancel()
+        self._ended.wait(_STUCK_SECONDS)
+
+
+def run(flow: Dataflow, progress: bool | None) -> JobResult:
+    """Start, show progress, pass signals on, wait."""
+    from engine.progress import watch
+
+    job = Job(flow)
+    with _signals(job):
+        job.start()
+        watch(job, progress)
+        return job.wait()
+
+
+@contextmanager
+def _signals(job: Job) -> Iterator[None]:
+    """The first SIGINT or SIGTERM drains, the second cancels; outside the main thread signals are not ours."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) == 1:
+            job.stop()
+        else:
+            job.cancel()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+

@@ -1,0 +1,208 @@
+"""What a job did, operator by operator: snapshots of the native counters, and the table that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import msgspec
+from cext.chain import Lookup, Operator
+from cext.histogram import Histogram
+from cext.sink import Sink as SinkHead
+
+from engine.worker import Instance, Worker
+
+State = Literal["running", "finished", "stopped", "failed", "cancelled"]
+
+
+class OperatorMetrics(msgspec.Struct, frozen=True):
+    """One operator, all its instances together.
+
+    `busy`, `idle` (nothing to read) and `backpressured` (nowhere to write) are shares of the time, per instance; operators
+    that share a task share its idle and back-pressured time, and only the first of them states it. `queued`: records
+    taken in by nobody yet or whose fate is not final, on the operator's inputs. `p50` and `p99`, of sinks: seconds
+    from the source to the end of the write.
+    """
+
+    name: str
+    records_in: int
+    records_out: int
+    skipped: int
+    dead_letters: int
+    unmatched: int
+    busy: float
+    idle: float | None = None
+    backpressured: float | None = None
+    frames_in: int | None = None
+    frames_out: int | None = None
+    queued: int | None = None
+    dropped: int = 0
+    p50: float | None = None
+    p99: float | None = None
+
+
+class JobMetrics(msgspec.Struct, frozen=True):
+    """A whole job at one moment.
+
+    `in_flight`: records between sources and sinks now; `most_in_flight`: the sum of each channel's greatest so far;
+    `bound`: what explain() says, which neither ever passes.
+    """
+
+    state: State
+    seconds: float
+    operators: tuple[OperatorMetrics, ...]
+    in_flight: int
+    most_in_flight: int
+    bound: int
+    records_read: int
+    records_written: int
+
+    @property
+    def skipped(self) -> int:
+        """Records that operators with on_error="skip" could not handle."""
+        return sum(each.skipped for each in self.operators)
+
+    @property
+    def dead_letters(self) -> int:
+        """Records that went to the dead letters."""
+        return sum(each.dead_letters for each in self.operators)
+
+    @property
+    def dropped(self) -> int:
+        """Records that were on their way when the job failed or was cancelled."""
+        return sum(each.dropped for each in self.operators)
+
+    def __getitem__(self, name: str) -> OperatorMetrics:
+        """The operator called `name`."""
+        for each in self.operators:
+            if each.name == name:
+                return each
+        raise KeyError(f"no operator {name!r}; there are {', '.join(each.name for each in self.operators)}")
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        rate = self.records_read / self.seconds if self.seconds else 0.0
+        yield (
+            f"{self.state} after {self.seconds:.2f} s: {self.records_read:,} records read ({rate:,.0f}/s), "
+            f"{self.records_written:,} written, at most {self.most_in_flight:,} in flight (bound {self.bound:,})"
+        )
+        for what, count in (("skipped", self.skipped), ("sent to the dead letters", self.dead_letters), ("dropped", self.dropped)):
+            if count:
+                who = ", ".join(f"{each.name} {_share(each, what):,}" for each in self.operators if _share(each, what))
+                yield f"{count:,} records {what}: {who}"
+        yield from table(TITLES, [row(each, self.seconds) for each in self.operators])
+
+
+def _share(each: OperatorMetrics, what: str) -> int:
+    return {"skipped": each.skipped, "dropped": each.dropped}.get(what, each.dead_letters)
+
+
+JobResult = JobMetrics
+"""What `Dataflow.run` and `Job.wait` return: the job's metrics once it has ended."""
+
+TITLES = ("operator", "in", "out", "out/s", "busy", "idle", "back-pr.", "queued", "p50", "p99")
+
+
+def row(each: OperatorMetrics, seconds: float) -> tuple[str, ...]:
+    """One operator as the cells of a table."""
+    return (
+        each.name,
+        f"{each.records_in:,}",
+        f"{each.records_out:,}",
+        f"{each.records_out / seconds:,.0f}" if seconds else "",
+        _percent(each.busy),
+        _percent(each.idle),
+        _percent(each.backpressured),
+        "" if each.queued is None else f"{each.queued:,}",
+        _delay(each.p50),
+        _delay(each.p99),
+    )
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a plain-text table: the first column to the left, the others to the right."""
+    widths = [max(len(line[i]) for line in (titles, *rows)) for i in range(len(titles))]
+    for line in (titles, ["-" * width for width in widths], *rows):
+        first, *others = (cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        yield "  ".join([first, *others]).rstrip()
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}%"
+
+
+def _delay(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1e3 * seconds:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def snapshot(worker: Worker, state: State, seconds: float) -> JobMetrics:
+    """The counters of `worker` as they are now; the job's threads go on meanwhile."""
+    operators = []
+    for planned in worker.plan.tasks:
+        operators += _task(planned.nodes, [each for each in worker.instances if each.plan is planned])
+    sources = {task.nodes[0].name for task in worker.plan.tasks if not task.inputs}
+    sinks = {task.nodes[0].name for task in worker.plan.tasks if task.nodes[0].operation.role == "sink"}
+    return JobMetrics(
+        state,
+        seconds,
+        tuple(operators),
+        worker.in_flight,
+        worker.most_in_flight,
+        worker.plan.bound,
+        sum(each.records_out for each in operators if each.name in sources),
+        sum(each.records_out for each in operators if each.name in sinks),
+    )
+
+
+def _task(nodes: list[Any], instances: list[Instance]) -> list[OperatorMetrics]:
+    """The operators of one task: its head with the task's own counters, then what is chained behind it."""
+    counters = [each.task.counters() for each in instances if each.task is not None]
+    heads = [each.task.head for each in instances if each.task is not None]
+    total = {name: sum(each[name] for each in counters) for name in counters[0]}
+    wall = (total["busy"] + total["idle"] + total["backpressured"]) or 1.0
+    chained = [_chained(node.name, [each.operators[i] for each in instances], wall) for i, node in enumerate(_chain_nodes(nodes, instances))]
+    common = {
+        "idle": total["idle"] / wall,
+        "backpressured": total["backpressured"] / wall,
+        "frames_in": total["frames_in"],
+        "frames_out": total["frames_out"],
+        "queued": sum(channel.in_flight for each in instances if each.task for channel in each.task.input_channels),
+        "dropped": total["dropped"],
+    }
+    if chained and chained[0].name == nodes[0].name:  # nothing but a chain: the task's own counters are its first operator's
+        return [msgspec.structs.replace(chained[0], **common), *chained[1:]]
+    sinks = [head for head in heads if isinstance(head, SinkHead)]
+    out = sum(head.written for head in sinks) if sinks else chained[0].records_in if chained else total["records_out"]
+    own_busy = total["busy"] / wall - sum(each.busy for each in chained)
+    skipped, letters = sum(head.guard.skipped for head in heads), sum(head.guard.lettered for head in heads)
+    delays = _delays(sinks)
+    return [OperatorMetrics(nodes[0].name, total["records_in"], out, skipped, letters, 0, max(0.0, own_busy), **common, **delays), *chained]
+
+
+def _chain_nodes(nodes: list[Any], instances: list[Instance]) -> list[Any]:
+    """The nodes of the task's chained operators, which come last but for a router."""
+    chained = {operator.name for operator in instances[0].operators}
+    return [node for node in nodes if node.name in chained]
+
+
+def _chained(name: str, operators: list[Operator], wall: float) -> OperatorMetrics:
+    return OperatorMetrics(
+        name,
+        sum(each.records_in for each in operators),
+        sum(each.records_out for each in operators),
+        sum(each.guard.skipped for each in operators),
+        sum(each.guard.lettered for each in operators),
+        sum(each.unmatched for each in operators if isinstance(each, Lookup)),
+        sum(each.busy_ns for each in operators) / 1e9 / wall,
+    )
+
+
+def _delays(sinks: list[SinkHead]) -> dict[str, float]:
+    merged = Histogram()
+    for sink in sinks:
+        merged.merge(sink.latency)
+    if merged.count == 0:
+        return {}
+    return {"p50": merged.percentile(50) / 1e9, "p99": merged.percentile(99) / 1e9}

@@ -1,0 +1,249 @@
+"""Operations: what each kind of node does, and the native piece that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from cext import chain, head
+from cext.chain import Operator, Router
+from cext.getter import Getter
+from cext.groups import Groups
+from cext.guard import Guard
+from cext.head import Head
+from cext.waker import Waker
+
+from engine.aggregates import Aggregate
+from engine.graph import Key
+from engine.sink import Sink
+from engine.source import Source
+
+Role = Literal["source", "head", "chain", "router", "sink"]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """The base. `role` is the place that its native piece has in a task.
+
+    "source" and "sink" have a task of their own; a "head" begins one, since it may give more records than
+    it takes; a "chain" operation joins the task of what feeds it; a "router" ends one.
+    """
+
+    role: ClassVar[Role]
+    kind: ClassVar[str]
+
+    @property
+    def function(self) -> Callable[..., Any] | None:
+        """The user's function, if there is one: errors name it."""
+        return getattr(self, "f", None)
+
+    def describe(self) -> str:
+        """What it does, in a word or two."""
+        return self.kind if self.function is None else f"{self.kind} {function_name(self.function)}"
+
+    def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
+        """The native head of a task that begins with this operation."""
+        return head.Pass(name, guard)
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        """The native operator of a "chain" operation."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class FromSource(Operation):
+    """Reads a connector."""
+
+    role = "source"
+    kind = "source"
+    source: Source[Any]
+
+    def describe(self) -> str:
+        return f"source {self.source.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class ToSink(Operation):
+    """Writes to a connector."""
+
+    role = "sink"
+    kind = "sink"
+    sink: Sink[Any]
+
+    def describe(self) -> str:
+        return f"sink {self.sink.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Map(Operation):
+    """One record becomes one other."""
+
+    role = "chain"
+    kind = "map"
+    f: Callable[[Any], Any]
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        return chain.Map(name, guard, self.f)
+
+
+@dataclass(frozen=True, eq=False)
+class Filter(Operation):
+    """Records go on for which the function is true."""
+
+    role = "chain"
+    kind = "filter"
+    f: Callable[[Any], Any]
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        return chain.Filter(name, guard, self.f)
+
+
+@dataclass(frozen=True, eq=False)
+class Inspect(Operation):
+    """Records go on unchanged once the function has seen them."""
+
+    role = "chain"
+    kind = "inspect"
+    f: Callable[[Any], Any]
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        return chain.Inspect(name, guard, self.f)
+
+
+@dataclass(frozen=True, eq=False)
+class FlatMap(Operation):
+    """One record becomes any number."""
+
+    role = "head"
+    kind = "flat_map"
+    f: Callable[[Any], Iterable[Any]]
+
+    def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
+        return head.Expand(name, guard, self.f)
+
+
+@dataclass(frozen=True, eq=False)
+class MapBatch(Operation):
+    """Many records become any number."""
+
+    role = "head"
+    kind = "map_batch"
+    f: Callable[[list[Any]], Iterable[Any]]
+    size: int
+
+    def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
+        return head.Batch(name, guard, self.f, self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class MapAsync(Operation):
+    """One record becomes one other, many at a time, by a coroutine."""
+
+    role = "head"
+    kind = "map_async"
+    f: Callable[[Any], Awaitable[Any]]
+    concurrency: int
+    ordered: bool
+    timeout: float | None
+
+    def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
+        from engine.asynchronous import AsyncMap
+
+        return AsyncMap(name, guard, self.f, self.concurrency, self.ordered, self.timeout, waker)
+
+
+@dataclass(frozen=True, eq=False)
+class StatefulMap(Operation):
+    """One record and its key's state become a new state and one other record."""
+
+    role = "chain"
+    kind = "stateful_map"
+    key: Key
+    f: Callable[[Any, Any], tuple[Any, Any]]
+    initial: Callable[[], Any] | None
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        return chain.StatefulMap(name, guard, self.key.getter(), self.f, self.initial)
+
+
+@dataclass(frozen=True, eq=False)
+class LookupJoin(Operation):
+    """One record meets its match in a table that is read once, when the job starts."""
+
+    role = "chain"
+    kind = "lookup_join"
+    table: Mapping[Any, Any] | Source[Any]
+    table_key: Getter
+    on: Getter
+    f: Callable[[Any, Any], Any] | None
+    inner: bool
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        from engine.tables import load
+
+        return chain.Lookup(name, guard, load(self.table, self.table_key, name), self.on, self.f, self.inner)
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregated(Operation):
+    """All records of a key become one, at the end of the stream."""
+
+    role = "head"
+    kind = "aggregate"
+    key: Key
+    aggregates: tuple[Aggregate, ...]
+    make: Callable[[Any, list[Any]], Any]
+
+    def groups(self) -> Groups:
+        """Fresh state."""
+        return Groups(self.key.getter(), [each.column() for each in self.aggregates], self.make)
+
+    def describe(self) -> str:
+        return f"{', '.join(each.name for each in self.aggregates)} by {self.key}"
+
+    def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
+        return head.Aggregate(name, guard, self.groups())
+
+
+@dataclass(frozen=True, eq=False)
+class RunningAggregate(Aggregated):
+    """Each record becomes its key's aggregate so far."""
+
+    role = "chain"
+
+    def describe(self) -> str:
+        return f"running {super().describe()}"
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        return chain.Running(name, guard, self.groups())
+
+
+@dataclass(frozen=True, eq=False)
+class Split(Operation):
+    """Records go to the first output whose predicate is true, else to the last."""
+
+    role = "router"
+    kind = "split"
+    predicates: tuple[Callable[[Any], Any], ...]
+
+    def describe(self) -> str:
+        return f"split by {', '.join(map(function_name, self.predicates))}"
+
+    def build_router(self, guard: Guard) -> Router:
+        """The native router."""
+        return Router(guard, self.predicates)
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """A function's name, as plans and default names show it."""
+    name: str = getattr(function, "__name__", None) or type(function).__name__
+    return "lambda" if name == "<lambda>" else name
+
+
+def function_place(function: Callable[..., Any] | None) -> str:
+    """ "function name (file:line)", as errors show it; "" without one."""
+    code = getattr(function, "__code__", None)
+    if function is None:
+        return ""
+    return f"{function_name(function)} ({code.co_filename}:{code.co_firstlineno})" if code else function_name(function)

@@ -1,0 +1,219 @@
+"""The physical plan: which operators share a task, which channels join the tasks, and how much can be in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.errors import GraphError
+from engine.graph import LETTERS, Graph, Input, Key, Node, Route
+from engine.operations import FromSource, ToSink
+from engine.settings import Settings
+
+if TYPE_CHECKING:
+    from engine.dataflow import Dataflow
+
+
+@dataclass(eq=False)
+class Edge:
+    """What joins two tasks: a channel, or several where they run more than once."""
+
+    producer: TaskPlan
+    output: int
+    consumer: TaskPlan
+    route: Route
+    key: Key | None
+    most: int = 0
+    """The bound of one channel, in records."""
+    share: float = 0.0
+    """How long a record may wait in it, seconds."""
+
+    @property
+    def channels(self) -> int:
+        """How many channels it is made of."""
+        if self.route == "forward":
+            return self.producer.parallelism
+        return self.producer.parallelism * self.consumer.parallelism
+
+    @property
+    def bound(self) -> int:
+        """The most records that can be in flight on it."""
+        return self.channels * self.most
+
+
+@dataclass(eq=False)
+class TaskPlan:
+    """Operators that run as one: a head, what is chained behind it, and perhaps a router."""
+
+    nodes: list[Node]
+    inputs: list[Edge] = field(default_factory=list)
+    outputs: list[Edge] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its operators' names."""
+        return " | ".join(node.name for node in self.nodes)
+
+    @property
+    def parallelism(self) -> int:
+        """How many instances of it run."""
+        return self.nodes[0].parallelism
+
+    @property
+    def own_thread(self) -> bool:
+        """Whether it waits for the outside world and so gets a thread of its own."""
+        operation = self.nodes[0].operation
+        if isinstance(operation, FromSource):
+            return operation.source.blocking
+        return isinstance(operation, ToSink) and operation.sink.blocking
+
+    @property
+    def batch(self) -> int:
+        """How many records it likes to take at once; 0: it does not mind."""
+        operation = self.nodes[0].operation
+        return operation.sink.batch_records if isinstance(operation, ToSink) else 0
+
+
+@dataclass(eq=False)
+class Plan:
+    """Tasks in an order in which each stands behind all that feed it."""
+
+    name: str
+    settings: Settings
+    tasks: list[TaskPlan]
+
+    @classmethod
+    def of(cls, flow: Dataflow) -> Plan:
+        """Plan `flow`; GraphError if it is not whole."""
+        flow.graph.validate()
+        tasks, home = _fuse(flow.graph)
+        plan = cls(flow.name, flow.settings, tasks)
+        for consumer in tasks:
+            for producer, source in _producers(flow.graph, consumer.nodes[0]):
+                _join(home[producer], consumer, source)
+        plan._size()
+        return plan
+
+    @property
+    def edges(self) -> Iterator[Edge]:
+        """Every edge once."""
+        return (edge for task in self.tasks for edge in task.outputs)
+
+    @property
+    def bound(self) -> int:
+        """The most records that can ever be in flight."""
+        return sum(edge.bound for edge in self.edges)
+
+    def _size(self) -> None:
+        """Share the target delay among the channels of the longest path through each; check the parallelism of keys."""
+        up: dict[TaskPlan, int] = {}
+        for task in self.tasks:
+            up[task] = max((up[edge.producer] + 1 for edge in task.inputs), default=0)
+        down: dict[TaskPlan, int] = {}
+        for task in reversed(self.tasks):
+            down[task] = max((down[edge.consumer] + 1 for edge in task.outputs), default=0)
+        for edge in self.edges:
+            edge.share = self.settings.target_delay_s / (up[edge.producer] + 1 + down[edge.consumer])
+            edge.most = max(self.settings.max_window, 2 * edge.consumer.batch)
+            if edge.route == "hash" and edge.consumer.parallelism > self.settings.max_parallelism:
+                node = edge.consumer.nodes[0]
+                raise GraphError(
+                    f"{node} runs {node.parallelism} times, but there are {self.settings.max_parallelism} key groups",
+                    hint="raise Settings.max_parallelism",
+                )
+
+    def __str__(self) -> str:
+        return "\n".join([f"flow {self.name!r}", *self._lines()])
+
+    def _lines(self) -> Iterator[str]:
+        seen: set[TaskPlan] = set()
+        for task in self.tasks:
+            if not task.inputs:
+                yield from self._tree(task, "", seen)
+        share = self.settings.target_delay
+        yield f"at most {self.bound:,} records in flight; about {share} of the sink's pace once a slow sink has filled the job"
+
+    def _tree(self, task: TaskPlan, indent: str, seen: set[TaskPlan]) -> Iterator[str]:
+        times = f" x {task.parallelism}" if task.parallelism > 1 else ""
+        thread = " [own thread]" if task.own_thread else ""
+        again = " (see above)" if task in seen and task.outputs else ""
+        yield f"{indent}{'; '.join(_described(node) for node in task.nodes)}{times}{thread}{again}"
+        if task in seen:
+            return
+        seen.add(task)
+        for edge in task.outputs:
+            by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
+            what = "dead letters, " if edge.output == LETTERS else _part(task, edge.output)
+            yield f"{indent}  └─ {what}{edge.route}{by}: at most {edge.bound:,} records"
+            yield from self._tree(edge.consumer, indent + "     ", seen)
+
+
+def _described(node: Node) -> str:
+    description = node.operation.describe()
+    policy = "" if node.on_error == "fail" else f", on_error={node.on_error}"
+    return f"{node.name}{policy}" if description in {node.name, f"{node.operation.kind} {node.name}"} else f"{node.name} ({description}{policy})"
+
+
+def _part(task: TaskPlan, output: int) -> str:
+    outputs = task.nodes[-1].outputs
+    return f"part {output + 1} of {outputs}, " if outputs > 1 else ""
+
+
+def _producers(graph: Graph, node: Node) -> Iterator[tuple[Node, Input]]:
+    """The nodes that feed `node`; dead letters come from all that send some."""
+    for source in node.inputs:
+        if source.node is not None:
+            yield source.node, source
+        else:
+            for sender in graph.nodes:
+                if sender.on_error == "dead-letter":
+                    yield sender, source
+
+
+def _fuse(graph: Graph) -> tuple[list[TaskPlan], dict[Node, TaskPlan]]:
+    """Put each node in the task of what feeds it where it may, else at the head of a new one."""
+    tasks: list[TaskPlan] = []
+    home: dict[Node, TaskPlan] = {}
+    for node in sorted(graph.nodes, key=_is_after_letters):  # dead letters may come from nodes written later
+        feeder = node.inputs[0].node if len(node.inputs) == 1 else None
+        if feeder is not None and _may_join(graph, node, feeder):
+            home[node] = home[feeder]
+            home[node].nodes.append(node)
+        else:
+            home[node] = TaskPlan([node])
+            tasks.append(home[node])
+    return tasks, home
+
+
+def _is_after_letters(node: Node) -> bool:
+    return any(source.node is None or _is_after_letters(source.node) for source in node.inputs)
+
+
+def _may_join(graph: Graph, node: Node, feeder: Node) -> bool:
+    return (
+        node.operation.role in {"chain", "router"}
+        and feeder.operation.role in {"head", "chain"}
+        and node.parallelism == feeder.parallelism
+        and _route(node.inputs[0], feeder.parallelism, node.parallelism) == "forward"
+        and len(list(graph.consumers(feeder, node.inputs[0].output))) == 1
+    )
+
+
+def _route(source: Input, before: int, after: int) -> Route:
+    """How records cross from `before` instances to `after`: between one and one there is only one way."""
+    if before == after == 1:
+        return "forward"
+    if source.route == "forward" and before != after:
+        return "rebalance"
+    return source.route
+
+
+def _join(producer: TaskPlan, consumer: TaskPlan, source: Input) -> None:
+    route = _route(source, producer.parallelism, consumer.parallelism)
+    if any(edge.producer is producer and source.output == LETTERS == edge.output for edge in consumer.inputs):
+        return  # several of its operators send dead letters by the one port that a task has for them
+    edge = Edge(producer, source.output, consumer, route, source.key)
+    producer.outputs.append(edge)
+    consumer.inputs.append(edge)
+

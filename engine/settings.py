@@ -1,0 +1,45 @@
+"""Settings: the numbers of a job that have good defaults and that hardly anybody must change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.durations import Duration, nanoseconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Limits that hold for a whole job.
+
+    `frame_records`: records of a full frame; `linger`: how long a record may wait for a fuller frame or batch;
+    `target_delay`: how long records may lie between source and sink once a slow sink has filled the job;
+    `max_window`: the most records that one channel may hold; `max_parallelism`: the number of key groups,
+    which bounds the parallelism of whatever is keyed and never changes over a job's life.
+
+    >>> Settings(target_delay="50ms").target_delay
+    '50ms'
+    """
+
+    frame_records: int = 1024
+    linger: Duration = "1ms"
+    target_delay: Duration = "200ms"
+    max_window: int = 8192
+    max_parallelism: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("frame_records", "max_window", "max_parallelism"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"Settings.{name} is a whole number from 1, not {getattr(self, name)!r}")
+        if nanoseconds(self.target_delay) == 0:
+            raise ValueError("Settings.target_delay must be more than zero: in no time nothing can be in flight")
+        nanoseconds(self.linger)
+
+    @property
+    def linger_ns(self) -> int:
+        """`linger` in nanoseconds."""
+        return nanoseconds(self.linger)
+
+    @property
+    def target_delay_s(self) -> float:
+        """`target_delay` in seconds."""
+        return nanoseconds(self.target_delay) / 1e9
