@@ -16,7 +16,7 @@ from cext.spsc cimport spsc_free, spsc_is_empty, spsc_new, spsc_pop, spsc_push, 
 cdef extern from "Python.h":
     void Py_DECREF(PyObject *object) noexcept
 
-cdef int FRAMES_PER_WINDOW = 8  # so that credit comes back in small steps and the producer follows smoothly
+cdef int FRAMES_PER_WINDOW = 4  # so that credit comes back in small steps and the producer follows smoothly
 
 
 @cython.final

@@ -23,7 +23,7 @@ cdef class Window:
 
     >>> window = Window(share=0.1, most=8192, frame=1024)
     >>> window.size
-    2048
+    4096
     >>> for tick in range(1, 21):  # a consumer at 2,000/s that is never out of records
     ...     size = window.update(tick * 100_000_000, tick * 200, starved=False, blocked=True)
     >>> size
@@ -37,7 +37,7 @@ cdef class Window:
         self.most = most
         self.frame = frame
         self.floor = min(most, max(ROUND_TRIP_RECORDS, 2 * batch))
-        self.size = self._within(2 * frame)
+        self.size = self._within(4 * frame)
         self.since = now
 
     cdef bint due(self, int64_t now) noexcept:

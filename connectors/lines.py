@@ -10,7 +10,7 @@ from connectors.byte_streams import Broken, ByteStream
 from engine.errors import ConnectorError
 
 BLOCK_BYTES = 128 * 1024
-"""As much as is read, and decoded, at a time: more costs more than it saves, for it leaves the fast caches."""
+"""As much as is read and decoded at a time: more costs more than it saves, for it leaves the fast caches."""
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
 _STARTS = (

@@ -71,7 +71,7 @@ class _Lines(Sink[T]):
         there = [field.name for field in record.fields]
         if unknown := sorted(self._names.difference(there)):
             raise GraphError(
-                f"the format {self._format!r} names {', '.join(unknown)}, which {record.cls.__name__} has not",
+                f"the format {self._format!r} names {', '.join(unknown)}, not in {record.cls.__name__}",
                 hint=f"fields there: {', '.join(there)}",
             )
 
