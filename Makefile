@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(wildcard cext/*.pyx cext/*.pxd cext/*.h) setup.py
 
 .PHONY: demo test check test-debug bench build clean

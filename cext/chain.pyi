@@ -1,56 +1,66 @@
 """Record operators: each takes the rows of a frame and gives those that go on, never more than it took."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self, final
+
+from typing_extensions import disjoint_base
 
 from cext.getter import Getter
 from cext.groups import Groups
 from cext.guard import Guard
 
+@disjoint_base
 class Operator:
     name: str
     guard: Guard
     records_in: int
     records_out: int
     busy_ns: int
-    def __init__(self, name: str, guard: Guard, *arguments: Any, **options: Any) -> None: ...
+    def __new__(cls, name: str, guard: Guard, *arguments: Any, **options: Any) -> Self: ...
     def __call__(self, rows: list[Any]) -> tuple[list[Any], list[Any]]: ...
 
+@final
 class Map(Operator):
-    def __init__(self, name: str, guard: Guard, function: Callable[[Any], Any]) -> None: ...
+    def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
 
+@final
 class Filter(Operator):
-    def __init__(self, name: str, guard: Guard, function: Callable[[Any], Any]) -> None: ...
+    def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
 
+@final
 class Inspect(Operator):
-    def __init__(self, name: str, guard: Guard, function: Callable[[Any], Any]) -> None: ...
+    def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
 
+@final
 class Lookup(Operator):
     unmatched: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         name: str,
         guard: Guard,
         table: dict[Any, Any],
         key: Getter,
         join: Callable[[Any, Any], Any] | None = None,
         inner: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
 
+@final
 class StatefulMap(Operator):
     states: dict[Any, Any]
-    def __init__(
-        self,
+    def __new__(
+        cls,
         name: str,
         guard: Guard,
         key: Getter,
         function: Callable[[Any, Any], tuple[Any, Any]],
         initial: Callable[[], Any] | None = None,
-    ) -> None: ...
+    ) -> Self: ...
 
+@final
 class Running(Operator):
     groups: Groups
-    def __init__(self, name: str, guard: Guard, groups: Groups) -> None: ...
+    def __new__(cls, name: str, guard: Guard, groups: Groups) -> Self: ...
 
+@final
 class Router:
-    def __init__(self, guard: Guard, predicates: tuple[Callable[[Any], Any], ...]) -> None: ...
+    def __new__(cls, guard: Guard, predicates: tuple[Callable[[Any], Any], ...]) -> Self: ...

@@ -1,5 +1,6 @@
 """Record operators: each takes the rows of a frame and gives those that go on, never more than it took."""
 
+cimport cython
 from cpython.ref cimport PyObject
 
 from cext.clock cimport monotonic_ns
@@ -71,6 +72,7 @@ cdef class Operator:
         return out, side.letters
 
 
+@cython.final
 cdef class Map(Operator):
     """Each record becomes what `function` makes of it."""
 
@@ -91,6 +93,7 @@ cdef class Map(Operator):
         return out
 
 
+@cython.final
 cdef class Filter(Operator):
     """Records go on for which `function` is true."""
 
@@ -114,6 +117,7 @@ cdef class Filter(Operator):
         return out
 
 
+@cython.final
 cdef class Inspect(Operator):
     """Records go on unchanged once `function` has seen them."""
 
@@ -138,6 +142,7 @@ cdef class Inspect(Operator):
         return out
 
 
+@cython.final
 cdef class Lookup(Operator):
     """Each record meets its match in `table`; `join(record, match)` makes what goes on, (record, match) without it.
 
@@ -165,6 +170,7 @@ cdef class Lookup(Operator):
         return out
 
 
+@cython.final
 cdef class StatefulMap(Operator):
     """Each record and its key's state become a new state and what goes on: `function(state, record) -> (state, out)`.
 
@@ -202,6 +208,7 @@ cdef class StatefulMap(Operator):
         return out
 
 
+@cython.final
 cdef class Running(Operator):
     """Each record becomes its key's aggregate as it is with that record taken in."""
 
@@ -219,6 +226,7 @@ cdef class Running(Operator):
         return out
 
 
+@cython.final
 cdef class Router:
     """Sends each record to the first of several outputs whose predicate is true, else to the last."""
 

@@ -1,6 +1,6 @@
 """Channel: a ring of frames between one producer and one consumer, bounded by absolute credit."""
 
-from typing import Any, final
+from typing import Any, Self, final
 
 from cext.frame import Frame
 from cext.waker import Waker
@@ -12,13 +12,13 @@ class Channel:
     frame_records: int
     most_in_flight: int
     frames: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         law: Window,
         frame_records: int = 1024,
         producer: Waker | None = None,
         consumer: Waker | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def bound(self) -> int: ...
     @property

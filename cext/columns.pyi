@@ -1,35 +1,55 @@
 """Columns: the native aggregates, one value a slot, a slot a key."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self, final
+
+from typing_extensions import disjoint_base
 
 from cext.getter import Getter
 
+@disjoint_base
 class Column:
     value: Getter
-    def __init__(self, value: Getter, *arguments: Any) -> None: ...
+    def __new__(cls, value: Getter, *arguments: Any) -> Self: ...
 
+@disjoint_base
 class Objects(Column): ...
+
+@final
 class Count(Column): ...
+
+@final
 class Sum(Objects): ...
+
+@final
 class Least(Objects): ...
+
+@final
 class Greatest(Objects): ...
+
+@final
 class Mean(Objects): ...
+
+@final
 class Collect(Objects): ...
+
+@final
 class Distinct(Objects): ...
 
+@final
 class Top(Objects):
     most: int
     by: Getter
     pick: Getter
     smallest: bool
-    def __init__(self, value: Getter, most: int, by: Getter, pick: Getter, smallest: bool = False) -> None: ...
+    def __new__(cls, value: Getter, most: int, by: Getter, pick: Getter, smallest: bool = False) -> Self: ...
 
+@final
 class Custom(Objects):
-    def __init__(
-        self,
+    def __new__(
+        cls,
         value: Getter,
         create: Callable[[], Any],
         step: Callable[[Any, Any], Any],
         finish: Callable[[Any], Any] | None = None,
-    ) -> None: ...
+    ) -> Self: ...

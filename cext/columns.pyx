@@ -5,6 +5,7 @@ A value of None is no value, as in SQL: `Count` without a field counts every rec
 a record which a later column refuses leaves no trace in an earlier one.
 """
 
+cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 
 from cext.getter cimport WHOLE
@@ -34,6 +35,7 @@ cdef class Column:
         raise NotImplementedError
 
 
+@cython.final
 cdef class Count(Column):
     """How many records; with a field or function: how many for which it is not None."""
 
@@ -101,6 +103,7 @@ cdef class Objects(Column):
         raise NotImplementedError
 
 
+@cython.final
 cdef class Sum(Objects):
     """The sum of all values, by `+`; None without any."""
 
@@ -110,6 +113,7 @@ cdef class Sum(Objects):
         return value if state is None else state + value
 
 
+@cython.final
 cdef class Least(Objects):
     """The smallest value; None without any, NaN once there was one."""
 
@@ -117,6 +121,7 @@ cdef class Least(Objects):
         return value if state is None or value < state or value != value else state
 
 
+@cython.final
 cdef class Greatest(Objects):
     """The largest value; None without any, NaN once there was one."""
 
@@ -124,6 +129,7 @@ cdef class Greatest(Objects):
         return value if state is None or value > state or value != value else state
 
 
+@cython.final
 cdef class Mean(Objects):
     """The mean of all values; None without any. Its state is (sum, count)."""
 
@@ -137,6 +143,7 @@ cdef class Mean(Objects):
         return None if state is None else (<tuple>state)[0] / (<tuple>state)[1]
 
 
+@cython.final
 cdef class Collect(Objects):
     """All values in a list, in the order in which they came."""
 
@@ -157,6 +164,7 @@ cdef class Collect(Objects):
         return list(self.states[slot] or ())
 
 
+@cython.final
 cdef class Distinct(Objects):
     """How many different values; they must be hashable."""
 
@@ -180,6 +188,7 @@ cdef class Distinct(Objects):
         return len(self.states[slot] or ())
 
 
+@cython.final
 cdef class Top(Objects):
     """What `pick` takes of the `most` values greatest by `by`, the greatest first, or smallest; of equals, the earlier."""
 
@@ -210,6 +219,7 @@ cdef class Top(Objects):
         return [entry[1] for entry in self.states[slot] or ()]
 
 
+@cython.final
 cdef class Custom(Objects):
     """A user's own: `create()` makes a state, `step(state, value)` the next, `finish(state)` the result.
 

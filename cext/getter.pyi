@@ -1,12 +1,13 @@
 """Getter: how a key or a value is taken out of a record."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias, final
 
 _Part: TypeAlias = str | Callable[[Any], Any]
 
+@final
 class Getter:
     how: int
     what: _Part | tuple[_Part, ...] | None
-    def __init__(self, what: _Part | tuple[_Part, ...] | None = None) -> None: ...
+    def __new__(cls, what: _Part | tuple[_Part, ...] | None = None) -> Self: ...
     def __call__(self, record: Any) -> Any: ...

@@ -1,5 +1,6 @@
 """Getter: how a key or a value is taken out of a record."""
 
+cimport cython
 from cpython.dict cimport PyDict_Check
 
 
@@ -11,6 +12,7 @@ cdef object part_of(object record, object what):
     return getattr(record, what)
 
 
+@cython.final
 cdef class Getter:
     """Takes a key or a value out of a record.
 

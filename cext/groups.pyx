@@ -1,9 +1,11 @@
 """Groups: keyed aggregate state, a slot for each key in every column."""
 
+cimport cython
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.ref cimport PyObject
 
 
+@cython.final
 cdef class Groups:
     """What an aggregate knows of each key.
 

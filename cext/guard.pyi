@@ -1,23 +1,25 @@
 """Guard: what an operator does with a record that it could not handle."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self, final
 
+@final
 class Sideline:
     failure: BaseException | None
     letters: list[Any]
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     def take_letters(self) -> list[Any]: ...
     def take_failure(self) -> BaseException | None: ...
 
+@final
 class Guard:
     mode: int
     skipped: int
     lettered: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         mode: str,
         describe: Callable[[Any, BaseException], BaseException] | None = None,
         letter: Callable[[Any, BaseException], Any] | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     def handle(self, record: Any, error: BaseException, side: Sideline) -> bool: ...

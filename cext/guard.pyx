@@ -1,11 +1,15 @@
 """Guard: what an operator does with a record that it could not handle."""
 
+cimport cython
+
+
 
 cdef int raise_pending() except -1:
     """Turn the error that a C call has set into an exception that can be caught."""
     return -1
 
 
+@cython.final
 cdef class Sideline:
     """Where a task's operators put what does not go on to the next one: dead letters, and the error that ends it."""
 
@@ -21,6 +25,7 @@ cdef class Sideline:
         return failure
 
 
+@cython.final
 cdef class Guard:
     """One operator's policy: "fail", "skip" or "dead-letter".
 

@@ -1,13 +1,16 @@
 """Head: how a task turns the frames of its lanes into rows for its chain."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self, final
+
+from typing_extensions import disjoint_base
 
 from cext.channel import Channel
 from cext.frame import Frame
 from cext.groups import Groups
 from cext.guard import Guard, Sideline
 
+@disjoint_base
 class Head:
     name: str
     guard: Guard
@@ -15,7 +18,7 @@ class Head:
     hurry: bool
     waiting: bool
     records_in: int
-    def __init__(self, name: str, guard: Guard, *arguments: Any, **options: Any) -> None: ...
+    def __new__(cls, name: str, guard: Guard, *arguments: Any, **options: Any) -> Self: ...
     def count_in(self, records: int) -> None: ...
     def hungry(self) -> bool: ...
     def accept(self, lane: Channel, frame: Frame, now: int) -> None: ...
@@ -27,19 +30,24 @@ class Head:
     def discard(self) -> int: ...
     def deadline(self) -> int: ...
 
+@disjoint_base
 class Holding(Head): ...
 
+@final
 class Pass(Holding):
-    def __init__(self, name: str, guard: Guard) -> None: ...
+    def __new__(cls, name: str, guard: Guard) -> Self: ...
 
+@final
 class Expand(Holding):
-    def __init__(self, name: str, guard: Guard, function: Callable[[Any], Iterable[Any]]) -> None: ...
+    def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Iterable[Any]]) -> Self: ...
 
+@final
 class Batch(Holding):
-    def __init__(
-        self, name: str, guard: Guard, function: Callable[[list[Any]], Iterable[Any]], size: int
-    ) -> None: ...
+    def __new__(
+        cls, name: str, guard: Guard, function: Callable[[list[Any]], Iterable[Any]], size: int
+    ) -> Self: ...
 
+@final
 class Aggregate(Holding):
     groups: Groups
-    def __init__(self, name: str, guard: Guard, groups: Groups) -> None: ...
+    def __new__(cls, name: str, guard: Guard, groups: Groups) -> Self: ...

@@ -6,6 +6,7 @@ A task asks `more(limit)` for rows and never gets more than its outputs have cre
 
 from itertools import islice
 
+cimport cython
 from cpython.ref cimport PyObject
 
 cdef extern from "Python.h":
@@ -98,6 +99,7 @@ cdef class Holding(Head):
         return dropped
 
 
+@cython.final
 cdef class Pass(Holding):
     """Gives the rows of its frames as they are."""
 
@@ -112,6 +114,7 @@ cdef class Pass(Holding):
         return self.frame.rows[start:self.at]
 
 
+@cython.final
 cdef class Expand(Holding):
     """flat_map: each record becomes all that `function(record)` iterates over."""
 
@@ -157,6 +160,7 @@ cdef class Expand(Holding):
         return Holding.discard(self)
 
 
+@cython.final
 cdef class Batch(Holding):
     """map_batch: up to `size` records at a time become all that `function(records)` iterates over."""
 
@@ -207,6 +211,7 @@ cdef class Batch(Holding):
         return Holding.discard(self)
 
 
+@cython.final
 cdef class Aggregate(Holding):
     """aggregate, reduce and fold: takes every record into `groups`, and gives their results at the end."""
 

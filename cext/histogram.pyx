@@ -35,6 +35,7 @@ cdef inline int64_t upper_edge(int bucket) noexcept nogil:
 
 @cython.final
 @cython.auto_pickle(False)
+@cython.final
 cdef class Histogram:
     """Counts durations in nanoseconds, in 15 KiB whatever their number and size.
 

@@ -1,11 +1,13 @@
 """Port: where a task's output goes, one channel or several, and which records go to which."""
 
+cimport cython
 from cext.channel cimport Channel
 from cext.partition cimport key_group, owner
 
-ROUTES = {"forward": FORWARD, "hash": HASH, "broadcast": BROADCAST, "rebalance": REBALANCE}
+cdef dict ROUTES = {"forward": FORWARD, "hash": HASH, "broadcast": BROADCAST, "rebalance": REBALANCE}
 
 
+@cython.final
 cdef class Port:
     """One edge of the graph as its producer sees it.
 

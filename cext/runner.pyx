@@ -1,10 +1,12 @@
 """Runner: one thread's loop over its tasks."""
 
+cimport cython
 from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, RUNNERS, born as count_born, died as count_died
 from cext.task cimport BUSY, Task
 
 
+@cython.final
 cdef class Runner:
     """Steps `tasks` in turn until all are done, those nearest the sinks first: what is downstream leaves before more
     comes in. When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.

@@ -1,15 +1,16 @@
 """Sink: the head that gathers records into batches and hands them to a connector's writer."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self, final
 
 from cext.guard import Guard
 from cext.head import Head
 from cext.histogram import Histogram
 
+@final
 class Sink(Head):
     written: int
     latency: Histogram
-    def __init__(
-        self, name: str, guard: Guard, open_writer: Callable[[], Any], batch: int = 0, linger: int = 1_000_000
-    ) -> None: ...
+    def __new__(
+        cls, name: str, guard: Guard, open_writer: Callable[[], Any], batch: int = 0, linger: int = 1_000_000
+    ) -> Self: ...

@@ -1,11 +1,13 @@
 """Sink: the head that gathers records into batches and hands them to a connector's writer."""
 
+cimport cython
 from cext.channel cimport Channel
 from cext.clock cimport monotonic_ns
 from cext.frame cimport Frame
 from cext.guard cimport Guard
 
 
+@cython.final
 cdef class Sink(Head):
     """Writes with what `open_writer()` gives: an object with write(records), finish() and abort().
 

@@ -1,5 +1,6 @@
 """Source: the head that asks a connector's readers for as many records as there is credit for."""
 
+cimport cython
 from cext.clock cimport monotonic_ns
 from cext.guard cimport Guard
 
@@ -7,6 +8,7 @@ cdef int64_t FIRST_BACKOFF_NS = 1_000_000
 cdef int64_t LAST_BACKOFF_NS = 16_000_000
 
 
+@cython.final
 cdef class Source(Head):
     """Reads partitions with what `open_reader(partition)` gives: an object with read(limit), poll_after() and close().
 

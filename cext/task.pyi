@@ -1,17 +1,19 @@
 """Task: a head and a chain of operators between input lanes and output ports, run a step at a time."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self, final
 
 from cext.chain import Operator, Router
 from cext.channel import Channel
 from cext.head import Head
 from cext.port import Port
 
+@final
 class Lane:
     channel: Channel
-    def __init__(self, channel: Channel) -> None: ...
+    def __new__(cls, channel: Channel) -> Self: ...
 
+@final
 class Task:
     name: str
     head: Head
@@ -24,8 +26,8 @@ class Task:
     records_out: int
     frames_in: int
     dropped: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         name: str,
         head: Head,
         lanes: list[Channel],
@@ -35,7 +37,7 @@ class Task:
         router: Router | None = None,
         frame_records: int = 1024,
         linger: int = 1_000_000,
-    ) -> None: ...
+    ) -> Self: ...
     def take_failure(self) -> BaseException | None: ...
     def cancel(self) -> None: ...
     def run_until_idle(self, steps: int = 1_000_000) -> int: ...

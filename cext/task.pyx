@@ -1,5 +1,6 @@
 """Task: a head and a chain of operators between input lanes and output ports, run a step at a time."""
 
+cimport cython
 from cext.chain cimport Operator
 from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, TASKS, born as count_born, died as count_died
@@ -10,6 +11,7 @@ cdef int64_t NEVER = -(<int64_t>1 << 62)  # before any event time
 cdef Py_ssize_t UNLIMITED = 1 << 30
 
 
+@cython.final
 cdef class Lane:
     """One input of a task."""
 
@@ -18,6 +20,7 @@ cdef class Lane:
         self.watermark = NEVER
 
 
+@cython.final
 cdef class Task:
     """Steps records from `lanes` (channels) through `head`, `chain` and `router` into `outputs`.
 

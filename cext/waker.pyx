@@ -1,5 +1,6 @@
 """Waker: an eventfd on which one thread parks and others wake it, only when it is parked."""
 
+cimport cython
 from libc.errno cimport errno
 from posix.time cimport timespec
 from posix.unistd cimport close, read, write
@@ -20,6 +21,7 @@ cdef extern from "<poll.h>":
     int ppoll(pollfd *fds, unsigned long count, const timespec *timeout, const void *mask) noexcept nogil
 
 
+@cython.final
 cdef class Waker:
     """Where one thread waits for others.
 

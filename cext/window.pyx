@@ -11,10 +11,14 @@ The law, once a period, with `now` as an argument (so that its tests need no clo
 5. Never under `floor`, never over `most`.
 """
 
+cimport cython
+
+
 cdef int64_t PERIOD_NS = 100_000_000
 cdef int64_t ROUND_TRIP_RECORDS = 16  # what a hop inside a process needs to stay busy
 
 
+@cython.final
 cdef class Window:
     """The adaptive window of one channel.
 

@@ -58,9 +58,7 @@ class PlainFile:
         """Without this a file cut short by somebody else would pass for one that ended."""
         now = os.fstat(self._fd).st_size
         if now < self._size:
-            raise Broken(
-                f"the file was cut short while it was read: it had {self._size} bytes and now has {now}"
-            )
+            raise Broken(f"the file was cut short while it was read: it had {self._size} bytes and now has {now}")
 
     def rewind(self) -> bool:
         os.lseek(self._fd, 0, os.SEEK_SET)

@@ -84,9 +84,7 @@ def _zstd_codec(path: str) -> Codec:
     try:
         zstandard = importlib.import_module("zstandard")
     except ImportError as error:
-        raise ConnectorError(
-            f"{path!r} needs the zstandard library", hint="pip install headgate[zstd]"
-        ) from error
+        raise ConnectorError(f"{path!r} needs the zstandard library", hint="pip install headgate[zstd]") from error
     return Codec(
         "zstd",
         lambda: zstandard.ZstdDecompressor().decompressobj(),

@@ -81,7 +81,7 @@ class CsvReader(Reader[T], Generic[T]):
         return self._table is not None
 
     def _take_header(self, parsed: _Parsed) -> None:
-        if not parsed.is_utf8:
+        if not _is_utf8(parsed.text):
             raise ConnectorError(f"{self._place()}: the header is not UTF-8", hint=_ENCODING_HINT)
         if parsed.rows[0]:
             self._table = self._table_of(tuple(parsed.rows[0]))
@@ -106,7 +106,8 @@ class CsvReader(Reader[T], Generic[T]):
         return self._lines.have(self._want(limit), self._incomplete + 1)
 
     def _want(self, limit: int) -> int:
-        return max(min(int(limit * self._mean * 17 / 16), BLOCK_BYTES), 2 * self._incomplete, 1)
+        likely = min(int(limit * self._mean * 17 / 16), BLOCK_BYTES)
+        return max(1, min(max(likely, 2 * self._incomplete), self._layout.max_record_bytes))
 
     def _parse(self, limit: int) -> _Parsed | BadRecord | None:
         """The rows at the start of the lines; None if there must be more lines first, or now are none."""
@@ -158,7 +159,7 @@ class CsvReader(Reader[T], Generic[T]):
         self._lines.advance(self._lines.start + size, parsed.lines)
 
     def _convert(self, parsed: _Parsed) -> list[T | BadRecord]:
-        records = self._all_at_once(parsed.rows) if parsed.is_utf8 else None
+        records = self._all_at_once(parsed.rows) if parsed.is_utf8 or _is_utf8(parsed.text) else None
         if records is None:
             records = self._one_by_one(parsed.text)
         self._advance(parsed)
@@ -199,7 +200,7 @@ class CsvReader(Reader[T], Generic[T]):
             reason = f"{len(row)} fields instead of {table.width}"
         else:
             try:
-                return table.records([row])[0]
+                return table.record(row)
             except MemoryError:
                 raise
             except Exception as error:

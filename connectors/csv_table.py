@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from types import NoneType
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -20,20 +20,24 @@ Row = list[str]
 
 
 class Column(NamedTuple):
-    """A field that is read: its column, whether that must be there, and whether a null in it is None."""
+    """A field that is read: its column, whether that must be there, and what may stand in it."""
 
     name: str
-    required: bool
-    nullable: bool
+    required: bool = False
+    nullable: bool = True
+    """Whether a null in the file is None: False for what takes text and not None, where it is just that text."""
+    numeric: bool = False
+    """Whether it takes numbers and no text."""
 
 
 class RowType(NamedTuple):
-    """What is made of rows. `columns`: None where any will do; `by_position`: msgspec makes it of a list."""
+    """What is made of rows. `columns`: None where any will do, each of them like `other`."""
 
     type: Any
     columns: tuple[Column, ...] | None
-    nullable: bool = True
+    other: Column = Column("")
     by_position: bool = False
+    """Whether msgspec makes it of a list and not of a dict."""
 
 
 def row_type(type: Any) -> RowType:  # noqa: A002
@@ -48,11 +52,10 @@ def row_type(type: Any) -> RowType:  # noqa: A002
     except TypeError as error:
         raise GraphError(f"CSV rows cannot become {type!r}: {error}") from error
     if record.kind == "dict":
-        return RowType(type, None, nullable=_is_nullable(record.arguments[1] if record.arguments else Any))
-    fields = [field for field in record.fields if field.settable]
-    columns = (Column(field.column, field.required, _is_nullable(field.type)) for field in fields)
+        return RowType(type, None, _column("", False, record.arguments[1] if record.arguments else Any))
+    columns = (_column(field.column, field.required, field.type) for field in record.fields if field.settable)
     config = getattr(record.cls, "__struct_config__", None)
-    by_position = record.kind == "namedtuple" or (config is not None and config.array_like)
+    by_position = record.kind == "namedtuple" or bool(config and config.array_like)
     return RowType(type, tuple(columns), by_position=by_position)
 
 
@@ -64,10 +67,10 @@ def no_rows(type: Any) -> GraphError:  # noqa: A002
     )
 
 
-def _is_nullable(annotation: Any) -> bool:
-    """True unless the field takes text and does not take None: then a null is just that text."""
+def _column(name: str, required: bool, annotation: Any) -> Column:
     found = value_types(annotation)
-    return not found.isdisjoint({NoneType, object}) or str not in found
+    nullable = not found.isdisjoint({NoneType, object}) or str not in found
+    return Column(name, required, nullable, numeric=found <= {int, float, NoneType})
 
 
 class Table(Generic[T]):
@@ -89,53 +92,84 @@ class Table(Generic[T]):
             raise error(f"{place}: {problem}", hint=_hint(row_type, header))
         self.width = len(header)
         columns = _columns(row_type, header)
-        self._names = tuple(columns)
-        self._pick = _picker([header.index(name) for name in columns])
-        self._by_position = row_type.by_position
-        self._no_null = frozenset(null).isdisjoint
+        self._names = tuple(column.name for column in columns)
+        self._numeric = tuple(column.numeric for column in columns)
+        self._pick = _picker([header.index(name) for name in self._names])
+        self._has_no_null = frozenset(null).isdisjoint
         nones = dict.fromkeys(null)
         self._or_none: list[Callable[[str, str], str | None]] = [
-            (nones if nullable else {}).get for nullable in columns.values()
+            (nones if column.nullable else {}).get for column in columns
         ]
-        self._type = row_type.type
+        self._by_position = row_type.by_position
         self._list_type = list[row_type.type]  # type: ignore[name-defined]
 
-    def records(self, rows: Sequence[Row]) -> list[T]:
+    def records(self, rows: Iterable[Row]) -> list[T]:
         """All of `rows` as records; raises whatever the first bad one makes `msgspec.convert` raise."""
-        no_null, fill = self._no_null, self._fill
-        values: Any = (row if no_null(row) else fill(row) for row in map(self._pick, rows))
+        has_no_null, fill = self._has_no_null, self._fill
+        return self._build(row if has_no_null(row) else fill(row) for row in map(self._pick, rows))
+
+    def record(self, row: Row) -> T:
+        """One row as a record, with a second try for numbers like 007, +1 and .5, which JSON does not have."""
+        values = self._fill(self._pick(row))
+        try:
+            return self._build([values])[0]
+        except msgspec.ValidationError:
+            numbers = list(map(_number, values, self._numeric))
+            if numbers == values:
+                raise
+        return self._build([numbers])[0]
+
+    def _fill(self, row: Sequence[str]) -> list[Any]:
+        return [or_none(text, text) for or_none, text in zip(self._or_none, row, strict=True)]
+
+    def _build(self, rows: Iterable[Sequence[Any]]) -> list[T]:
         if self._by_position:
-            values = list(values)
+            values: list[Any] = list(rows)
         else:
             names = self._names
-            values = [dict(zip(names, row)) for row in values]  # noqa: B905 - as many as there are names
+            values = [dict(zip(names, row)) for row in rows]  # noqa: B905 - as many as there are names
         records: list[T] = msgspec.convert(values, self._list_type, strict=False)
         return records
 
-    def _fill(self, row: Sequence[str]) -> Sequence[str | None]:
-        return [or_none(text, text) for or_none, text in zip(self._or_none, row, strict=True)]
-
     def reason(self, row: Row, error: Exception) -> str:
-        """What is wrong with `row`, for which `records` raised `error`."""
-        message = (
-            str(error) if isinstance(error, msgspec.ValidationError) else f"{type(error).__name__}: {error}"
-        )
-        at = re.fullmatch(r"(.*) - at `\$(?:\[0\])(?:\.([^`]*)|\[(\d+)\])`", message, re.DOTALL)
-        if at is None:
-            return message
-        what, name, place = at.groups()
-        index = int(place) if place else self._names.index(name) if name in self._names else None
-        if index is None:
+        """What is wrong with `row`, for which `record` raised `error`."""
+        message = str(error) if isinstance(error, msgspec.ValidationError) else f"{type(error).__name__}: {error}"
+        what, _, path = message.removesuffix("`").partition(" - at `$[0]")
+        values = dict(zip(self._names, self._fill(self._pick(row)), strict=True))
+        name = self._culprit(path, values)
+        if name is None:
             return what
-        value = self._fill(self._pick(row))[index]
-        return f"column {self._names[index]!r} holds {'null' if value is None else repr(value)}: {what}"
+        return f"column {name!r} holds {'null' if values[name] is None else repr(values[name])}: {what}"
+
+    def _culprit(self, path: str, values: dict[str, Any]) -> str | None:
+        """The column that the end of msgspec's path means: ".name", "[3]" in a list, "[...]" anywhere in a dict."""
+        if path == "[...]":
+            return next((name for name, value in values.items() if not self._fits({name: value})), None)
+        position = path[1:-1]
+        name = self._names[int(position)] if position.isdecimal() else path[1:]
+        return name if name in values else None
+
+    def _fits(self, values: dict[str, Any]) -> bool:
+        try:
+            msgspec.convert([values], self._list_type, strict=False)
+        except msgspec.ValidationError:
+            return False
+        return True
 
 
-def _columns(row_type: RowType, header: Sequence[str]) -> dict[str, bool]:
-    """The columns that are read, and whether a null in them is None."""
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+
+
+def _number(value: str | None, is_numeric: bool) -> Any:
+    if not is_numeric or value is None or not _NUMBER.fullmatch(value):
+        return value
+    return int(value) if value.strip().lstrip("+-").isdecimal() else float(value)
+
+
+def _columns(row_type: RowType, header: Sequence[str]) -> list[Column]:
     if row_type.columns is None:
-        return dict.fromkeys(header, row_type.nullable)
-    return {column.name: column.nullable for column in row_type.columns if column.name in header}
+        return [row_type.other._replace(name=name) for name in header]
+    return [column for column in row_type.columns if column.name in header]
 
 
 def _picker(places: Sequence[int]) -> Callable[[Row], tuple[str, ...]]:
@@ -144,6 +178,9 @@ def _picker(places: Sequence[int]) -> Callable[[Row], tuple[str, ...]]:
     if places:
         return lambda row: (row[places[0]],)
     return lambda row: ()
+
+
+# ------------------------------------------------------------------- what is wrong with a header
 
 
 def _problem(row_type: RowType, header: Sequence[str]) -> str | None:
@@ -161,15 +198,13 @@ def _problem(row_type: RowType, header: Sequence[str]) -> str | None:
 def _missing(row_type: RowType, header: Sequence[str]) -> list[str]:
     columns = row_type.columns or ()
     absent = [column.name for column in columns if column.required and column.name not in header]
-    if row_type.by_position and not absent:
-        absent = _gaps(columns, header)
-    return absent
+    return absent or (_gaps(columns, header) if row_type.by_position else [])
 
 
 def _gaps(columns: Sequence[Column], header: Sequence[str]) -> list[str]:
-    """A record built by position can leave out fields at its end only."""
+    """A record that is built by position can leave out fields at its end only."""
     present = [column.name in header for column in columns]
-    last = max((index for index, there in enumerate(present) if there), default=-1)
+    last = max((index for index, there in enumerate(present) if there), default=0)
     return [column.name for column, there in zip(columns[:last], present, strict=False) if not there]
 
 

@@ -87,9 +87,7 @@ class CsvWriter(Writer[Any]):
         record = self._record_type(kind)
         columns = tuple(field.column for field in record.fields)
         if columns != self._columns:
-            raise TypeError(
-                f"its fields are {', '.join(columns)}, the columns are {', '.join(self._columns or ())}"
-            )
+            raise TypeError(f"its fields are {', '.join(columns)}, the columns are {', '.join(self._columns or ())}")
         encode = row_encoder(record, record.fields)
         as_they_are = _AS_THEY_ARE if self._null else _AS_THEY_ARE | {NoneType}
         if all(value_types(field.type) <= as_they_are for field in record.fields):

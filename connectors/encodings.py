@@ -13,9 +13,7 @@ def is_utf8(encoding: str) -> bool:
     try:
         "".encode(encoding)
     except LookupError as error:
-        raise GraphError(
-            f"unknown encoding {encoding!r}", hint="Python's codecs documentation lists them"
-        ) from error
+        raise GraphError(f"unknown encoding {encoding!r}", hint="Python's codecs documentation lists them") from error
     return codecs.lookup(encoding).name in {"utf-8", "utf-8-sig"}
 
 
@@ -43,9 +41,7 @@ class Transcoded:
             return self._decoder.decode(chunk, final=not chunk)
         except UnicodeError as error:
             self._failure = Broken(f"not {self._encoding}: {error}", "say encoding=")
-            good = (
-                error.start - len(error.object) + len(chunk) if isinstance(error, UnicodeDecodeError) else 0
-            )
+            good = error.start - len(error.object) + len(chunk) if isinstance(error, UnicodeDecodeError) else 0
             return self._decoder.decode(chunk[: max(good, 0)])
 
     def rewind(self) -> bool:

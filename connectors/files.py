@@ -104,9 +104,7 @@ def csv_files(
         raise GraphError(f"delimiter and quote are both {quote!r}")
     if isinstance(null, str):
         raise GraphError(f"null takes several texts, got {null!r}", hint=f"null=({null!r},)")
-    layout = Layout(
-        row_type(type), dialect(delimiter, quote), _names(header), tuple(null), _positive(max_record_bytes)
-    )
+    layout = Layout(row_type(type), dialect(delimiter, quote), _names(header), tuple(null), _positive(max_record_bytes))
     if layout.header is not None:
         Table(layout.row_type, layout.header, layout.null, "csv_files(header=...)", GraphError)
     return _CsvFiles(pattern, layout, None if is_utf8(encoding) else encoding)
@@ -157,9 +155,7 @@ def json_lines(
     return _JsonLines(pattern, type, _positive(max_line_bytes))
 
 
-def csv_file(
-    path: str | os.PathLike[str], *, header: bool = True, delimiter: str = ",", null: str = ""
-) -> Sink[Any]:
+def csv_file(path: str | os.PathLike[str], *, header: bool = True, delimiter: str = ",", null: str = "") -> Sink[Any]:
     """Write records as the rows of a CSV file.
 
     The columns are the fields of the stream's type (as msgspec's `rename` has them) or, where that is not

@@ -38,6 +38,7 @@ class JsonLinesReader(Reader[T], Generic[T]):
     2. Put a comma before every newline and brackets around it all, and decode that as one list: so two values
        on a line, a value over two lines or a blank line is an error, where decoding the lines as a mere
        sequence of values would let one make up for another. What the commas added is the number of lines.
+       (A line with a comma of its own, `1,2`, can still make up for a list that is broken over two lines.)
     3. If that fails, or gives another number of records, decode line by line, and put a `BadRecord` in the
        place of each bad line.
     """

@@ -36,9 +36,7 @@ class Lines:
     `line` is the number of the first of them, from 1. After `end` stands the beginning of the next line.
     """
 
-    def __init__(
-        self, path: str, stream: ByteStream, max_line_bytes: int, poll_after: float | None = None
-    ) -> None:
+    def __init__(self, path: str, stream: ByteStream, max_line_bytes: int, poll_after: float | None = None) -> None:
         self.path = path
         self.poll_after = poll_after
         self.data = b""

@@ -22,10 +22,10 @@ def as_patterns(pattern: Pattern) -> tuple[str, ...]:
     """The patterns as strings, `~` replaced by the home folder."""
     if isinstance(pattern, str | os.PathLike):
         pattern = (pattern,)
-    patterns = tuple(os.path.expanduser(os.fspath(one)) for one in pattern)
-    if not patterns or not all(isinstance(one, str) and one for one in patterns):
+    patterns = tuple(os.fspath(one) for one in pattern if isinstance(one, str | os.PathLike))
+    if len(patterns) < max(len(pattern), 1) or not all(isinstance(one, str) and one for one in patterns):
         raise GraphError(f"expected a path or a glob, or several of them, got {pattern!r}")
-    return patterns
+    return tuple(map(os.path.expanduser, patterns))
 
 
 def may_block(patterns: Iterable[str]) -> bool:
@@ -112,9 +112,7 @@ def _what_is_there(pattern: str) -> str:
     try:
         names = [entry.name for entry in os.scandir(folder or ".")]
     except OSError:
-        return (
-            f"there is no folder {folder!r} that can be read; relative paths start at the working directory"
-        )
+        return f"there is no folder {folder!r} that can be read; relative paths start at the working directory"
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(os.path.join(folder, one)) for one in close) + "?"

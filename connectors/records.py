@@ -97,9 +97,12 @@ def _struct_fields(annotation: Any) -> Iterator[Field]:
 
 def _typed_dict_fields(cls: Any) -> Iterator[Field]:
     for name, hint in typing.get_type_hints(cls, include_extras=True).items():
-        while typing.get_origin(hint) in {typing.Required, typing.NotRequired}:
+        required = name in cls.__required_keys__
+        # Looked at here too: __required_keys__ does not know of a NotRequired in an annotation that was text.
+        while (marker := typing.get_origin(hint)) in {typing.Required, typing.NotRequired}:
+            required = marker is typing.Required
             (hint,) = typing.get_args(hint)
-        yield Field(name, name, hint, name in cls.__required_keys__)
+        yield Field(name, name, hint, required)
 
 
 def _dataclass_fields(cls: Any) -> Iterator[Field]:
@@ -312,9 +315,7 @@ class _ColumnDecoder:
             self.decode = lambda value: {0: False, 1: True}.get(value, value)
 
 
-def _builder(
-    record: RecordType, names: Sequence[str], optional: set[str]
-) -> Callable[[Iterable[Any]], Iterable[Any]]:
+def _builder(record: RecordType, names: Sequence[str], optional: set[str]) -> Callable[[Iterable[Any]], Iterable[Any]]:
     if record.kind == "tuple":
         return partial(map, record.cls)
     if record.kind in {"dict", "typeddict"}:

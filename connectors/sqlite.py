@@ -37,7 +37,8 @@ _HINTS = {
     sqlite3.SQLITE_CORRUPT: "`PRAGMA integrity_check` says more; restore it from a copy",
     sqlite3.SQLITE_FULL: "make room on the disk, or raise `PRAGMA max_page_count`; committed rows are kept",
     sqlite3.SQLITE_NOTADB: "this is some other kind of file, or an encrypted one; name a SQLite database",
-    sqlite3.SQLITE_READONLY: "the file, and its directory, must be writable by the user who runs the job",
+    sqlite3.SQLITE_READONLY: "the file and its directory must be writable by the user who runs the job "
+    "(for a database in WAL mode, even to read it)",
 }
 _AFFINITIES = {bool: "INTEGER", int: "INTEGER", float: "REAL", bytes: "BLOB", object: ""}
 _UNKNOWN = (None, Any, object)
@@ -174,7 +175,7 @@ class _QueryReader(Reader[T]):
 
     def _refused(self, error: Exception) -> ConnectorError:
         wanted = f"cannot read {self._query.database}"
-        if not os.path.exists(self._query.database):
+        if not os.path.isfile(self._query.database):
             hint = f"a source never creates its database; a relative path starts at {os.getcwd()}"
             return ConnectorError(f"{wanted}: there is no such file", hint=hint)
         if _is_locked(error):
@@ -203,9 +204,7 @@ class _QueryReader(Reader[T]):
         rows: list[Any] = []
         if self._failure is None:
             try:
-                rows.extend(
-                    islice(self._cursor, limit)
-                )  # not fetchmany: this keeps what came before a failure
+                rows.extend(islice(self._cursor, limit))  # not fetchmany: this keeps what came before a failure
             except sqlite3.OperationalError as error:
                 self._failure = error
         return [self._undecoded(self._failure)] if self._failure is not None and not rows else rows
@@ -225,9 +224,7 @@ class _QueryReader(Reader[T]):
             return rows
         try:
             return self._decoder.records(self._picked(rows))
-        except (
-            Exception
-        ):  # a record type's own checks may raise anything; each row by itself says which it is
+        except Exception:  # a record type's own checks may raise anything; each row by itself says which it is
             return [self._one(row, number) for number, row in enumerate(rows, self._rows_read + 1)]
 
     def _picked(self, rows: list[Any]) -> list[Any]:
@@ -279,9 +276,7 @@ def _tuple_fields(arguments: tuple[Any, ...], columns: list[str], where: str) ->
     if not arguments or arguments[-1] is ...:
         arguments = (arguments[0] if arguments else Any,) * len(columns)
     if len(arguments) != len(columns):
-        raise ConnectorError(
-            f"wanted {len(arguments)} columns from {where}, came {len(columns)}: {', '.join(columns)}"
-        )
+        raise ConnectorError(f"wanted {len(arguments)} columns from {where}, came {len(columns)}: {', '.join(columns)}")
     return [Field(column, column, of) for column, of in zip(columns, arguments, strict=True)]
 
 
@@ -377,9 +372,9 @@ class _Table(Sink[Any]):
         unknown = [column for column in self.key if column not in columns]
         if unknown:
             return f"key {', '.join(map(repr, unknown))} is not a field; fields there: {', '.join(columns)}"
-        same = {_folded(column): column for column in columns}
-        twice = [column for column in columns if same[_folded(column)] != column]
-        return f"{_listed(twice)} differ from others in case only, which SQLite ignores" if twice else None
+        folded = list(map(_folded, columns))
+        same = [column for column, name in zip(columns, folded, strict=True) if folded.count(name) > 1]
+        return f"{_listed(same)} differ in case only, which SQLite ignores" if same else None
 
     def create_sql(self, record: RecordType, fields: Sequence[Field]) -> str:
         columns = [_declaration(field, record.leaves_out(field)) for field in fields]
@@ -388,9 +383,8 @@ class _Table(Sink[Any]):
         # Without a rowid, the rows are in the key's own tree, and a key is never NULL.
         return f"CREATE TABLE {_quote(self.table)} ({', '.join(columns)})" + " WITHOUT ROWID" * bool(self.key)
 
-    def insert_sql(self, columns: Sequence[str]) -> str:
-        marks = ", ".join("?" * len(columns))
-        sql = f"INSERT INTO {_quote(self.table)} ({_quoted(columns)}) VALUES ({marks})"
+    def insert_sql(self, columns: Sequence[str], values: str) -> str:
+        sql = f"INSERT INTO {_quote(self.table)} ({_quoted(columns)}) {values}"
         if not self.upsert:
             return sql
         others = [f"{_quote(c)} = excluded.{_quote(c)}" for c in columns if c not in self.key]
@@ -513,9 +507,7 @@ class _TableWriter(Writer[Any]):
                     raise
             time.sleep(RETRY_SECONDS)
 
-    def _refused(
-        self, what: str, error: Exception, records: Sequence[Any] = (), taken: int = 0
-    ) -> ConnectorError:
+    def _refused(self, what: str, error: Exception, records: Sequence[Any] = (), taken: int = 0) -> ConnectorError:
         wanted = f"cannot {what} {self._sink.where}"
         if _is_locked(error):
             wanted += f" in {self._sink.timeout:g} s"
@@ -548,9 +540,9 @@ class _TableWriter(Writer[Any]):
         if wrong := sink.complaint(columns):
             raise ConnectorError(f"cannot write to {sink.where}: {wrong}")
         self._make_ready(record, fields, there)
-        sql = sink.insert_sql(columns)
-        self._try_out(sql, len(columns))
-        return _Insert(sql, row_encoder(record, fields))
+        self._try_out(columns)
+        marks = ", ".join("?" * len(columns))
+        return _Insert(sink.insert_sql(columns, f"VALUES ({marks})"), row_encoder(record, fields))
 
     def _make_ready(self, record: RecordType, fields: Sequence[Field], there: list[str]) -> None:
         """See to it that the table has all columns, by making it if it may be made."""
@@ -573,14 +565,14 @@ class _TableWriter(Writer[Any]):
                 hint="ALTER TABLE ... ADD COLUMN, or map the records to the columns that are there",
             )
 
-    def _try_out(self, sql: str, columns: int) -> None:
-        """Let SQLite compile the INSERT now, so that it does not fail only at the first record."""
+    def _try_out(self, columns: list[str]) -> None:
+        """Insert no rows, so that what will not do is not first found out when a record has come."""
+        sink, key = self._sink, _quoted(self._sink.key)
         try:
-            self._db.execute(f"EXPLAIN {sql}", (None,) * columns).fetchall()
+            self._db.execute(sink.insert_sql(columns, f"SELECT {', '.join(['NULL'] * len(columns))} WHERE 0"))
         except sqlite3.OperationalError as error:
             if "ON CONFLICT" not in str(error):
                 raise
-            sink, key = self._sink, _quoted(self._sink.key)
             raise ConnectorError(
                 f"cannot upsert into {sink.where}: no unique index is on exactly its key, {key}",
                 hint=f"CREATE UNIQUE INDEX ... ON {_quote(sink.table)} ({key}), or mode='insert'",

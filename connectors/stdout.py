@@ -8,7 +8,7 @@ import string
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal, TextIO, TypeVar
+from typing import Any, Literal, TextIO
 
 import msgspec
 
@@ -18,11 +18,10 @@ from engine.sink import Sink, SinkContext, Writer
 
 __all__ = ["stderr", "stdout"]
 
-T = TypeVar("T")
-Format = str | Callable[[T], str] | None
+Format = str | Callable[[Any], object] | None
 
 
-def stdout(format: Format[T] = None, *, stream: TextIO | None = None) -> Sink[T]:  # noqa: A002
+def stdout(format: Format = None, *, stream: TextIO | None = None) -> Sink[Any]:  # noqa: A002
     """Print each record as a line to standard output, or to the text stream `stream`.
 
     `format` is a function of the record, or a `str.format` template in which `{}` is the record and
@@ -47,7 +46,7 @@ def stdout(format: Format[T] = None, *, stream: TextIO | None = None) -> Sink[T]
     return _Lines(format, "stdout" if stream is None else stream)
 
 
-def stderr(format: Format[T] = None) -> Sink[T]:  # noqa: A002
+def stderr(format: Format = None) -> Sink[Any]:  # noqa: A002
     """Print each record as a line to standard error, as `stdout` does to standard output.
 
     >>> stderr("late: {}").name
@@ -56,8 +55,8 @@ def stderr(format: Format[T] = None) -> Sink[T]:  # noqa: A002
     return _Lines(format, "stderr")
 
 
-class _Lines(Sink[T]):
-    def __init__(self, format: Format[T], stream: TextIO | Literal["stdout", "stderr"]) -> None:  # noqa: A002
+class _Lines(Sink[Any]):
+    def __init__(self, format: Format, stream: TextIO | Literal["stdout", "stderr"]) -> None:  # noqa: A002
         self._format, self._stream = format, stream
         self.name = "stderr" if stream == "stderr" else "stdout"
         self._names = _names_in(format) if isinstance(format, str) else set()
@@ -75,7 +74,7 @@ class _Lines(Sink[T]):
                 hint=f"fields there: {', '.join(there)}",
             )
 
-    def open(self, context: SinkContext) -> Writer[T]:
+    def open(self, context: SinkContext) -> Writer[Any]:
         # Looked up here and not before: a stream cannot be sent to the process that prints.
         stream = self._stream if not isinstance(self._stream, str) else getattr(sys, self._stream)
         if stream is None:
@@ -102,7 +101,7 @@ def _line_maker(format: Any) -> Callable[[Any], Any]:  # noqa: A002
 
 
 def _as_text(record: Any) -> str:
-    if isinstance(record, msgspec.Struct | dict) or dataclasses.is_dataclass(record):
+    if isinstance(record, msgspec.Struct | dict) or dataclasses.is_dataclass(type(record)):
         return _json(record).decode()
     fields = _fields(record)
     return _json(fields).decode() if fields else str(record)
@@ -113,7 +112,7 @@ def _fields(record: Any) -> dict[str, Any]:
         return record
     if isinstance(record, msgspec.Struct):
         return msgspec.structs.asdict(record)
-    if dataclasses.is_dataclass(record):
+    if dataclasses.is_dataclass(type(record)):
         return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     return record._asdict() if isinstance(record, tuple) and hasattr(record, "_asdict") else {}
 

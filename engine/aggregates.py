@@ -8,7 +8,6 @@ from typing import Any, TypeAlias, TypeVar
 
 from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
 from cext.getter import Getter
-
 from engine.types import fields_of, optional, returned_by
 
 S = TypeVar("S")

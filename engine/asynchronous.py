@@ -78,7 +78,7 @@ class AsyncMap(Head):
     def _submit(self) -> None:
         if not self._rows or len(self._calls) >= self.concurrency or self._source is None:
             return
-        fresh = []
+        fresh: list[_Call] = []
         while self._rows and len(self._calls) + len(fresh) < self.concurrency:
             fresh.append(_Call(self._rows.pop(), *self._source))
         self._calls.extend(fresh)
@@ -150,7 +150,7 @@ class AsyncMap(Head):
         try:
             async with asyncio.timeout(self.timeout):
                 call.result = await self.function(call.record)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this record's outcome
+        except BaseException as error:
             call.error = error
         call.done = True
         self.waker.notify()

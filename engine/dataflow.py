@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from cext.getter import Getter
-
 from engine import operations as ops
 from engine.aggregates import Aggregate, custom
 from engine.durations import Duration, nanoseconds
@@ -21,7 +20,8 @@ from engine.source import Source
 from engine.types import did_you_mean, fields_of, items_returned_by, name_of, returned_by
 
 if TYPE_CHECKING:
-    from engine.job import Job, JobResult
+    from engine.job import Job
+    from engine.metrics import JobResult
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -126,7 +126,9 @@ class Dataflow:
         policy = self.on_error if on_error is None else _checked(on_error, place)
         if policy == "dead-letter" and _after_letters(inputs):
             if on_error is not None:
-                raise GraphError(f"{place}: {unique!r} handles dead letters, so it cannot send its own there", hint='use "skip"')
+                raise GraphError(
+                    f"{place}: {unique!r} handles dead letters, so it cannot send its own there", hint='use "skip"'
+                )
             policy = "fail"
         return self.graph.add(Node(unique, operation, inputs, record_type, policy, parallelism, place, outputs))
 
@@ -139,7 +141,9 @@ class Stream(Generic[T]):
     goes, whole, both ways.
     """
 
-    def __init__(self, flow: Dataflow, inputs: tuple[Input, ...], record_type: Any, parallelism: int | None = None) -> None:
+    def __init__(
+        self, flow: Dataflow, inputs: tuple[Input, ...], record_type: Any, parallelism: int | None = None
+    ) -> None:
         self._flow = flow
         self._inputs = inputs
         self.type = record_type
@@ -292,7 +296,9 @@ class Stream(Generic[T]):
         """
         place = users_place()
         if not predicates:
-            raise GraphError(f"{place}: split wants at least one predicate", hint="e.g. late, on_time = flights.split(is_late)")
+            raise GraphError(
+                f"{place}: split wants at least one predicate", hint="e.g. late, on_time = flights.split(is_late)"
+            )
         operation = ops.Split(predicates)
         outputs = len(predicates) + 1
         node = self._add(operation, self.type, name, on_error, place, outputs)
@@ -323,7 +329,9 @@ class Stream(Generic[T]):
         """What follows runs `parallelism` times; each record goes to all of them."""
         return self._spread("broadcast", parallelism)
 
-    def key_by(self, *parts: str | Callable[[T], Any], parallelism: int | None = None, **named: Callable[[T], Any]) -> KeyedStream[T]:
+    def key_by(
+        self, *parts: str | Callable[[T], Any], parallelism: int | None = None, **named: Callable[[T], Any]
+    ) -> KeyedStream[T]:
         """Group by fields and functions; records with equal keys meet in the same place, in order.
 
         A field is given by its name, a function by name=function or alone (then it is called "key"). Several make
@@ -340,7 +348,9 @@ class Stream(Generic[T]):
         place = users_place()
         functions = [part for part in parts if not isinstance(part, str)]
         if len(functions) > 1:
-            raise GraphError(f"{place}: key_by has {len(functions)} functions without a name", hint="write key_by(day=..., hour=...)")
+            raise GraphError(
+                f"{place}: key_by has {len(functions)} functions without a name", hint="write key_by(day=..., hour=...)"
+            )
         for part in parts:
             if not isinstance(part, str) and not callable(part):
                 raise GraphError(f"{place}: key_by wants field names and functions, got {part!r}")
@@ -350,7 +360,9 @@ class Stream(Generic[T]):
             raise GraphError(f"{place}: key_by has two parts with one name: {', '.join(names)}")
         fields = fields_of(self.type) or {}
         everything: tuple[Any, ...] = (*parts, *named.values())
-        types = tuple(fields.get(part, Any) if isinstance(part, str) else returned_by(part) or Any for part in everything)
+        types = tuple(
+            fields.get(part, Any) if isinstance(part, str) else returned_by(part) or Any for part in everything
+        )
         key = Key(everything, names, types)
         if parallelism is not None:
             _check_parallelism(parallelism, "key_by", place)
@@ -361,17 +373,24 @@ class Stream(Generic[T]):
         """Write every record to `sink`: the end of a stream."""
         place = users_place()
         if not isinstance(sink, Sink):
-            raise GraphError(f"{place}: wanted a Sink, got {sink!r}", hint="use one of connectors.*, or a class of your own on engine.Sink")
+            raise GraphError(
+                f"{place}: wanted a Sink, got {sink!r}",
+                hint="use one of connectors.*, or a class of your own on engine.Sink",
+            )
         unique = self._flow.graph.unique(name, sink.name, place)
         try:
             sink.check(self.type)
         except GraphError as error:
             raise GraphError(f"{place}: sink {unique!r}: {error}") from error
-        self._flow._add(ops.ToSink(sink), self._inputs, self.type, name, sink.name, on_error, self._parallelism, place, 0)
+        self._flow._add(
+            ops.ToSink(sink), self._inputs, self.type, name, sink.name, on_error, self._parallelism, place, 0
+        )
 
     # For all of them.
 
-    def _then(self, operation: ops.Operation, record_type: Any, name: str | None, on_error: OnError | None) -> Stream[Any]:
+    def _then(
+        self, operation: ops.Operation, record_type: Any, name: str | None, on_error: OnError | None
+    ) -> Stream[Any]:
         place = users_place()
         if operation.function is not None and not callable(operation.function):
             raise GraphError(f"{place}: {operation.kind} wants a function, got {operation.function!r}")
@@ -379,11 +398,19 @@ class Stream(Generic[T]):
         return Stream(self._flow, (Input(node),), record_type)
 
     def _add(
-        self, operation: ops.Operation, record_type: Any, name: str | None, on_error: OnError | None, place: str, outputs: int = 1
+        self,
+        operation: ops.Operation,
+        record_type: Any,
+        name: str | None,
+        on_error: OnError | None,
+        place: str,
+        outputs: int = 1,
     ) -> Node:
         label = "" if operation.function is None else ops.function_name(operation.function)
         default = f"{operation.kind} {label}" if label not in {"", "lambda"} else operation.kind
-        return self._flow._add(operation, self._inputs, record_type, name, default, on_error, self._parallelism, place, outputs)
+        return self._flow._add(
+            operation, self._inputs, record_type, name, default, on_error, self._parallelism, place, outputs
+        )
 
     def _spread(self, route: Route, parallelism: int) -> Stream[T]:
         place = users_place()
@@ -429,7 +456,9 @@ class KeyedStream(Stream[T]):
             raise GraphError(f"{place}: aggregate has nothing to compute", hint="e.g. .aggregate(flights=count())")
         for field, each in aggregates.items():
             if not isinstance(each, Aggregate):
-                raise GraphError(f"{place}: wanted an aggregate for {field!r}, got {each!r}", hint="e.g. count(), mean('delay')")
+                raise GraphError(
+                    f"{place}: wanted an aggregate for {field!r}, got {each!r}", hint="e.g. count(), mean('delay')"
+                )
             for part in each.fields:
                 self._check_field(part, f"aggregate {field}={each.name}(...)", place)
         known, make = result_type(self.key, aggregates, self.type, type, place)
@@ -462,7 +491,8 @@ class KeyedStream(Stream[T]):
         place = users_place()
         if not callable(initial):
             raise GraphError(
-                f"{place}: fold wants a function that makes a first state, got {initial!r}", hint=f"write lambda: {initial!r}"
+                f"{place}: fold wants a function that makes a first state, got {initial!r}",
+                hint=f"write lambda: {initial!r}",
             )
         known = returned_by(function) or returned_by(initial)
         return self._folded(replace(custom(initial, function), name="fold"), known, emit, name, on_error, place)
@@ -535,7 +565,8 @@ def _check_field_of(record_type: Any, part: Any, where: str, place: str) -> None
     fields = fields_of(record_type)
     if isinstance(part, str) and fields is not None and part not in fields:
         raise GraphError(
-            f"{place}: {where} wants the field {part!r}, which {name_of(record_type)} has not", hint=did_you_mean(part, fields)
+            f"{place}: {where} wants the field {part!r}, which {name_of(record_type)} has not",
+            hint=did_you_mean(part, fields),
         )
 
 
@@ -543,12 +574,10 @@ def _after_letters(inputs: tuple[Input, ...]) -> bool:
     return any(each.node is None or _after_letters(each.node.inputs) for each in inputs)
 
 
-def _unbounded_sources(inputs: tuple[Input, ...]) -> Iterable[Node]:
+def _unbounded_sources(inputs: tuple[Input, ...]) -> Iterator[Node]:
     for each in inputs:
         if each.node is None:
             continue
         if isinstance(each.node.operation, ops.FromSource) and not each.node.operation.source.bounded:
             yield each.node
         yield from _unbounded_sources(each.node.inputs)
-
-

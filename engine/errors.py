@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.job import JobResult
+    from engine.metrics import JobResult
 
 
 class HeadgateError(Exception):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from cext.getter import Getter
-
 from engine.errors import GraphError
 from engine.types import name_of
 

@@ -11,11 +11,10 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from cext.task import Task
-
 from engine.errors import JobCancelled, JobError
 from engine.metrics import JobMetrics, JobResult, State, snapshot
 from engine.plan import Plan
-from engine.worker import build
+from engine.worker import Worker
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -42,7 +41,7 @@ class Job:
     def __init__(self, flow: Dataflow) -> None:
         self.plan = Plan.of(flow)
         self.name = flow.name
-        self._worker = build(self.plan, self._failed)
+        self._worker = Worker(self.plan, self._failed)
         self._lock = threading.Lock()
         self._errors: list[BaseException] = []
         self._asked: State = "finished"
@@ -65,7 +64,7 @@ class Job:
     def _run(self, loop: Any) -> None:
         try:
             loop()
-        except BaseException as error:  # noqa: BLE001 - a fault of ours in a thread must reach the user
+        except BaseException as error:
             with self._lock:
                 self._errors.append(error)
             self.cancel()
@@ -145,7 +144,9 @@ class Job:
     def __enter__(self) -> Job:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             self.wait()
             return
@@ -185,5 +186,3 @@ def _signals(job: Job) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-

@@ -6,11 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
-from cext.chain import Lookup, Operator
+
+from cext.chain import Lookup
+from cext.head import Head
 from cext.histogram import Histogram
 from cext.sink import Sink as SinkHead
-
-from engine.worker import Instance, Worker
+from cext.task import Task
+from engine.graph import Node
+from engine.operations import Split, ToSink
+from engine.plan import TaskPlan
+from engine.worker import Worker
 
 State = Literal["running", "finished", "stopped", "failed", "cancelled"]
 
@@ -88,7 +93,11 @@ class JobMetrics(msgspec.Struct, frozen=True):
             f"{self.state} after {self.seconds:.2f} s: {self.records_read:,} records read ({rate:,.0f}/s), "
             f"{self.records_written:,} written, at most {self.most_in_flight:,} in flight (bound {self.bound:,})"
         )
-        for what, count in (("skipped", self.skipped), ("sent to the dead letters", self.dead_letters), ("dropped", self.dropped)):
+        for what, count in (
+            ("skipped", self.skipped),
+            ("sent to the dead letters", self.dead_letters),
+            ("dropped", self.dropped),
+        ):
             if count:
                 who = ", ".join(f"{each.name} {_share(each, what):,}" for each in self.operators if _share(each, what))
                 yield f"{count:,} records {what}: {who}"
@@ -125,7 +134,10 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
     """Lines of a plain-text table: the first column to the left, the others to the right."""
     widths = [max(len(line[i]) for line in (titles, *rows)) for i in range(len(titles))]
     for line in (titles, ["-" * width for width in widths], *rows):
-        first, *others = (cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        first, *others = (
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
         yield "  ".join([first, *others]).rstrip()
 
 
@@ -139,70 +151,68 @@ def _delay(seconds: float | None) -> str:
 
 def snapshot(worker: Worker, state: State, seconds: float) -> JobMetrics:
     """The counters of `worker` as they are now; the job's threads go on meanwhile."""
-    operators = []
-    for planned in worker.plan.tasks:
-        operators += _task(planned.nodes, [each for each in worker.instances if each.plan is planned])
-    sources = {task.nodes[0].name for task in worker.plan.tasks if not task.inputs}
-    sinks = {task.nodes[0].name for task in worker.plan.tasks if task.nodes[0].operation.role == "sink"}
+    operators = tuple(each for planned in worker.plan.tasks for each in _task(worker, planned))
+    role = {node.name: node.operation.role for planned in worker.plan.tasks for node in planned.nodes}
     return JobMetrics(
         state,
         seconds,
-        tuple(operators),
+        operators,
         worker.in_flight,
         worker.most_in_flight,
         worker.plan.bound,
-        sum(each.records_out for each in operators if each.name in sources),
-        sum(each.records_out for each in operators if each.name in sinks),
+        sum(each.records_out for each in operators if role[each.name] == "source"),
+        sum(each.records_out for each in operators if role[each.name] == "sink"),
     )
 
 
-def _task(nodes: list[Any], instances: list[Instance]) -> list[OperatorMetrics]:
-    """The operators of one task: its head with the task's own counters, then what is chained behind it."""
-    counters = [each.task.counters() for each in instances if each.task is not None]
-    heads = [each.task.head for each in instances if each.task is not None]
+def _task(worker: Worker, planned: TaskPlan) -> list[OperatorMetrics]:
+    """The operators of one task; the first of them states what is the whole task's."""
+    tasks = worker.tasks_of(planned)
+    counters = [task.counters() for task in tasks]
     total = {name: sum(each[name] for each in counters) for name in counters[0]}
     wall = (total["busy"] + total["idle"] + total["backpressured"]) or 1.0
-    chained = [_chained(node.name, [each.operators[i] for each in instances], wall) for i, node in enumerate(_chain_nodes(nodes, instances))]
-    common = {
+    first, *rest = [_operator(worker, node, tasks, total, wall) for node in planned.nodes]
+    delays = _delays([task.head for task in tasks])
+    whole: dict[str, Any] = {
+        "busy": max(0.0, total["busy"] / wall - sum(each.busy for each in rest)),  # what the task adds is its head's
         "idle": total["idle"] / wall,
         "backpressured": total["backpressured"] / wall,
         "frames_in": total["frames_in"],
         "frames_out": total["frames_out"],
-        "queued": sum(channel.in_flight for each in instances if each.task for channel in each.task.input_channels),
+        "queued": sum(channel.in_flight for task in tasks for channel in task.input_channels),
         "dropped": total["dropped"],
+        "p50": delays.percentile(50) / 1e9 if delays.count else None,
+        "p99": delays.percentile(99) / 1e9 if delays.count else None,
     }
-    if chained and chained[0].name == nodes[0].name:  # nothing but a chain: the task's own counters are its first operator's
-        return [msgspec.structs.replace(chained[0], **common), *chained[1:]]
-    sinks = [head for head in heads if isinstance(head, SinkHead)]
-    out = sum(head.written for head in sinks) if sinks else chained[0].records_in if chained else total["records_out"]
-    own_busy = total["busy"] / wall - sum(each.busy for each in chained)
-    skipped, letters = sum(head.guard.skipped for head in heads), sum(head.guard.lettered for head in heads)
-    delays = _delays(sinks)
-    return [OperatorMetrics(nodes[0].name, total["records_in"], out, skipped, letters, 0, max(0.0, own_busy), **common, **delays), *chained]
+    return [msgspec.structs.replace(first, **whole), *rest]
 
 
-def _chain_nodes(nodes: list[Any], instances: list[Instance]) -> list[Any]:
-    """The nodes of the task's chained operators, which come last but for a router."""
-    chained = {operator.name for operator in instances[0].operators}
-    return [node for node in nodes if node.name in chained]
-
-
-def _chained(name: str, operators: list[Operator], wall: float) -> OperatorMetrics:
+def _operator(worker: Worker, node: Node, tasks: list[Task], total: dict[str, Any], wall: float) -> OperatorMetrics:
+    """What one operator of a task did, as a chained operator, as the task's head, or as its router."""
+    chained = [each for task in tasks for each in task.chain if each.name == node.name]
+    heads = [task.head for task in tasks if task.head.name == node.name]
+    if chained:
+        counts = sum(each.records_in for each in chained), sum(each.records_out for each in chained)
+    elif isinstance(node.operation, Split):
+        counts = total["records_out"], total["records_out"]
+    elif isinstance(node.operation, ToSink):
+        counts = total["records_in"], sum(head.written for head in heads if isinstance(head, SinkHead))
+    else:
+        behind = [task.chain[0].records_in for task in tasks if task.chain]
+        counts = total["records_in"], sum(behind) if behind else total["records_out"]
     return OperatorMetrics(
-        name,
-        sum(each.records_in for each in operators),
-        sum(each.records_out for each in operators),
-        sum(each.guard.skipped for each in operators),
-        sum(each.guard.lettered for each in operators),
-        sum(each.unmatched for each in operators if isinstance(each, Lookup)),
-        sum(each.busy_ns for each in operators) / 1e9 / wall,
+        node.name,
+        *counts,
+        skipped=sum(guard.skipped for guard in worker.guards[node]),
+        dead_letters=sum(guard.lettered for guard in worker.guards[node]),
+        unmatched=sum(each.unmatched for each in chained if isinstance(each, Lookup)),
+        busy=sum(each.busy_ns for each in chained) / 1e9 / wall,
     )
 
 
-def _delays(sinks: list[SinkHead]) -> dict[str, float]:
+def _delays(heads: list[Head]) -> Histogram:
     merged = Histogram()
-    for sink in sinks:
-        merged.merge(sink.latency)
-    if merged.count == 0:
-        return {}
-    return {"p50": merged.percentile(50) / 1e9, "p99": merged.percentile(99) / 1e9}
+    for head in heads:
+        if isinstance(head, SinkHead):
+            merged.merge(head.latency)
+    return merged

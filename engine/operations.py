@@ -13,7 +13,6 @@ from cext.groups import Groups
 from cext.guard import Guard
 from cext.head import Head
 from cext.waker import Waker
-
 from engine.aggregates import Aggregate
 from engine.graph import Key
 from engine.sink import Sink
@@ -55,7 +54,7 @@ class Operation:
 class FromSource(Operation):
     """Reads a connector."""
 
-    role = "source"
+    role: ClassVar[Role] = "source"
     kind = "source"
     source: Source[Any]
 
@@ -67,7 +66,7 @@ class FromSource(Operation):
 class ToSink(Operation):
     """Writes to a connector."""
 
-    role = "sink"
+    role: ClassVar[Role] = "sink"
     kind = "sink"
     sink: Sink[Any]
 
@@ -79,7 +78,7 @@ class ToSink(Operation):
 class Map(Operation):
     """One record becomes one other."""
 
-    role = "chain"
+    role: ClassVar[Role] = "chain"
     kind = "map"
     f: Callable[[Any], Any]
 
@@ -91,7 +90,7 @@ class Map(Operation):
 class Filter(Operation):
     """Records go on for which the function is true."""
 
-    role = "chain"
+    role: ClassVar[Role] = "chain"
     kind = "filter"
     f: Callable[[Any], Any]
 
@@ -103,7 +102,7 @@ class Filter(Operation):
 class Inspect(Operation):
     """Records go on unchanged once the function has seen them."""
 
-    role = "chain"
+    role: ClassVar[Role] = "chain"
     kind = "inspect"
     f: Callable[[Any], Any]
 
@@ -115,7 +114,7 @@ class Inspect(Operation):
 class FlatMap(Operation):
     """One record becomes any number."""
 
-    role = "head"
+    role: ClassVar[Role] = "head"
     kind = "flat_map"
     f: Callable[[Any], Iterable[Any]]
 
@@ -127,7 +126,7 @@ class FlatMap(Operation):
 class MapBatch(Operation):
     """Many records become any number."""
 
-    role = "head"
+    role: ClassVar[Role] = "head"
     kind = "map_batch"
     f: Callable[[list[Any]], Iterable[Any]]
     size: int
@@ -140,7 +139,7 @@ class MapBatch(Operation):
 class MapAsync(Operation):
     """One record becomes one other, many at a time, by a coroutine."""
 
-    role = "head"
+    role: ClassVar[Role] = "head"
     kind = "map_async"
     f: Callable[[Any], Awaitable[Any]]
     concurrency: int
@@ -157,7 +156,7 @@ class MapAsync(Operation):
 class StatefulMap(Operation):
     """One record and its key's state become a new state and one other record."""
 
-    role = "chain"
+    role: ClassVar[Role] = "chain"
     kind = "stateful_map"
     key: Key
     f: Callable[[Any, Any], tuple[Any, Any]]
@@ -171,7 +170,7 @@ class StatefulMap(Operation):
 class LookupJoin(Operation):
     """One record meets its match in a table that is read once, when the job starts."""
 
-    role = "chain"
+    role: ClassVar[Role] = "chain"
     kind = "lookup_join"
     table: Mapping[Any, Any] | Source[Any]
     table_key: Getter
@@ -189,7 +188,7 @@ class LookupJoin(Operation):
 class Aggregated(Operation):
     """All records of a key become one, at the end of the stream."""
 
-    role = "head"
+    role: ClassVar[Role] = "head"
     kind = "aggregate"
     key: Key
     aggregates: tuple[Aggregate, ...]
@@ -210,7 +209,7 @@ class Aggregated(Operation):
 class RunningAggregate(Aggregated):
     """Each record becomes its key's aggregate so far."""
 
-    role = "chain"
+    role: ClassVar[Role] = "chain"
 
     def describe(self) -> str:
         return f"running {super().describe()}"
@@ -223,7 +222,7 @@ class RunningAggregate(Aggregated):
 class Split(Operation):
     """Records go to the first output whose predicate is true, else to the last."""
 
-    role = "router"
+    role: ClassVar[Role] = "router"
     kind = "split"
     predicates: tuple[Callable[[Any], Any], ...]
 

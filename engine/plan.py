@@ -152,7 +152,11 @@ class Plan:
 def _described(node: Node) -> str:
     description = node.operation.describe()
     policy = "" if node.on_error == "fail" else f", on_error={node.on_error}"
-    return f"{node.name}{policy}" if description in {node.name, f"{node.operation.kind} {node.name}"} else f"{node.name} ({description}{policy})"
+    return (
+        f"{node.name}{policy}"
+        if description in {node.name, f"{node.operation.kind} {node.name}"}
+        else f"{node.name} ({description}{policy})"
+    )
 
 
 def _part(task: TaskPlan, output: int) -> str:
@@ -216,4 +220,3 @@ def _join(producer: TaskPlan, consumer: TaskPlan, source: Input) -> None:
     edge = Edge(producer, source.output, consumer, route, source.key)
     producer.outputs.append(edge)
     consumer.inputs.append(edge)
-

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from cext.getter import Getter
-
 from engine.errors import ConnectorError
 from engine.source import BadRecord, Source
 

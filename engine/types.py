@@ -82,7 +82,9 @@ def name_of(record_type: Any) -> str:
     """
     if record_type is None:
         return "?"
-    return record_type.__name__ if isinstance(record_type, type) and not typing.get_args(record_type) else str(record_type)
+    return (
+        record_type.__name__ if isinstance(record_type, type) and not typing.get_args(record_type) else str(record_type)
+    )
 
 
 def _hints(thing: Any) -> dict[str, Any]:

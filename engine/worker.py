@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from cext.chain import Operator, Router
 from cext.channel import Channel
 from cext.guard import Guard
 from cext.head import Head, Pass
@@ -17,7 +15,6 @@ from cext.source import Source as SourceHead
 from cext.task import Task
 from cext.waker import Waker
 from cext.window import Window
-
 from engine.errors import ConnectorError, HeadgateError, JobError, OperatorError
 from engine.graph import LETTERS, Node
 from engine.letters import DeadLetter
@@ -29,31 +26,35 @@ from engine.source import BadRecord
 _LONGEST_RECORD = 200
 
 
-@dataclass(eq=False)
-class Instance:
-    """One of the `parallelism` instances of a planned task, as it runs."""
-
-    plan: TaskPlan
-    index: int
-    waker: Waker
-    task: Task | None = None
-    operators: list[Operator] = field(default_factory=list)
-
-
-@dataclass(eq=False)
 class Worker:
-    """All instances of a plan that run in this process, and the threads' loops that run them."""
+    """A plan's native tasks and channels in this process, and the loops of the threads that run them.
 
-    plan: Plan
-    instances: list[Instance]
-    runners: dict[str, Runner]
-    """By the name of the thread that is to run them; the first one is that of all that never waits."""
-    channels: dict[Edge, list[Channel]]
+    Sources' partitions are listed when it is made; nothing is opened before the loops run. `failed(task, error)` is
+    called, in its thread, for each task that fails.
+    """
+
+    def __init__(self, plan: Plan, failed: Callable[[Task, BaseException], None]) -> None:
+        self.plan = plan
+        self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
+        """What each operator has skipped and sent to the dead letters, in all places that work for it."""
+        common = Waker()
+        self._wakers = {
+            task: [Waker() if task.own_thread else common for _ in range(task.parallelism)] for task in plan.tasks
+        }
+        self.channels = {edge: self._connect(edge) for edge in plan.edges}
+        """Of each edge; those of the first producer first."""
+        self._tasks = {task: self._build(task) for task in plan.tasks}
+        self.runners = self._loops(common, failed)
+        """By the name of the thread that is to run it; the first one runs all that never waits."""
 
     @property
     def tasks(self) -> list[Task]:
-        """The native tasks."""
-        return [each.task for each in self.instances if each.task is not None]
+        """The native tasks, each behind all that feed it."""
+        return [task for instances in self._tasks.values() for task in instances]
+
+    def tasks_of(self, planned: TaskPlan) -> list[Task]:
+        """The instances of a planned task."""
+        return self._tasks[planned]
 
     @property
     def sources(self) -> list[SourceHead]:
@@ -72,117 +73,113 @@ class Worker:
 
     @property
     def most_in_flight(self) -> int:
-        """The sum of the most that was ever in flight in each channel: no less than what was in flight at any moment."""
+        """The sum of the most that was ever in flight in each channel: no less than there was at any moment."""
         return sum(channel.most_in_flight for channels in self.channels.values() for channel in channels)
 
+    def _connect(self, edge: Edge) -> list[Channel]:
+        before, after = self._wakers[edge.producer], self._wakers[edge.consumer]
+        if edge.route == "forward":
+            return [self._channel(edge, *pair) for pair in zip(before, after, strict=True)]
+        return [self._channel(edge, producer, consumer) for producer in before for consumer in after]
 
-def build(plan: Plan, failed: Callable[[Task, BaseException], None]) -> Worker:
-    """Make everything that `plan` needs; sources' partitions are listed here, nothing is opened yet."""
-    common = Waker()
-    instances = {task: [Instance(task, i, Waker() if task.own_thread else common) for i in range(task.parallelism)] for task in plan.tasks}
-    channels = {edge: _channels(edge, plan, instances) for edge in plan.edges}
-    for task, running in instances.items():
-        shares = _partitions(task)
-        for instance in running:
-            instance.task = _task(instance, plan, channels, shares)
-    everything = [instance for running in instances.values() for instance in running]
-    return Worker(plan, everything, _runners(everything, common, failed), channels)
-
-
-def _runners(instances: list[Instance], common: Waker, failed: Callable[[Task, BaseException], None]) -> dict[str, Runner]:
-    """One loop for all that never waits, its tasks nearest the sinks first, and one for each task that does."""
-    shared = [each.task for each in reversed(instances) if each.waker is common and each.task is not None]
-    runners = {"headgate": Runner(shared, common, failed)}
-    for each in instances:
-        if each.waker is not common and each.task is not None:
-            runners[f"headgate-{each.task.name}-{each.index}"] = Runner([each.task], each.waker, failed)
-    return runners
-
-
-def _channels(edge: Edge, plan: Plan, instances: dict[TaskPlan, list[Instance]]) -> list[Channel]:
-    """The edge's channels, those of the first producer first."""
-    pairs = [(producer, consumer) for producer in instances[edge.producer] for consumer in instances[edge.consumer]]
-    if edge.route == "forward":
-        pairs = list(zip(instances[edge.producer], instances[edge.consumer], strict=True))
-    frame = plan.settings.frame_records
-    made = []
-    for producer, consumer in pairs:
+    def _channel(self, edge: Edge, producer: Waker, consumer: Waker) -> Channel:
+        frame = self.plan.settings.frame_records
         law = Window(edge.share, edge.most, min(frame, edge.most), edge.consumer.batch)
-        apart = producer.waker is not consumer.waker
-        made.append(Channel(law, frame, producer.waker if apart else None, consumer.waker if apart else None))
-    return made
+        if producer is consumer:  # one thread: nobody to wake
+            return Channel(law, frame)
+        return Channel(law, frame, producer, consumer)
+
+    def _build(self, planned: TaskPlan) -> list[Task]:
+        shares = _partitions(planned)
+        return [self._instance(planned, index, shares) for index in range(planned.parallelism)]
+
+    def _instance(self, planned: TaskPlan, index: int, shares: list[list[str]]) -> Task:
+        last = planned.nodes[-1].operation
+        lanes = [channel for edge in planned.inputs for channel in _incoming(edge, self.channels[edge], index)]
+        outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
+        letters: list[Port] = []
+        for edge in planned.outputs:
+            (letters if edge.output == LETTERS else outputs[edge.output]).append(self._port(edge, index))
+        head = self._head(planned, index, shares)
+        chain = [
+            node.operation.build_operator(node.name, self._guard(node))
+            for node in planned.nodes
+            if node.operation.role == "chain"
+        ]
+        router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
+        settings = self.plan.settings
+        limits = (settings.frame_records, settings.linger_ns)
+        return Task(planned.name, head, lanes, chain, outputs, letters, router, *limits)
+
+    def _head(self, planned: TaskPlan, index: int, shares: list[list[str]]) -> Head:
+        node = planned.nodes[0]
+        operation, waker = node.operation, self._wakers[planned][index]
+        if operation.role in {"chain", "router"}:
+            return Pass("", Guard("fail"))
+        guard = self._guard(node)
+        if isinstance(operation, FromSource):
+            source = operation.source
+            return SourceHead(node.name, guard, source.open, shares[index], not source.bounded, BadRecord)
+        if isinstance(operation, ToSink):
+            sink, context = operation.sink, SinkContext(node.name, node.type, index, node.parallelism)
+            linger = self.plan.settings.linger_ns
+            return SinkHead(node.name, guard, lambda: sink.open(context), sink.batch_records, linger)
+        return operation.build_head(node.name, guard, waker)
+
+    def _port(self, edge: Edge, index: int) -> Port:
+        channels = self.channels[edge]
+        if edge.route == "forward":
+            return Port("forward", [channels[index]])
+        width = edge.consumer.parallelism
+        mine = channels[index * width : (index + 1) * width]
+        if edge.route == "hash" and edge.key is not None:
+            guard = self._guard(edge.consumer.nodes[0])
+            return Port("hash", mine, edge.key.getter(), guard, self.plan.settings.max_parallelism)
+        return Port(edge.route, mine)
+
+    def _guard(self, node: Node) -> Guard:
+        """What `node` does with a record that it cannot handle, and how it says so."""
+
+        def describe(record: Any, error: BaseException) -> BaseException:
+            return describe_failure(node, record, error)
+
+        def letter(record: Any, error: BaseException) -> DeadLetter:
+            place = getattr(error, "place", "") or node.place
+            return DeadLetter(node.name, place, f"{type(error).__name__}: {error}", record)
+
+        guard = Guard(node.on_error, describe, letter)
+        self.guards[node].append(guard)
+        return guard
+
+    def _loops(self, common: Waker, failed: Callable[[Task, BaseException], None]) -> dict[str, Runner]:
+        """One loop for all that never waits, its tasks nearest the sinks first, and one for each task that does."""
+        shared: list[Task] = []
+        runners = {"headgate": Runner(shared, common, failed)}
+        for planned, tasks in self._tasks.items():
+            for index, task in enumerate(tasks):
+                if planned.own_thread:
+                    name = f"headgate-{planned.name}-{index}"
+                    runners[name] = Runner([task], self._wakers[planned][index], failed)
+                else:
+                    shared.insert(0, task)
+        runners["headgate"] = Runner(shared, common, failed)
+        return runners
 
 
-def _task(instance: Instance, plan: Plan, channels: dict[Edge, list[Channel]], shares: list[list[str]]) -> Task:
-    task, index = instance.plan, instance.index
-    lanes = [channel for edge in task.inputs for channel in _incoming(edge, channels[edge], index)]
-    last = task.nodes[-1]
-    outputs: list[list[Port]] = [[] for _ in range(last.outputs)]
-    letters: list[Port] = []
-    for edge in task.outputs:
-        port = _port(edge, channels[edge], index, plan.settings.max_parallelism)
-        (letters if edge.output == LETTERS else outputs[edge.output]).append(port)
-    head, chained = _head(instance, plan, shares)
-    instance.operators = [node.operation.build_operator(node.name, _guard(node)) for node in chained if not isinstance(node.operation, Split)]
-    router: Router | None = None
-    if isinstance(last.operation, Split):
-        router = last.operation.build_router(_guard(last))
-    settings = plan.settings
-    return Task(task.name, head, lanes, instance.operators, outputs, letters, router, settings.frame_records, settings.linger_ns)
-
-
-def _head(instance: Instance, plan: Plan, shares: list[list[str]]) -> tuple[Head, list[Node]]:
-    """The task's head, and the nodes that are chained behind it."""
-    node, rest = instance.plan.nodes[0], instance.plan.nodes[1:]
-    operation, guard = node.operation, _guard(node)
-    if isinstance(operation, FromSource):
-        source = operation.source
-        return SourceHead(node.name, guard, source.open, shares[instance.index], not source.bounded, BadRecord), rest
-    if isinstance(operation, ToSink):
-        sink = operation.sink
-        context = SinkContext(node.name, node.type, instance.index, node.parallelism)
-        return SinkHead(node.name, guard, lambda: sink.open(context), sink.batch_records, plan.settings.linger_ns), rest
-    if operation.role == "head":
-        return operation.build_head(node.name, guard, instance.waker), rest
-    return Pass(node.name, guard), instance.plan.nodes
-
-
-def _partitions(task: TaskPlan) -> list[list[str]]:
+def _partitions(planned: TaskPlan) -> list[list[str]]:
     """For a source: the partitions of each instance."""
-    operation = task.nodes[0].operation
+    operation = planned.nodes[0].operation
     if not isinstance(operation, FromSource):
         return []
     partitions = list(operation.source.partitions())
-    return [partitions[i :: task.parallelism] for i in range(task.parallelism)]
+    return [partitions[i :: planned.parallelism] for i in range(planned.parallelism)]
 
 
 def _incoming(edge: Edge, channels: list[Channel], index: int) -> list[Channel]:
+    """The channels of `edge` that lead to instance `index` of its consumer."""
     if edge.route == "forward":
         return [channels[index]]
     return channels[index :: edge.consumer.parallelism]
-
-
-def _port(edge: Edge, channels: list[Channel], index: int, max_parallelism: int) -> Port:
-    if edge.route == "forward":
-        return Port("forward", [channels[index]])
-    width = edge.consumer.parallelism
-    mine = channels[index * width : (index + 1) * width]
-    if edge.route == "hash" and edge.key is not None:
-        return Port("hash", mine, edge.key.getter(), _guard(edge.consumer.nodes[0]), max_parallelism)
-    return Port(edge.route, mine)
-
-
-def _guard(node: Node) -> Guard:
-    """What `node` does with a record that it cannot handle, and how it says so."""
-
-    def describe(record: Any, error: BaseException) -> BaseException:
-        return describe_failure(node, record, error)
-
-    def letter(record: Any, error: BaseException) -> DeadLetter:
-        place = getattr(error, "place", "") or node.place
-        return DeadLetter(node.name, place, f"{type(error).__name__}: {error}", record)
-
-    return Guard(node.on_error, describe, letter)
 
 
 def describe_failure(node: Node, record: Any, error: BaseException) -> BaseException:
@@ -200,7 +197,9 @@ def describe_failure(node: Node, record: Any, error: BaseException) -> BaseExcep
         shown = shown if len(shown) <= _LONGEST_RECORD else f"{shown[:_LONGEST_RECORD]}..."
         by = f" in {function}" if function else ""
         wrapped = OperatorError(
-            f"operator {node} failed{by}: {what}; the record was {shown}", operator=node.name, record=record,
+            f"operator {node} failed{by}: {what}; the record was {shown}",
+            operator=node.name,
+            record=record,
             hint='on_error="skip" or "dead-letter" goes on without such records',
         )
     wrapped.__cause__ = error
