@@ -107,7 +107,7 @@ cdef class Source(Head):
         self.backoff = min(2 * self.backoff, LAST_BACKOFF_NS)
         hints = [reader.poll_after() for _, reader in self.readers]
         if None not in hints:
-            self.retry_at = now + <int64_t>(1e9 * max(0.0, min(hints)))
+            self.retry_at = now + max(FIRST_BACKOFF_NS, <int64_t>(1e9 * min(hints)))  # more at a time, if it is sooner
         return 0
 
     cpdef bint drained(self):

@@ -9,8 +9,8 @@ from cext.head cimport Head
 from cext.source cimport Source
 
 cdef enum State:
-    BUSY          # it has work: in a step, or waiting for its turn
-    IDLE          # nothing to read
+    BUSY           # in a step, or its function is under way elsewhere
+    IDLE           # nothing to read, or waiting for its turn
     BACKPRESSURED  # nowhere to write
     DONE
 

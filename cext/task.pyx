@@ -157,18 +157,11 @@ cdef class Task:
         return 0
 
     cdef int _after(self) noexcept:
-        """What a task that has just done something waits for now."""
-        cdef Lane lane
+        """What a task that has just done something waits for now: its next turn counts as idle, since it is the thread
+        that is busy, and with whom is seen by who is."""
         if self.done:
             return DONE
-        if self._room() <= 0:
-            return BACKPRESSURED
-        if self.source is not None or self.mark is not None or not self.head.hungry():
-            return BUSY
-        for lane in self.lanes:
-            if not lane.ended and not lane.held and not lane.channel.is_empty():
-                return BUSY
-        return IDLE
+        return BACKPRESSURED if self._room() <= 0 else IDLE
 
     # In.
 

@@ -13,7 +13,7 @@ PATIENCE_MS = 100
 """How long a reader with a thread of its own waits for a pipe before it lets the engine look round."""
 
 
-class Broken(Exception):  # noqa: N818 - never leaves the connectors; readers turn it into a ConnectorError
+class Broken(Exception):
     """What came so far is good, and nothing more can be read; `reason` and `hint` say why."""
 
     def __init__(self, reason: str, hint: str | None = None) -> None:

@@ -113,7 +113,7 @@ class Decompressed:
     def __init__(self, raw: ByteStream, codec: Codec) -> None:
         self._raw = raw
         self._codec = codec
-        self._piece_bytes = 4096
+        self._piece_bytes = 256
         self._delivered = 0  # bytes of content that `read` has returned
         self._broken_at: int | None = None  # where, in compressed bytes, the piece begins that failed
         self._failure: Broken | None = None
@@ -190,7 +190,7 @@ class Decompressed:
 
     def _adapt(self, made: int) -> None:
         if made > OUTPUT_BYTES:
-            self._piece_bytes = max(self._piece_bytes // 2, 64)
+            self._piece_bytes = max(self._piece_bytes // 2, 16)
         elif made < OUTPUT_BYTES // 4:
             self._piece_bytes = min(self._piece_bytes * 2, INPUT_BYTES)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
@@ -93,13 +94,12 @@ class Table(Generic[T]):
         self.width = len(header)
         columns = _columns(row_type, header)
         self._names = tuple(column.name for column in columns)
-        self._numeric = tuple(column.numeric for column in columns)
+        self._numeric = [index for index, column in enumerate(columns) if column.numeric]
+        self._odd: list[int] = []  # of these, the columns with numbers that msgspec does not read
         self._pick = _picker([header.index(name) for name in self._names])
         self._has_no_null = frozenset(null).isdisjoint
         nones = dict.fromkeys(null)
-        self._or_none: list[Callable[[str, str], str | None]] = [
-            (nones if column.nullable else {}).get for column in columns
-        ]
+        self._or_none: list[Callable[[str, str], Any]] = [(nones if column.nullable else {}).get for column in columns]
         self._by_position = row_type.by_position
         self._list_type = list[row_type.type]  # type: ignore[name-defined]
 
@@ -114,13 +114,19 @@ class Table(Generic[T]):
         try:
             return self._build([values])[0]
         except msgspec.ValidationError:
-            numbers = list(map(_number, values, self._numeric))
-            if numbers == values:
+            odd = [index for index in self._numeric if _is_odd_number(values[index])]
+            if not odd:
                 raise
-        return self._build([numbers])[0]
+        # Where one number is written so, most are: from now on those of its column are changed before the first try.
+        self._odd += odd
+        self._has_no_null = lambda row: False
+        return self._build([self._fill(self._pick(row))])[0]
 
     def _fill(self, row: Sequence[str]) -> list[Any]:
-        return [or_none(text, text) for or_none, text in zip(self._or_none, row, strict=True)]
+        values: list[Any] = [or_none(text, text) for or_none, text in zip(self._or_none, row, strict=True)]
+        for index in self._odd:
+            values[index] = _number(values[index])
+        return values
 
     def _build(self, rows: Iterable[Sequence[Any]]) -> list[T]:
         if self._by_position:
@@ -158,10 +164,21 @@ class Table(Generic[T]):
 
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
-def _number(value: str | None, is_numeric: bool) -> Any:
-    if not is_numeric or value is None or not _NUMBER.fullmatch(value):
+def _is_odd_number(value: Any) -> bool:
+    is_odd = isinstance(value, str) and _NUMBER.fullmatch(value) and not _JSON_NUMBER.fullmatch(value)
+    return bool(is_odd) and math.isfinite(float(value))  # a number too large for a float is none at all
+
+
+def _number(value: str | None) -> Any:
+    """`value` as Python reads it, where it is a number."""
+    if value is None:
+        return None
+    if value.isdecimal() and value.isascii():  # most are
+        return int(value)
+    if not _is_odd_number(value):
         return value
     return int(value) if value.strip().lstrip("+-").isdecimal() else float(value)
 

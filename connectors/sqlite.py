@@ -135,9 +135,9 @@ class _Query(Source[T]):
     def __init__(self, database: str, query: str, parameters: Any, row: type[T], timeout: float) -> None:
         self.database, self.query, self.parameters = database, query, parameters
         self.type, self.timeout = row, timeout
-        self.record = _row_type("sqlite_query reads", row)
-        inside = [Field(repr(of), repr(of), of) for of in self.record.arguments if of is not ...]
-        RowDecoder(self.record, self.record.fields or inside)  # raises now what would be raised in the job
+        record = _row_type("sqlite_query reads", row)
+        inside = [Field(repr(of), repr(of), of) for of in record.arguments if of is not ...]
+        RowDecoder(record, record.fields or inside)  # raises now what would be raised in the job
 
     def open(self, partition: str) -> Reader[T]:
         return _QueryReader(self)
@@ -191,10 +191,11 @@ class _QueryReader(Reader[T]):
                 raise
             return False
         self._columns = [column[0] for column in cursor.description or ()]
-        wanted = _wanted(self._query.record, self._columns, f"the query {self._query.query!r}")
+        record = _row_type("sqlite_query reads", self._query.type)
+        wanted = _wanted(record, self._columns, f"the query {self._query.query!r}")
         chosen = [index for index, _ in wanted]
         self._pick = None if chosen == list(range(len(self._columns))) else _picker(chosen)
-        self._decoder = RowDecoder(self._query.record, [field for _, field in wanted])
+        self._decoder = RowDecoder(record, [field for _, field in wanted])
         self._cursor = cursor
         return True
 
@@ -340,7 +341,7 @@ def sqlite_table(
     return _Table(_file_name(database, timeout), table, keys, upsert, create, timeout, batch)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Table(Sink[Any]):
     database: str
     table: str

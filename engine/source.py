@@ -47,7 +47,10 @@ class Reader(Generic[T_co]):
         raise NotImplementedError
 
     def poll_after(self) -> float | None:
-        """Seconds until it is worth asking again after an empty `read`; None: the engine backs off, 1 to 16 ms."""
+        """Seconds until it is worth asking again after an empty `read`, taken as 1 ms where it is less.
+
+        None: the engine backs off, from 1 to 16 ms.
+        """
         return None
 
     def close(self) -> None:

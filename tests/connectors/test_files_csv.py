@@ -160,17 +160,28 @@ def test_texts_that_mean_none(tmp_path: Path) -> None:
 
 
 def test_numbers_as_people_write_them(tmp_path: Path) -> None:
-    texts = ["007", "+5", " 6 ", "-05", "1e3", "5.", ".5", "-.5e1", "1_000", "1,5", "0x10", "٣"]
+    texts = ["007", "+5", " 6 ", "-05", "1e3", "5.", ".5", "-.5e1", "1_000", "1,5", "0x10", "٣", "+1e400"]
     path = write(tmp_path, "n\n" + "".join(f'"{text}"\n' for text in texts))
 
     def read(type_: Any) -> list[Any]:
         records = read_all(csv_files(path, type=dict[str, type_]))
         return [None if isinstance(record, tuple) else record["n"] for record in records]
 
-    assert read(float) == [7, 5, 6, -5, 1000, 5, 0.5, -5, None, None, None, None]
+    assert read(float) == [7, 5, 6, -5, 1000, 5, 0.5, -5, None, None, None, None, None]
     assert {type(number) for number in read(float)} == {float, type(None)}
-    assert read(int) == [7, 5, 6, -5, 1000, 5, None, -5, None, None, None, None]
+    assert read(int) == [7, 5, 6, -5, 1000, 5, None, -5, None, None, None, None, None]
     assert read(str) == read(int | str) == texts
+
+
+def test_a_column_of_padded_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,amount\n" + "".join(f"{n:05},{n + 0.5}\n" for n in range(5000)) + ",1\n99,1\nx,1\n")
+    found = read_all(csv_files(path, type=Event, null=("", "99")), [100])
+    assert found[:-3] == [Event(n, n + 0.5) for n in range(5000)]
+    assert [bad[2].partition(": ")[2] for bad in found[-3:]] == [
+        "column 'user' holds null: Expected `int`, got `null`",
+        "column 'user' holds null: Expected `int`, got `null`",
+        "column 'user' holds 'x': Expected `int`, got `str`",
+    ]
 
 
 def test_names_given_in_place_of_a_header(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import os
+import pickle
+import resource
 import sqlite3
 import stat
 import tempfile
@@ -698,6 +700,19 @@ def test_a_full_disk(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sql(path, "SELECT name FROM t") == [("kept",), ("fits",)]
 
 
+def test_a_finish_that_cannot_move_the_rows_says_so_and_loses_none(path: str) -> None:
+    writer = sqlite_table(path, "t").open(SinkContext("load", Row))
+    writer.write([Row(n, "x" * 1000) for n in range(100)])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))  # the file may grow no further, as on a full disk
+    try:
+        with pytest.raises(ConnectorError, match="cannot move what was committed into the file of table 't' of"):
+            writer.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sql(path, "SELECT count(*) FROM t") == [(100,)]
+
+
 def test_a_sink_to_a_file_that_is_no_database(path: str, tmp_path: Path) -> None:
     Path(path).write_text("id,name\n" * 200)
     with pytest.raises(ConnectorError, match=r"cannot open table 't' of .*: file is not a database\n  hint: this is"):
@@ -785,6 +800,11 @@ def test_arguments_that_make_no_sense(options: Any, message: str) -> None:
 def test_what_the_sink_says_of_itself(path: str) -> None:
     sink = sqlite_table(path, "t", batch=10)
     assert (sink.blocking, sink.batch_records, sink.name) == (True, 10, "sqlite_table")
+
+
+def test_both_can_be_sent_to_another_process(path: str) -> None:
+    write(pickle.loads(pickle.dumps(sqlite_table(path, "t", key="id"))), [Pair(1, "a")], Pair)
+    assert read(pickle.loads(pickle.dumps(query(path, "SELECT * FROM t", Pair)))) == [Pair(1, "a")]
 
 
 @pytest.mark.parametrize("tables", [("a", "b"), ("a", "a")])
