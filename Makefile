@@ -5,7 +5,7 @@ PY := $(BIN)/python
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(wildcard cext/*.pyx cext/*.pxd cext/*.h) setup.py
 
-.PHONY: demo test check test-debug bench build clean
+.PHONY: demo test check test-debug test-asan bench build clean
 
 build: .venv/.built
 
@@ -32,12 +32,19 @@ check: build
 
 test: check
 	$(BIN)/pytest
+	HEADGATE_BENCH_SCALE=0.02 $(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -q
 	$(MAKE) test-debug
 
-# The same tests of the core on a build that checks invariants and counts live objects.
+# The tests of the core and the engine once more, on a build that checks invariants and counts live objects.
 test-debug: build
 	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib
-	PYTHONPATH=build/debug/lib $(BIN)/pytest tests/cext tests/engine
+	$(BIN)/pytest -o pythonpath=build/debug/lib tests/cext tests/engine
+
+# The same under AddressSanitizer and UBSan.
+test-asan: build
+	HEADGATE_SANITIZE=address,undefined $(PY) setup.py --quiet build --build-base build/asan --build-lib build/asan/lib
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+		$(BIN)/pytest -o pythonpath=build/asan/lib --timeout 600 tests/cext tests/engine
 
 bench: build
 	$(BIN)/pytest benchmarks --benchmark-only

@@ -1,0 +1,1 @@
+"""Benchmarks: micro benchmarks beside the same work by hand, and whole jobs."""

@@ -26,7 +26,7 @@ class Column(NamedTuple):
     name: str
     required: bool = False
     nullable: bool = True
-    """Whether a null in the file is None: False for what takes text and not None, where it is just that text."""
+    """Whether a null in the file is None: False for what takes text or bytes and not None, where it is a text."""
     numeric: bool = False
     """Whether it takes numbers and no text."""
 
@@ -39,6 +39,8 @@ class RowType(NamedTuple):
     other: Column = Column("")
     by_position: bool = False
     """Whether msgspec makes it of a list and not of a dict."""
+    left_out: frozenset[str] = frozenset()
+    """The columns in which a null means that a TypedDict is without the key."""
 
 
 def row_type(type: Any) -> RowType:  # noqa: A002
@@ -57,7 +59,8 @@ def row_type(type: Any) -> RowType:  # noqa: A002
     columns = (_column(field.column, field.required, field.type) for field in record.fields if field.settable)
     config = getattr(record.cls, "__struct_config__", None)
     by_position = record.kind == "namedtuple" or bool(config and config.array_like)
-    return RowType(type, tuple(columns), by_position=by_position)
+    left_out = frozenset(field.column for field in record.fields if record.leaves_out(field))
+    return RowType(type, tuple(columns), by_position=by_position, left_out=left_out)
 
 
 def no_rows(type: Any) -> GraphError:  # noqa: A002
@@ -70,7 +73,7 @@ def no_rows(type: Any) -> GraphError:  # noqa: A002
 
 def _column(name: str, required: bool, annotation: Any) -> Column:
     found = value_types(annotation)
-    nullable = not found.isdisjoint({NoneType, object}) or str not in found
+    nullable = not found.isdisjoint({NoneType, object}) or found.isdisjoint({str, bytes})
     return Column(name, required, nullable, numeric=found <= {int, float, NoneType})
 
 
@@ -101,6 +104,7 @@ class Table(Generic[T]):
         nones = dict.fromkeys(null)
         self._or_none: list[Callable[[str, str], Any]] = [(nones if column.nullable else {}).get for column in columns]
         self._by_position = row_type.by_position
+        self._left_out = row_type.left_out
         self._list_type = list[row_type.type]  # type: ignore[name-defined]
 
     def records(self, rows: Iterable[Row]) -> list[T]:
@@ -134,8 +138,13 @@ class Table(Generic[T]):
         else:
             names = self._names
             values = [dict(zip(names, row)) for row in rows]  # noqa: B905 - as many as there are names
+        if self._left_out:
+            values = [self._without_left_out(row) for row in values]
         records: list[T] = msgspec.convert(values, self._list_type, strict=False)
         return records
+
+    def _without_left_out(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value is not None or name not in self._left_out}
 
     def reason(self, row: Row, error: Exception) -> str:
         """What is wrong with `row`, for which `record` raised `error`."""

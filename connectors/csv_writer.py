@@ -30,7 +30,11 @@ def row_columns(type: Any) -> tuple[str, ...] | None:  # noqa: A002
     record = record_type(type)
     if record is None or record.kind == "tuple":
         raise no_rows(type)
-    return None if record.kind == "dict" else tuple(field.column for field in record.fields)
+    return None if record.kind == "dict" else _columns(record)
+
+
+def _columns(record: RecordType) -> tuple[str, ...]:
+    return tuple(field.column for field in record.fields)
 
 
 class CsvWriter(Writer[Any]):
@@ -52,7 +56,11 @@ class CsvWriter(Writer[Any]):
         try:
             data = self._encode(records)
         except Exception as error:
-            raise self._unencodable(records, error) from error
+            failure = self._unencodable(records, error)
+            if not self._written:  # then these records have named no columns either
+                self._columns = row_columns(self._type)
+                self._rows.clear()
+            raise failure from error
         self._put(data)
         self._written += len(records)
 
@@ -75,17 +83,12 @@ class CsvWriter(Writer[Any]):
         return out.getvalue()
 
     def _columns_of(self, record: Any) -> tuple[str, ...]:
-        if isinstance(record, dict):
-            return tuple(record)
-        columns = row_columns(type(record))
-        if columns is None:
-            raise TypeError("it has no named fields")
-        return columns
+        return tuple(record) if isinstance(record, dict) else _columns(self._record_type(type(record)))
 
     def _row_of(self, kind: type) -> Callable[[Any], Sequence[Any]]:
         """What makes a row of a record of class `kind`."""
         record = self._record_type(kind)
-        columns = tuple(field.column for field in record.fields)
+        columns = _columns(record)
         if columns != self._columns:
             raise TypeError(f"its fields are {', '.join(columns)}, the columns are {', '.join(self._columns or ())}")
         encode = row_encoder(record, record.fields)
@@ -98,7 +101,7 @@ class CsvWriter(Writer[Any]):
         if not issubclass(kind, dict):
             found = record_type(kind)
             if found is None or found.kind == "tuple":
-                raise no_rows(kind)
+                raise TypeError("it has no named fields")
             return found
         known = record_type(self._type) if self._type not in {Any, object, None} else None
         if known is not None and known.kind == "typeddict":

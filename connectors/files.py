@@ -72,7 +72,7 @@ def csv_files(
     or a blank.
 
     `header`: True where each file's first row names the columns, else their names. `null`: the texts that
-    mean None, except in a field whose type takes `str` and not None. `quote=""`: quotes mean nothing.
+    mean None, except in a field whose type takes `str` or `bytes` and not None. `quote=""`: quotes mean nothing.
     `encoding`: any that Python knows.
 
     Blank lines are skipped. A row that does not parse, has too few or too many fields, does not fit `type` or

@@ -151,6 +151,6 @@ class JsonLinesWriter(Writer[Any]):
 def unencodable(path: str, number: int, record: Any, what: str, error: Exception) -> ConnectorError:
     """The error for a record, the `number`-th of this writer, that has no form in the file's format."""
     return ConnectorError(
-        f"{path!r}: record {number}, a {type(record).__qualname__}, cannot be written as {what}: {error}",
+        f"{path!r}: record {number} ({type(record).__qualname__}) cannot be written as {what}: {error}",
         hint="map it to plain values, a msgspec.Struct or a dataclass first",
     )

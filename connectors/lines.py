@@ -13,19 +13,12 @@ BLOCK_BYTES = 128 * 1024
 """As much as is read and decoded at a time: more costs more than it saves, for it leaves the fast caches."""
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
+_UTF16_HINT = "csv_files takes encoding='utf-16'; for JSON lines convert it, as with iconv"
 _STARTS = (
     (b"\x1f\x8b", "gzip", "give the file a name that ends in .gz"),
     (b"\x28\xb5\x2f\xfd", "zstd", "give the file a name that ends in .zst"),
-    (
-        codecs.BOM_UTF16_LE,
-        "UTF-16",
-        "csv_files takes encoding='utf-16'; for JSON lines convert it, as with iconv",
-    ),
-    (
-        codecs.BOM_UTF16_BE,
-        "UTF-16",
-        "csv_files takes encoding='utf-16'; for JSON lines convert it, as with iconv",
-    ),
+    (codecs.BOM_UTF16_LE, "UTF-16", _UTF16_HINT),
+    (codecs.BOM_UTF16_BE, "UTF-16", _UTF16_HINT),
 )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, get_args
 
 from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
 from cext.getter import Getter
+from engine.errors import GraphError
+from engine.graph import users_place
 from engine.types import fields_of, optional, returned_by
 
 S = TypeVar("S")
@@ -37,7 +39,14 @@ def _typed(value: Value | None, record_type: Any) -> Any:
     return returned_by(value) or Any
 
 
+def _check(name: str, *values: Value | None) -> None:
+    for value in values:
+        if value is not None and not isinstance(value, str) and not callable(value):
+            raise GraphError(f"{users_place()}: {name} wants a field's name or a function, got {value!r}")
+
+
 def _simple(name: str, value: Value | None, column: type[Column], result: Callable[[Any], Any]) -> Aggregate:
+    _check(name, value)
     names = (value,) if isinstance(value, str) else ()
     return Aggregate(name, value, lambda: column(Getter(value)), result, names)
 
@@ -74,7 +83,13 @@ def max_(value: Value) -> Aggregate:
 
 def mean(value: Value) -> Aggregate:
     """The mean of `value`: its sum by `+` over its count; None where there was none."""
-    return _simple("mean", value, Mean, lambda _: float | None)
+    return _simple("mean", value, Mean, lambda record: _mean_type(_typed(value, record)))
+
+
+def _mean_type(known: Any) -> Any:
+    """Numbers have a mean of type float, what divides otherwise (Decimal, timedelta) one of its own type."""
+    is_number = known is Any or set(get_args(known) or (known,)) <= {int, float, bool, type(None)}
+    return float | None if is_number else optional(known)
 
 
 def distinct(value: Value) -> Aggregate:
@@ -94,7 +109,8 @@ def top(most: int, by: Value, value: Value | None = None, *, smallest: bool = Fa
     With `value`, `by` is still taken from the record.
     """
     if not isinstance(most, int) or most < 1:
-        raise ValueError(f"top() keeps at least 1 record, asked for {most!r}")
+        raise GraphError(f"{users_place()}: top keeps at least 1 record, asked for {most!r}")
+    _check("top", by, value)
     names = tuple(part for part in (by, value) if isinstance(part, str))
 
     def column() -> Column:
@@ -117,6 +133,10 @@ def custom(
 
     >>> longest = custom(str, lambda best, word: max(best, word, key=len))
     """
+    _check("custom", value)
+    for what, function in (("create", create), ("add", add), ("result", result or create)):
+        if not callable(function):
+            raise GraphError(f"{users_place()}: custom wants a function as its {what}, got {function!r}")
     names = (value,) if isinstance(value, str) else ()
     known = returned_by(result) if result is not None else returned_by(create)
     return Aggregate("custom", value, lambda: Custom(Getter(value), create, add, result), lambda _: known or Any, names)

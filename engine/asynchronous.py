@@ -14,7 +14,7 @@ from cext.guard import Guard, Sideline
 from cext.head import Head
 from cext.waker import Waker
 
-_JOIN_SECONDS = 5.0
+_JOIN_SECONDS = 2.0
 
 
 class _Call:
@@ -148,9 +148,11 @@ class AsyncMap(Head):
 
     async def _run(self, call: _Call) -> None:
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self.timeout) as limit:
                 call.result = await self.function(call.record)
         except BaseException as error:
+            if limit.expired() and isinstance(error, TimeoutError) and not error.args:
+                error.args = (f"no result within {self.timeout:g} s",)
             call.error = error
         call.done = True
         self.waker.notify()

@@ -41,7 +41,11 @@ def _commands() -> click.Group:
     @click.option("--progress/--no-progress", default=None, help="Show progress; by default on a terminal.")
     def run(target: str, progress: bool | None) -> None:
         """Run the flow TARGET to its end and print what it did."""
-        click.echo(_guarded(lambda: load(target).run(progress=progress)))
+        from engine.progress import shows
+
+        result = _guarded(lambda: load(target).run(progress=progress))
+        if not shows(progress):
+            click.echo(result)
 
     @headgate.command()
     @click.argument("target")

@@ -11,13 +11,13 @@ from engine import operations as ops
 from engine.aggregates import Aggregate, custom
 from engine.durations import Duration, nanoseconds
 from engine.errors import GraphError
-from engine.graph import LETTERS, Graph, Input, Key, Node, OnError, Route, users_place
+from engine.graph import LETTERS, Graph, Input, Key, Node, OnError, Route, feeding, users_place
 from engine.letters import DeadLetter
 from engine.results import result_type
 from engine.settings import Settings
 from engine.sink import Sink
 from engine.source import Source
-from engine.types import did_you_mean, fields_of, items_returned_by, name_of, returned_by
+from engine.types import awaited_from, did_you_mean, fields_of, has_field, items_returned_by, name_of, returned_by
 
 if TYPE_CHECKING:
     from engine.job import Job
@@ -47,8 +47,13 @@ class Dataflow:
     """
 
     def __init__(self, name: str, *, on_error: OnError = "fail", settings: Settings | None = None) -> None:
+        place = users_place()
+        if not isinstance(name, str) or not name.strip():
+            raise GraphError(f"{place}: a Dataflow wants a name, got {name!r}", hint='e.g. Dataflow("flight-delays")')
+        if settings is not None and not isinstance(settings, Settings):
+            raise GraphError(f"{place}: settings are a Settings(...), got {settings!r}")
         self.graph = Graph(name)
-        self.on_error: OnError = _checked(on_error, users_place())
+        self.on_error: OnError = _checked(on_error, place)
         self.settings = settings or Settings()
 
     @property
@@ -62,7 +67,8 @@ class Dataflow:
         if not isinstance(source, Source):
             raise GraphError(
                 f"{place}: wanted a Source, got {source!r}",
-                hint="use one of connectors.*, e.g. connectors.memory.from_iterable(...) for a list",
+                hint=_call_it(source)
+                or "use one of connectors.*, e.g. connectors.memory.from_iterable(...) for a list",
             )
         node = self._add(ops.FromSource(source), (), source.type, name, source.name, on_error, 1, place)
         return Stream(self, (Input(node),), source.type)
@@ -76,7 +82,7 @@ class Dataflow:
         """Run to the end and return what was done.
 
         SIGINT or SIGTERM stops the sources and drains; a second one drops what is on its way. `progress`: show a live
-        table (by default where stderr is a terminal). Raises GraphError before anything runs if the graph is not whole,
+        table on stderr, and a summary at the end (by default where stderr is a terminal). Raises GraphError before anything runs if the graph is not whole,
         and JobError, with `.result`, when the job fails.
         """
         from engine.job import run
@@ -124,7 +130,7 @@ class Dataflow:
     ) -> Node:
         unique = self.graph.unique(name, default, place)
         policy = self.on_error if on_error is None else _checked(on_error, place)
-        if policy == "dead-letter" and _after_letters(inputs):
+        if policy == "dead-letter" and any(each.node is None for each in feeding(inputs)):
             if on_error is not None:
                 raise GraphError(
                     f"{place}: {unique!r} handles dead letters, so it cannot send its own there", hint='use "skip"'
@@ -210,8 +216,13 @@ class Stream(Generic[T]):
             raise GraphError(f"{place}: lookup_join wants a mapping or a source as its table, got {table!r}")
         if how not in {"left", "inner"}:
             raise GraphError(f'{place}: how is "left" or "inner", not {how!r}')
+        for what, part in (("on", on), ("table_key", table_key)):
+            if part is not None and not isinstance(part, str) and not callable(part):
+                raise GraphError(f"{place}: lookup_join wants a field or a function as {what}, got {part!r}")
         self._check_field(on, "lookup_join", place)
         if isinstance(table, Source):
+            if not table.bounded:
+                raise GraphError(f"{place}: lookup_join reads its table to the end, but {table.name!r} never ends")
             _check_field_of(table.type, table_key, "lookup_join's table", place)
         operation = ops.LookupJoin(table, Getter(table_key), Getter(on), into, how == "inner")
         known = type or (None if into is None else returned_by(into))
@@ -243,9 +254,7 @@ class Stream(Generic[T]):
 
         Where `on_error` is not "fail", a batch that raises is tried again record by record, to set aside only those at fault.
         """
-        place = users_place()
-        if size < 1:
-            raise GraphError(f"{place}: map_batch takes at least 1 record at a time, size={size}")
+        _check_count(size, "map_batch wants a size", users_place())
         return self._then(ops.MapBatch(function, size), type or items_returned_by(function), name, on_error)
 
     def map_async(
@@ -265,10 +274,12 @@ class Stream(Generic[T]):
         take; past it, TimeoutError is that record's error.
         """
         place = users_place()
-        if concurrency < 1:
-            raise GraphError(f"{place}: map_async needs a concurrency of at least 1, got {concurrency}")
-        seconds = None if timeout is None else nanoseconds(timeout) / 1e9
-        known = type or returned_by(function)
+        _check_count(concurrency, "map_async wants a concurrency", place)
+        try:
+            seconds = None if timeout is None else nanoseconds(timeout) / 1e9
+        except (TypeError, ValueError) as error:
+            raise GraphError(f"{place}: map_async's timeout: {error}") from error
+        known = type or awaited_from(function)
         return self._then(ops.MapAsync(function, concurrency, ordered, seconds), known, name, on_error)
 
     # Ways apart and together.
@@ -299,6 +310,8 @@ class Stream(Generic[T]):
             raise GraphError(
                 f"{place}: split wants at least one predicate", hint="e.g. late, on_time = flights.split(is_late)"
             )
+        for predicate in predicates:
+            _check_function(predicate, "split", place)
         operation = ops.Split(predicates)
         outputs = len(predicates) + 1
         node = self._add(operation, self.type, name, on_error, place, outputs)
@@ -316,9 +329,8 @@ class Stream(Generic[T]):
                     hint="build both in one Dataflow",
                 )
         streams = (self, *others)
-        types = {name_of(stream.type): stream.type for stream in streams}
         inputs = tuple(each for stream in streams for each in stream._inputs)
-        known = self.type if len(types) == 1 else None
+        known = self.type if all(other.type == self.type for other in others) else None
         return Stream(self._flow, inputs, known, max(stream._parallelism for stream in streams))
 
     def rebalance(self, parallelism: int) -> Stream[T]:
@@ -330,12 +342,13 @@ class Stream(Generic[T]):
         return self._spread("broadcast", parallelism)
 
     def key_by(
-        self, *parts: str | Callable[[T], Any], parallelism: int | None = None, **named: Callable[[T], Any]
+        self, *parts: str | Callable[[T], Any], parallelism: int | None = None, **named: str | Callable[[T], Any]
     ) -> KeyedStream[T]:
         """Group by fields and functions; records with equal keys meet in the same place, in order.
 
-        A field is given by its name, a function by name=function or alone (then it is called "key"). Several make
-        a tuple; none at all makes one group of everything. `parallelism`: how many times what follows runs.
+        A field is given by its name, or by another_name="field"; a function by name=function, or alone (then it is
+        called "key"). Several make a tuple; none at all makes one group of everything. `parallelism`: how many times
+        what follows runs.
 
         >>> from connectors.memory import collect, from_iterable
         >>> from engine import count
@@ -351,7 +364,8 @@ class Stream(Generic[T]):
             raise GraphError(
                 f"{place}: key_by has {len(functions)} functions without a name", hint="write key_by(day=..., hour=...)"
             )
-        for part in parts:
+        everything: tuple[Any, ...] = (*parts, *named.values())
+        for part in everything:
             if not isinstance(part, str) and not callable(part):
                 raise GraphError(f"{place}: key_by wants field names and functions, got {part!r}")
             self._check_field(part, "key_by", place)
@@ -359,14 +373,13 @@ class Stream(Generic[T]):
         if len(set(names)) < len(names):
             raise GraphError(f"{place}: key_by has two parts with one name: {', '.join(names)}")
         fields = fields_of(self.type) or {}
-        everything: tuple[Any, ...] = (*parts, *named.values())
         types = tuple(
             fields.get(part, Any) if isinstance(part, str) else returned_by(part) or Any for part in everything
         )
         key = Key(everything, names, types)
         if parallelism is not None:
-            _check_parallelism(parallelism, "key_by", place)
-        inputs = tuple(replace(each, route="hash", key=key) for each in self._inputs)
+            _check_count(parallelism, "key_by wants a parallelism", place)
+        inputs = self._routed("hash", "key_by", place, key)
         return KeyedStream(self._flow, inputs, self.type, parallelism or self._parallelism, key)
 
     def sink(self, sink: Sink[T], *, name: str | None = None, on_error: OnError | None = None) -> None:
@@ -375,7 +388,7 @@ class Stream(Generic[T]):
         if not isinstance(sink, Sink):
             raise GraphError(
                 f"{place}: wanted a Sink, got {sink!r}",
-                hint="use one of connectors.*, or a class of your own on engine.Sink",
+                hint=_call_it(sink) or "use one of connectors.*, or a class of your own on engine.Sink",
             )
         unique = self._flow.graph.unique(name, sink.name, place)
         try:
@@ -392,8 +405,8 @@ class Stream(Generic[T]):
         self, operation: ops.Operation, record_type: Any, name: str | None, on_error: OnError | None
     ) -> Stream[Any]:
         place = users_place()
-        if operation.function is not None and not callable(operation.function):
-            raise GraphError(f"{place}: {operation.kind} wants a function, got {operation.function!r}")
+        if operation.function is not None or not isinstance(operation, ops.LookupJoin):
+            _check_function(operation.function, operation.kind, place)
         node = self._add(operation, record_type, name, on_error, place)
         return Stream(self._flow, (Input(node),), record_type)
 
@@ -414,9 +427,16 @@ class Stream(Generic[T]):
 
     def _spread(self, route: Route, parallelism: int) -> Stream[T]:
         place = users_place()
-        _check_parallelism(parallelism, route, place)
-        inputs = tuple(replace(each, route=route) for each in self._inputs)
-        return Stream(self._flow, inputs, self.type, parallelism)
+        _check_count(parallelism, f"{route} wants a parallelism", place)
+        return Stream(self._flow, self._routed(route, route, place), self.type, parallelism)
+
+    def _routed(self, route: Route, what: str, place: str, key: Key | None = None) -> tuple[Input, ...]:
+        if any(each.route == "broadcast" for each in self._inputs):
+            raise GraphError(
+                f"{place}: {what} right after broadcast would undo it",
+                hint="put the operator between them that is to see every record",
+            )
+        return tuple(replace(each, route=route, key=key) for each in self._inputs)
 
     def _check_field(self, part: Any, where: str, place: str) -> None:
         _check_field_of(self.type, part, where, place)
@@ -474,6 +494,7 @@ class KeyedStream(Stream[T]):
     ) -> Stream[tuple[Any, T]]:
         """All records of a key become one pair (key, value): the first record, then `function(value, record)`."""
         place = users_place()
+        _check_function(function, "reduce", place)
         first = object()
         each = custom(lambda: first, lambda value, record: record if value is first else function(value, record))  # type: ignore[arg-type]
         return self._folded(replace(each, name="reduce"), self.type, emit, name, on_error, place)
@@ -494,6 +515,7 @@ class KeyedStream(Stream[T]):
                 f"{place}: fold wants a function that makes a first state, got {initial!r}",
                 hint=f"write lambda: {initial!r}",
             )
+        _check_function(function, "fold", place)
         known = returned_by(function) or returned_by(initial)
         return self._folded(replace(custom(initial, function), name="fold"), known, emit, name, on_error, place)
 
@@ -518,6 +540,11 @@ class KeyedStream(Stream[T]):
         >>> got
         [1, 5, 3]
         """
+        if initial is not None and not callable(initial):
+            raise GraphError(
+                f"{users_place()}: stateful_map wants a function that makes a first state, got {initial!r}",
+                hint=f"write lambda: {initial!r}",
+            )
         return self._then(ops.StatefulMap(self.key, function, initial), type, name, on_error)
 
     def _folded(
@@ -556,28 +583,30 @@ def _checked(on_error: str, place: str) -> Any:
     return on_error
 
 
-def _check_parallelism(parallelism: int, where: str, place: str) -> None:
-    if not isinstance(parallelism, int) or parallelism < 1:
-        raise GraphError(f"{place}: {where} wants a parallelism of at least 1, got {parallelism!r}")
+def _check_count(count: int, what: str, place: str) -> None:
+    if not isinstance(count, int) or count < 1:
+        raise GraphError(f"{place}: {what} of at least 1, got {count!r}")
+
+
+def _check_function(function: Any, what: str, place: str) -> None:
+    if not callable(function):
+        raise GraphError(f"{place}: {what} wants a function, got {function!r}")
 
 
 def _check_field_of(record_type: Any, part: Any, where: str, place: str) -> None:
-    fields = fields_of(record_type)
-    if isinstance(part, str) and fields is not None and part not in fields:
+    if isinstance(part, str) and not has_field(record_type, part):
         raise GraphError(
             f"{place}: {where} wants the field {part!r}, which {name_of(record_type)} has not",
-            hint=did_you_mean(part, fields),
+            hint=did_you_mean(part, fields_of(record_type) or ()),
         )
 
 
-def _after_letters(inputs: tuple[Input, ...]) -> bool:
-    return any(each.node is None or _after_letters(each.node.inputs) for each in inputs)
+def _call_it(thing: Any) -> str | None:
+    """A hint for who gave a class, or a function that makes one, where its instance is wanted."""
+    return f"call it: {thing.__name__}(...)" if callable(thing) and hasattr(thing, "__name__") else None
 
 
 def _unbounded_sources(inputs: tuple[Input, ...]) -> Iterator[Node]:
-    for each in inputs:
-        if each.node is None:
-            continue
-        if isinstance(each.node.operation, ops.FromSource) and not each.node.operation.source.bounded:
+    for each in feeding(inputs):
+        if each.node and isinstance(each.node.operation, ops.FromSource) and not each.node.operation.source.bounded:
             yield each.node
-        yield from _unbounded_sources(each.node.inputs)

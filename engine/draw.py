@@ -9,7 +9,7 @@ from engine.graph import LETTERS, Graph, Input, Node
 from engine.types import name_of
 
 _WIDTH, _HEIGHT = 190, 46
-_GAP_X, _GAP_Y = 56, 22
+_GAP_X, _GAP_Y = 76, 26
 _MARGIN = 12
 _FILLS = {"source": "#dff0e4", "sink": "#dfe8f6"}
 
@@ -27,7 +27,8 @@ def _mermaid_lines(graph: Graph) -> Iterator[str]:
         yield f"    n{i}([{text}])" if node.operation.role in _FILLS else f"    n{i}[{text}]"
     for before, after, source in _arrows(graph):
         label = _label(before, source)
-        yield f"    n{number[before]} -->{f'|{_mermaid_text(label)}|' if label else ''} n{number[after]}"
+        arrow = "-.->" if source.output == LETTERS else "-->"
+        yield f"    n{number[before]} {arrow}{f'|{_mermaid_text(label)}|' if label else ''} n{number[after]}"
 
 
 def _mermaid_text(text: str) -> str:
@@ -47,7 +48,7 @@ def _arrows(graph: Graph) -> Iterator[tuple[Node, Node, Input]]:
 
 def _label(before: Node, source: Input) -> str:
     if source.output == LETTERS:
-        return "dead letters"
+        return ""  # its arrow is of another kind
     parts = []
     if before.outputs > 1:
         parts.append(f"{source.output + 1} of {before.outputs}")
@@ -63,7 +64,7 @@ def svg(graph: Graph) -> str:
     places = _places(graph)
     width = max((x for x, _ in places.values()), default=0) + _WIDTH + _MARGIN
     height = max((y for _, y in places.values()), default=0) + _HEIGHT + _MARGIN
-    body = [_arrow(places[before], places[after], _label(before, source)) for before, after, source in _arrows(graph)]
+    body = [_arrow(places[before], places[after], before, source) for before, after, source in _arrows(graph)]
     body += [_box(node, *place) for node, place in places.items()]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -75,23 +76,27 @@ def svg(graph: Graph) -> str:
 
 
 def _places(graph: Graph) -> dict[Node, tuple[int, int]]:
-    """Where each node's box stands: its column is one more than the furthest of those that feed it."""
+    """Where each node's box stands: a column beyond what feeds it; what becomes of dead letters stands below all else."""
     column: dict[Node, int] = {}
-    waiting = list(graph.nodes)
-    feeders: dict[Node, list[Node]] = {node: [] for node in waiting}
-    for before, after, _ in _arrows(graph):
-        feeders[after].append(before)
-    while waiting:
-        node = next(each for each in waiting if all(feeder in column for feeder in feeders[each]))
-        column[node] = max((column[feeder] + 1 for feeder in feeders[node]), default=0)
-        waiting.remove(node)
-    used: dict[int, int] = {}
-    places = {}
+    below: set[Node] = set()
     for node in graph.nodes:
-        row = used.get(column[node], 0)
-        used[column[node]] = row + 1
-        places[node] = (_MARGIN + column[node] * (_WIDTH + _GAP_X), _MARGIN + row * (_HEIGHT + _GAP_Y))
-    return places
+        feeders = [source.node for source in node.inputs if source.node is not None]
+        column[node] = max((column[feeder] + 1 for feeder in feeders), default=1 if node.inputs else 0)
+        if len(feeders) < len(node.inputs) or below.intersection(feeders):
+            below.add(node)
+    used: dict[tuple[bool, int], int] = {}
+    row: dict[Node, int] = {}
+    for node in graph.nodes:
+        at = (node in below, column[node])
+        row[node] = used[at] = used.get(at, -1) + 1
+    above = 1 + max((row[node] for node in graph.nodes if node not in below), default=-1)
+    return {
+        node: (
+            _MARGIN + column[node] * (_WIDTH + _GAP_X),
+            _MARGIN + (row[node] + (above if node in below else 0)) * (_HEIGHT + _GAP_Y),
+        )
+        for node in graph.nodes
+    }
 
 
 def _box(node: Node, x: int, y: int) -> str:
@@ -110,11 +115,16 @@ def _text(x: int, y: int, text: str, style: str) -> str:
     return f'<text x="{x}" y="{y}" text-anchor="middle" {style}>{escape(shown)}</text>'
 
 
-def _arrow(start: tuple[int, int], end: tuple[int, int], label: str) -> str:
+def _arrow(start: tuple[int, int], end: tuple[int, int], before: Node, source: Input) -> str:
+    if source.output == LETTERS:
+        x1, y1 = start[0] + _WIDTH // 2, start[1] + _HEIGHT
+        x2, y2 = end[0] + _WIDTH // 2, end[1]
+        line = f"M{x1} {y1}C{x1} {(y1 + y2) // 2} {x2} {(y1 + y2) // 2} {x2} {y2}"
+        return f'<path d="{line}" fill="none" stroke="#b66" stroke-dasharray="4 3" marker-end="url(#tip)"/>'
     x1, y1 = start[0] + _WIDTH, start[1] + _HEIGHT // 2
     x2, y2 = end[0], end[1] + _HEIGHT // 2
     middle = (x1 + x2) // 2
-    path = (
-        f'<path d="M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}" fill="none" stroke="#667" marker-end="url(#tip)"/>'
-    )
-    return path + (_text(middle, (y1 + y2) // 2 - 4, label, 'fill="#446" font-size="10"') if label else "")
+    line = f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
+    drawn = f'<path d="{line}" fill="none" stroke="#667" marker-end="url(#tip)"/>'
+    label = _label(before, source)
+    return drawn + (_text(middle, (y1 + y2) // 2 - 4, label, 'fill="#446" font-size="10"') if label else "")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -22,7 +23,7 @@ Route: TypeAlias = Literal["forward", "hash", "broadcast", "rebalance"]
 LETTERS = -1
 """The output by which a node's dead letters leave."""
 
-_OURS = (str(Path(__file__).parent), str(Path(__file__).parent.parent / "connectors"))
+_OURS = tuple(f"{Path(__file__).parent.parent / name}{os.sep}" for name in ("engine", "connectors"))
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Graph:
 
     def unique(self, wanted: str | None, default: str, place: str) -> str:
         """The name of a new node: `wanted`, which must be free, or `default`, numbered where it is not."""
+        if wanted is not None and (not isinstance(wanted, str) or not wanted.strip()):
+            raise GraphError(f"{place}: an operator's name is a text, not {wanted!r}")
         taken = {node.name: node for node in self.nodes}
         if wanted is not None:
             if wanted in taken:
@@ -136,9 +139,25 @@ class Graph:
         return f"{node.name}: {node.operation.describe()} -> {name_of(node.type)}"
 
 
+def feeding(inputs: Iterable[Input]) -> Iterator[Input]:
+    """`inputs` and, behind them, all that feeds them; each node is passed through once."""
+    found = list(inputs)
+    seen: set[Node] = set()
+    for each in found:  # which grows meanwhile
+        yield each
+        if each.node is not None and each.node not in seen:
+            seen.add(each.node)
+            found += each.node.inputs
+
+
+def is_ours(filename: str) -> bool:
+    """Whether code of Headgate, not of its user, stands in `filename`."""
+    return filename.startswith(_OURS)
+
+
 def users_place() -> str:
     """file:line of the innermost caller outside Headgate."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+    while frame.f_back is not None and is_ours(frame.f_code.co_filename):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from types import CodeType
+from typing import Any, ClassVar, Literal, Self
 
 from cext import chain, head
 from cext.chain import Operator, Router
@@ -40,6 +41,10 @@ class Operation:
     def describe(self) -> str:
         """What it does, in a word or two."""
         return self.kind if self.function is None else f"{self.kind} {function_name(self.function)}"
+
+    def prepare(self, name: str) -> Self:
+        """This operation with all that its instances in this process share; called once a job."""
+        return self
 
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
         """The native head of a task that begins with this operation."""
@@ -178,10 +183,14 @@ class LookupJoin(Operation):
     f: Callable[[Any, Any], Any] | None
     inner: bool
 
-    def build_operator(self, name: str, guard: Guard) -> Operator:
+    def prepare(self, name: str) -> Self:
         from engine.tables import load
 
-        return chain.Lookup(name, guard, load(self.table, self.table_key, name), self.on, self.f, self.inner)
+        return replace(self, table=load(self.table, self.table_key, name))
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        assert isinstance(self.table, dict), "prepare() comes first"
+        return chain.Lookup(name, guard, self.table, self.on, self.f, self.inner)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,4 +254,10 @@ def function_place(function: Callable[..., Any] | None) -> str:
     code = getattr(function, "__code__", None)
     if function is None:
         return ""
-    return f"{function_name(function)} ({code.co_filename}:{code.co_firstlineno})" if code else function_name(function)
+    return code_place(code) if code else function_name(function)
+
+
+def code_place(code: CodeType) -> str:
+    """ "function name (file:line)" of a function written in Python."""
+    name = code.co_qualname if code.co_name == "__call__" else code.co_name
+    return f"{'lambda' if name == '<lambda>' else name} ({code.co_filename}:{code.co_firstlineno})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.errors import GraphError
-from engine.graph import LETTERS, Graph, Input, Key, Node, Route
+from engine.graph import LETTERS, Graph, Input, Key, Node, Route, feeding
 from engine.operations import FromSource, ToSink
 from engine.settings import Settings
 
@@ -90,8 +90,8 @@ class Plan:
         tasks, home = _fuse(flow.graph)
         plan = cls(flow.name, flow.settings, tasks)
         for consumer in tasks:
-            for producer, source in _producers(flow.graph, consumer.nodes[0]):
-                _join(home[producer], consumer, source)
+            for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
+                _join(producer, consumer, source)
         plan._size()
         return plan
 
@@ -115,7 +115,7 @@ class Plan:
             down[task] = max((down[edge.consumer] + 1 for edge in task.outputs), default=0)
         for edge in self.edges:
             edge.share = self.settings.target_delay_s / (up[edge.producer] + 1 + down[edge.consumer])
-            edge.most = max(self.settings.max_window, 2 * edge.consumer.batch)
+            edge.most = max(self.settings.max_window, 2 * edge.consumer.batch, _letters_per_record(edge))
             if edge.route == "hash" and edge.consumer.parallelism > self.settings.max_parallelism:
                 node = edge.consumer.nodes[0]
                 raise GraphError(
@@ -164,15 +164,30 @@ def _part(task: TaskPlan, output: int) -> str:
     return f"part {output + 1} of {outputs}, " if outputs > 1 else ""
 
 
-def _producers(graph: Graph, node: Node) -> Iterator[tuple[Node, Input]]:
-    """The nodes that feed `node`; dead letters come from all that send some."""
+def _letters_per_record(edge: Edge) -> int:
+    """How many dead letters one record may become on its way out: each port that hashes may refuse its key."""
+    if edge.output != LETTERS:
+        return 0
+    return sum(other.route == "hash" for other in edge.producer.outputs)
+
+
+def _producers(graph: Graph, home: dict[Node, TaskPlan], node: Node) -> Iterator[tuple[TaskPlan, Input]]:
+    """The tasks that feed `node`; dead letters come from all that send some."""
     for source in node.inputs:
         if source.node is not None:
-            yield source.node, source
+            yield home[source.node], source
         else:
             for sender in graph.nodes:
                 if sender.on_error == "dead-letter":
-                    yield sender, source
+                    yield home[sender], source
+                    for task in _hashing_for(home[sender], sender):
+                        yield task, source
+
+
+def _hashing_for(task: TaskPlan, node: Node) -> Iterator[TaskPlan]:
+    """The tasks that take the keys of records for `node`, the first of `task`, and so meet those that have none."""
+    if task.nodes[0] is node:
+        yield from (edge.producer for edge in task.inputs if edge.route == "hash")
 
 
 def _fuse(graph: Graph) -> tuple[list[TaskPlan], dict[Node, TaskPlan]]:
@@ -191,7 +206,7 @@ def _fuse(graph: Graph) -> tuple[list[TaskPlan], dict[Node, TaskPlan]]:
 
 
 def _is_after_letters(node: Node) -> bool:
-    return any(source.node is None or _is_after_letters(source.node) for source in node.inputs)
+    return any(source.node is None for source in feeding(node.inputs))
 
 
 def _may_join(graph: Graph, node: Node, feeder: Node) -> bool:

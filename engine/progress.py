@@ -16,15 +16,23 @@ _LINE_SECONDS = 1.0
 
 
 def watch(job: Job, wanted: bool | None) -> None:
-    """Return when `job` has ended; until then show how it goes on stderr, if it is a terminal or `wanted`."""
-    terminal = sys.stderr.isatty()
-    if wanted is False or (wanted is None and not terminal):
+    """Return when `job` has ended; until then show on stderr how it goes, and at the end what it did.
+
+    `wanted`: None shows it where stderr is a terminal.
+    """
+    if not shows(wanted):
         job.join()
         return
-    if terminal and _rich_is_there():
+    if sys.stderr.isatty() and _rich_is_there():
         _show_table(job)
     else:
         _show_lines(job)
+    print(job.metrics(), file=sys.stderr, flush=True)
+
+
+def shows(wanted: bool | None) -> bool:
+    """Whether progress is shown."""
+    return sys.stderr.isatty() if wanted is None else wanted
 
 
 def _rich_is_there() -> bool:

@@ -28,7 +28,7 @@ def result_type(
     if fields is None or set(fields) != set(names):
         there = "no fields" if fields is None else ", ".join(fields)
         raise GraphError(f"{place}: the aggregate gives the fields {', '.join(names)}; {name_of(wanted)} has {there}")
-    if list(fields) == list(names) and issubclass(wanted, msgspec.Struct):
+    if getattr(wanted, "__struct_fields__", None) == names == getattr(wanted, "__match_args__", None):
         return wanted, _by_position(wanted, len(key.parts))
     return wanted, _by_name(wanted, names, len(key.parts))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cext.getter import Getter
 from engine.errors import ConnectorError
-from engine.source import BadRecord, Source
+from engine.source import BadRecord, Reader, Source
 
 _READ = 1024
+_NOTHING_NOW_SECONDS = 0.01
 
 
 def load(table: Mapping[Any, Any] | Source[Any], key: Getter, operator: str) -> dict[Any, Any]:
@@ -17,15 +19,27 @@ def load(table: Mapping[Any, Any] | Source[Any], key: Getter, operator: str) -> 
     if isinstance(table, Mapping):
         return dict(table)
     rows: dict[Any, Any] = {}
-    for partition in table.partitions():
-        reader = table.open(partition)
-        try:
-            while (records := reader.read(_READ)) is not None:
-                for record in records:
-                    _add(rows, record, key, operator)
-        finally:
-            reader.close()
+    try:
+        for partition in table.partitions():
+            for record in _records(table.open(partition)):
+                _add(rows, record, key, operator)
+    except ConnectorError as error:
+        error.add_note(f"in the table of operator {operator!r}")
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ConnectorError(f"the table of {operator!r} could not be read: {what}") from error
     return rows
+
+
+def _records(reader: Reader[Any]) -> Iterator[Any]:
+    try:
+        while (records := reader.read(_READ)) is not None:
+            yield from records
+            if not records:
+                time.sleep(reader.poll_after() or _NOTHING_NOW_SECONDS)
+    finally:
+        reader.close()
 
 
 def _add(rows: dict[Any, Any], record: Any, key: Getter, operator: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from difflib import get_close_matches
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,8 +25,8 @@ def fields_of(record_type: Any) -> dict[str, Any] | None:
     if not isinstance(origin, type):
         return None
     if issubclass(origin, msgspec.Struct):
-        return {field.name: field.type for field in msgspec.structs.fields(origin)}
-    if dataclasses.is_dataclass(origin):
+        names = list(origin.__struct_fields__)
+    elif dataclasses.is_dataclass(origin):
         names = [field.name for field in dataclasses.fields(origin)]
     elif issubclass(origin, tuple) and hasattr(origin, "_fields"):
         names = list(origin._fields)
@@ -39,12 +39,33 @@ def fields_of(record_type: Any) -> dict[str, Any] | None:
 
 
 def returned_by(function: Callable[..., Any]) -> Any:
-    """The type that `function` says it returns (a class returns itself), or None."""
+    """The type that `function` says it returns (a class returns itself), or None; of a coroutine what it is awaited for.
+
+    >>> def parse(text: str, base: int) -> int: ...
+    >>> returned_by(parse), returned_by(partial(parse, base=8)), returned_by(lambda text: text)
+    (<class 'int'>, <class 'int'>, None)
+    """
+    while isinstance(function, partial):
+        function = function.func
     if isinstance(function, type):
         return function
     if not inspect.isroutine(function):
-        function = getattr(type(function), "__call__", function)
-    return _hints(function).get("return")
+        function = getattr(type(function), "__call__", function)  # noqa: B004 - the function is wanted, not whether
+    returned = _hints(function).get("return")
+    is_open = typing.get_origin(returned) is not None and getattr(returned, "__parameters__", None)
+    if returned is Any or isinstance(returned, TypeVar) or is_open:
+        return None  # it says nothing, or something that depends on its arguments
+    return returned
+
+
+def awaited_from(function: Callable[..., Any]) -> Any:
+    """The type of what a coroutine, or a function that returns an awaitable, says it gives, or None."""
+    returned = returned_by(function)
+    origin = typing.get_origin(returned) or returned
+    if not isinstance(origin, type) or not issubclass(origin, Awaitable):
+        return returned
+    arguments = typing.get_args(returned)
+    return arguments[-1] if arguments else None
 
 
 def items_returned_by(function: Callable[..., Any]) -> Any:
@@ -54,12 +75,28 @@ def items_returned_by(function: Callable[..., Any]) -> Any:
     origin = typing.get_origin(returned)
     if not arguments or not isinstance(origin, type) or not issubclass(origin, Iterable):
         return None
-    return arguments[0]
+    if origin is tuple and arguments[1:] != (...,):
+        return arguments[0] if len(set(arguments)) == 1 else None
+    return None if arguments[0] is Any else arguments[0]
+
+
+def has_field(record_type: Any, name: str) -> bool:
+    """Whether records of `record_type` have `name`, as a field or a property; True where that is not known."""
+    fields = fields_of(record_type)
+    if fields is None or name in fields:
+        return True
+    found = getattr(typing.get_origin(record_type) or record_type, name, None)
+    return isinstance(found, property | cached_property)
 
 
 def optional(known: Any) -> Any:
     """`known | None`, where anything is known."""
-    return None if known is None else known | None if isinstance(known, type | types.UnionType) else Any
+    if known is None or known is Any:
+        return known
+    try:
+        return known | None
+    except TypeError:  # a name in quotes, say
+        return Any
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

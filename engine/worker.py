@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +16,10 @@ from cext.source import Source as SourceHead
 from cext.task import Task
 from cext.waker import Waker
 from cext.window import Window
-from engine.errors import ConnectorError, HeadgateError, JobError, OperatorError
-from engine.graph import LETTERS, Node
+from engine.errors import ConnectorError, InputError, JobError, OperatorError
+from engine.graph import LETTERS, Node, is_ours
 from engine.letters import DeadLetter
-from engine.operations import FromSource, Split, ToSink, function_place
+from engine.operations import FromSource, Operation, Split, ToSink, code_place, function_place
 from engine.plan import Edge, Plan, TaskPlan
 from engine.sink import SinkContext
 from engine.source import BadRecord
@@ -44,7 +45,8 @@ class Worker:
         self.channels = {edge: self._connect(edge) for edge in plan.edges}
         """Of each edge; those of the first producer first."""
         self._tasks = {task: self._build(task) for task in plan.tasks}
-        self.runners = self._loops(common, failed)
+        self._failed = failed
+        self.runners = self._loops(common)
         """By the name of the thread that is to run it; the first one runs all that never waits."""
 
     @property
@@ -91,9 +93,10 @@ class Worker:
 
     def _build(self, planned: TaskPlan) -> list[Task]:
         shares = _partitions(planned)
-        return [self._instance(planned, index, shares) for index in range(planned.parallelism)]
+        ready = {node: node.operation.prepare(node.name) for node in planned.nodes}
+        return [self._instance(planned, index, shares, ready) for index in range(planned.parallelism)]
 
-    def _instance(self, planned: TaskPlan, index: int, shares: list[list[str]]) -> Task:
+    def _instance(self, planned: TaskPlan, index: int, shares: list[list[str]], ready: dict[Node, Operation]) -> Task:
         last = planned.nodes[-1].operation
         lanes = [channel for edge in planned.inputs for channel in _incoming(edge, self.channels[edge], index)]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
@@ -102,9 +105,9 @@ class Worker:
             (letters if edge.output == LETTERS else outputs[edge.output]).append(self._port(edge, index))
         head = self._head(planned, index, shares)
         chain = [
-            node.operation.build_operator(node.name, self._guard(node))
-            for node in planned.nodes
-            if node.operation.role == "chain"
+            operation.build_operator(node.name, self._guard(node))
+            for node, operation in ready.items()
+            if operation.role == "chain"
         ]
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
@@ -144,26 +147,32 @@ class Worker:
             return describe_failure(node, record, error)
 
         def letter(record: Any, error: BaseException) -> DeadLetter:
-            place = getattr(error, "place", "") or node.place
-            return DeadLetter(node.name, place, f"{type(error).__name__}: {error}", record)
+            place = error.place if isinstance(error, InputError) else ""
+            return DeadLetter(node.name, place or node.place, _what(error), record)
 
         guard = Guard(node.on_error, describe, letter)
         self.guards[node].append(guard)
         return guard
 
-    def _loops(self, common: Waker, failed: Callable[[Task, BaseException], None]) -> dict[str, Runner]:
+    def _fail(self, task: Task, error: BaseException) -> None:
+        """Report the failure of `task`; what its connector raised when it was opened or finished is described here."""
+        node = next(planned.nodes[0] for planned, tasks in self._tasks.items() if task in tasks)
+        if not isinstance(error, JobError) and node.operation.role in {"source", "sink"}:
+            error = describe_failure(node, None, error)
+        self._failed(task, error)
+
+    def _loops(self, common: Waker) -> dict[str, Runner]:
         """One loop for all that never waits, its tasks nearest the sinks first, and one for each task that does."""
         shared: list[Task] = []
-        runners = {"headgate": Runner(shared, common, failed)}
+        alone: dict[str, Runner] = {}
         for planned, tasks in self._tasks.items():
             for index, task in enumerate(tasks):
                 if planned.own_thread:
-                    name = f"headgate-{planned.name}-{index}"
-                    runners[name] = Runner([task], self._wakers[planned][index], failed)
+                    waker = self._wakers[planned][index]
+                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, self._fail)
                 else:
                     shared.insert(0, task)
-        runners["headgate"] = Runner(shared, common, failed)
-        return runners
+        return {"headgate": Runner(shared, common, self._fail), **alone}
 
 
 def _partitions(planned: TaskPlan) -> list[list[str]]:
@@ -184,23 +193,51 @@ def _incoming(edge: Edge, channels: list[Channel], index: int) -> list[Channel]:
 
 def describe_failure(node: Node, record: Any, error: BaseException) -> BaseException:
     """The error that ends the job: it names the operator, the user's function, the record and the cause."""
-    if isinstance(error, HeadgateError):
-        error.add_note(f"in operator {node}")
-        return error
-    what = f"{type(error).__name__}: {error}"
     wrapped: JobError
     if node.operation.role in {"source", "sink"}:
-        wrapped = ConnectorError(f"{node.operation.role} {node} failed: {what}")
+        if isinstance(error, ConnectorError):
+            _add_note(error, f"in operator {node}")
+            return error
+        wrapped = ConnectorError(f"{node.operation.role} {node} failed: {_what(error)}")
     else:
-        function = function_place(node.operation.function)
-        shown = repr(record)
-        shown = shown if len(shown) <= _LONGEST_RECORD else f"{shown[:_LONGEST_RECORD]}..."
+        function = _raised_in(error) or function_place(node.operation.function)
         by = f" in {function}" if function else ""
         wrapped = OperatorError(
-            f"operator {node} failed{by}: {what}; the record was {shown}",
+            f"operator {node} failed{by}: {_what(error)}; the record was {_shown(record)}",
             operator=node.name,
             record=record,
             hint='on_error="skip" or "dead-letter" goes on without such records',
         )
     wrapped.__cause__ = error
     return wrapped
+
+
+def _what(error: BaseException) -> str:
+    """An exception's type and, where it has one, its text."""
+    try:
+        text = str(error)
+    except Exception as another:
+        text = f"its text cannot be had, that raises {type(another).__name__}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _shown(record: Any) -> str:
+    try:
+        text = repr(record)
+    except Exception as error:
+        return f"a {type(record).__name__} that cannot be shown, its repr raises {type(error).__name__}"
+    return text if len(text) <= _LONGEST_RECORD else f"{text[:_LONGEST_RECORD]}..."
+
+
+def _raised_in(error: BaseException) -> str:
+    """ "function (file:line)" of the user's function that was called and raised; "" where none of Python's was."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        if not (is_ours(code.co_filename) or code.co_filename.startswith("cext/")):
+            return code_place(code)
+    return ""
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    if note not in getattr(error, "__notes__", ()):  # an error that is raised again has it already
+        error.add_note(note)

@@ -12,6 +12,7 @@ from .records import Airline, Airport, Cancelled, Flight, Flown, Plane, Reason, 
 from .slow import Slowed
 
 DATA = Path(__file__).parent / "data"
+HOW_MANY_WORST = 20
 FEWEST_FLIGHTS = 100
 """How many arrivals a route must have to be among the worst: one bad day must not be enough."""
 
@@ -50,9 +51,9 @@ def build(database: Path, months: int = 12, sink_rate: float | None = None, data
     (arrived.key_by("origin", "dest")
         .aggregate(type=Route, flights=count(), mean_arrival_delay=mean("arr_delay"))
         .filter(lambda route: route.flights >= FEWEST_FLIGHTS)
-        .key_by().aggregate(routes=top(20, by="mean_arrival_delay"))
+        .key_by().aggregate(routes=top(HOW_MANY_WORST, by="mean_arrival_delay"))
         .flat_map(lambda worst: worst.routes, type=Route)
-        .lookup_join(csv_files(data / "airports.csv.gz", type=Airport), on="dest", table_key="faa", into=named)
+        .lookup_join(csv_files(data / "airports.csv.gz", type=Airport), on="dest", table_key="faa", into=with_airport)
         .sink(sqlite_table(database, "worst_routes", key=("origin", "dest")), name="load worst routes"))
     return flow
 
@@ -82,5 +83,5 @@ def enriched(pair: tuple[Flight, Airline], plane: Plane | None) -> Flown:
         plane and plane.manufacturer, plane and plane.model, plane and plane.seats, plane and plane.year)
 
 
-def named(route: Route, airport: Airport | None) -> WorstRoute:
+def with_airport(route: Route, airport: Airport | None) -> WorstRoute:
     return WorstRoute(route.origin, route.dest, airport and airport.name, route.flights, route.mean_arrival_delay)

@@ -118,6 +118,11 @@ class Place(TypedDict):
     height: NotRequired[float | None]
 
 
+class Sparse(TypedDict):
+    city: str
+    height: NotRequired[float]
+
+
 class Renamed(msgspec.Struct, rename={"name": "city", "metres": "height"}):
     metres: float | None
     name: str
@@ -134,6 +139,7 @@ class ByPosition(msgspec.Struct, array_like=True):
         (Spot, [Spot("Bern", 540.0), Spot("", None)]),
         (Town, [Town("Bern", 540.0), Town("", None)]),
         (Place, [Place(city="Bern", height=540.0), Place(city="", height=None)]),
+        (Sparse, [Sparse(city="Bern", height=540.0), Sparse(city="")]),
         (Renamed, [Renamed(540.0, "Bern"), Renamed(None, "")]),
         (ByPosition, [ByPosition(540.0, "Bern"), ByPosition(None, "")]),
         (dict[str, str], [{"city": "Bern", "height": "540"}, {"city": "", "height": ""}]),

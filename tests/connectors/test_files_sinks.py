@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import os
 import pickle
 import subprocess
 import sys
 import textwrap
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -21,7 +21,7 @@ from uuid import UUID
 import msgspec
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.files import csv_file, csv_files, json_lines, json_lines_file
@@ -47,6 +47,13 @@ def _write(sink: Sink[Any], *batches: list[Any], type_: Any = None) -> None:
 def _written(sink: Callable[..., Sink[Any]], path: Path, *batches: list[Any], type_: Any = None, **options: Any) -> str:
     _write(sink(path, **options), *batches, type_=type_)
     return path.read_bytes().decode()
+
+
+def _decompressed(data: bytes, suffix: str) -> bytes:
+    """What can be read of `data`, which need not be complete."""
+    if suffix == ".gz":
+        return zlib.decompressobj(wbits=31).decompress(data)
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data) if suffix == ".zst" else data
 
 
 # ------------------------------------------------------------------------------------- what is written
@@ -98,7 +105,7 @@ def test_csv_of_every_type(tmp_path: Path) -> None:
     header, first, second = csv.reader(text.splitlines(keepends=True))
     assert header[:3] == ["wholeNumber", "ratio", "text"]
     assert first[:6] == ["7", "0.1", 'a,"b"\n', "true", "AP8=", "2013-01-01T05:15:00"]
-    assert first[6:11] == ["2013-01-01", "PT1M30S", "1.50", "00000000-0000-0000-0000-000000000001", "red"]
+    assert first[6:11] == ["2013-01-01", "PT90S", "1.50", "00000000-0000-0000-0000-000000000001", "red"]
     assert first[11:] == ['["x"]', '{"user":1,"amount":0.0}', "false"]
     assert second[:5] == ["0", "", "", "false", ""]
     assert second[11:] == ["[]", "", ""]
@@ -124,6 +131,7 @@ _rows = st.builds(
 )
 
 
+@settings(max_examples=30)  # each waits for the disk twice
 @given(rows=st.lists(_rows), delimiter=st.sampled_from(",;\t|"), null=st.sampled_from(["", "NULL"]))
 def test_csv_comes_back_as_it_was(rows: list[Row], delimiter: str, null: str, tmp_path_factory: Any) -> None:
     path = tmp_path_factory.mktemp("round") / "a.csv"
@@ -216,8 +224,7 @@ def test_what_was_written_before_a_failure_is_kept(make: Any, suffix: str, tmp_p
     read = csv_files if make is csv_file else json_lines
     assert read_all(read(tmp_path / f"kept{suffix}", type=Event)) == _events
     # Even a process that dies without a word leaves what it has written.
-    begun = {".gz": lambda: gzip.zlib.decompressobj(31), ".zst": lambda: zstandard.ZstdDecompressor().decompressobj()}  # type: ignore[attr-defined]
-    text = begun[suffix]().decompress(in_the_middle) if suffix else in_the_middle
+    text = _decompressed(in_the_middle, suffix)
     assert text.count(b"\n") == (3 if make is csv_file else 2)
 
 
@@ -274,10 +281,10 @@ def test_a_record_that_cannot_be_written_leaves_the_file_as_it_was(make: Any, su
     writer = _open(make(path))
     writer.write([{"a": 1}, {"a": 2}])
     what = "CSV" if make is csv_file else "JSON"
-    with pytest.raises(ConnectorError, match=rf"a\.txt.*': record 4, a dict, cannot be written as {what}: .*object"):
+    with pytest.raises(ConnectorError, match=rf"a\.txt.*': record 4 \(dict\) cannot be written as {what}: .*object"):
         writer.write([{"a": 3}, {"a": object()}, {"a": 5}])
     with pytest.raises(
-        ConnectorError, match=rf"record 3, a dict, cannot be written as {what}: .*surrogates not allowed"
+        ConnectorError, match=rf"record 3 \(dict\) cannot be written as {what}: .*surrogates not allowed"
     ):
         writer.write([{"a": "\ud800"}])
     writer.write([{"a": 6}])
@@ -290,15 +297,15 @@ def test_a_record_with_other_fields(tmp_path: Path) -> None:
     writer = _open(csv_file(tmp_path / "a.csv"), Event)
     writer.write([Event(1), Event(2)])
     with pytest.raises(
-        ConnectorError, match="record 3, a Town, .*: its fields are city, height, the columns are user, amount"
+        ConnectorError, match=r"record 3 \(Town\) .*: its fields are city, height, the columns are user, amount"
     ):
         writer.write([Town("Bern")])
-    with pytest.raises(ConnectorError, match="record 3, a int, cannot be written as CSV: CSV rows have named fields"):
+    with pytest.raises(ConnectorError, match=r"record 3 \(int\) cannot be written as CSV: it has no named fields"):
         writer.write([5])
     writer.abort()
     writer = _open(csv_file(tmp_path / "b.csv"))
     writer.write([{"a": 1, "b": 2}, {"b": 2}])
-    with pytest.raises(ConnectorError, match="record 3, a dict, .*: wanted the keys a, b, came a, c"):
+    with pytest.raises(ConnectorError, match=r"record 3 \(dict\) .*: wanted the keys a, b, came a, c"):
         writer.write([{"a": 1, "c": 2}])
     writer.abort()
 
@@ -306,10 +313,10 @@ def test_a_record_with_other_fields(tmp_path: Path) -> None:
 def test_a_first_record_that_is_no_row(tmp_path: Path) -> None:
     writer = _open(csv_file(tmp_path / "a.csv"))
     for record in (5, (1, 2), object()):
-        with pytest.raises(
-            ConnectorError, match=r"record 1, a \w+, cannot be written as CSV: CSV rows have named fields"
-        ):
+        with pytest.raises(ConnectorError, match=r"record 1 \(\w+\) cannot be written as CSV: it has no named fields"):
             writer.write([record])
+    with pytest.raises(ConnectorError, match=r"record 1 \(dict\) cannot be written as CSV: .*object"):
+        writer.write([{"b": object()}])
     writer.write([{"a": 1}])
     writer.finish()
     assert (tmp_path / "a.csv").read_text() == "a\n1\n"
@@ -321,8 +328,8 @@ def test_a_first_record_that_is_no_row(tmp_path: Path) -> None:
 @both
 def test_a_missing_folder(make: Any, tmp_path: Path) -> None:
     path = tmp_path / "missing" / "out.txt"
-    message = rf"cannot open for '{path}': '{path}.partial' \(working directory .*: No such.*\n  hint: the folder '{path.parent}' "
-    with pytest.raises(ConnectorError, match=message + "does not exist: create it first"):
+    message = rf"cannot open for '{path}': '{path}.partial' \(working directory .*: No such file or directory\n"
+    with pytest.raises(ConnectorError, match=message + f"  hint: the folder '{path.parent}' does not exist: create"):
         _open(make(path))
 
 
@@ -341,7 +348,7 @@ def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
 def test_a_folder_that_gets_in_the_way_later(tmp_path: Path) -> None:
     writer = _open(json_lines_file(tmp_path / "a"))
     (tmp_path / "a").mkdir()
-    with pytest.raises(ConnectorError, match="cannot finish for '.*/a': '.*/a.partial' .*: Is a directory"):
+    with pytest.raises(ConnectorError, match=r"cannot finish for '.*/a': '.*/a.partial' .*: Is a directory"):
         writer.finish()
     assert (tmp_path / "a.partial").exists()
 
@@ -404,8 +411,7 @@ def test_a_write_that_fails_half_way_is_taken_back(form: str, suffix: str, tmp_p
     else:
         # A compressor cannot forget what it was given: the file takes no more, and keeps all from before.
         assert rest[0] == first
-        begun = gzip.zlib.decompressobj(31) if suffix == ".gz" else zstandard.ZstdDecompressor().decompressobj()  # type: ignore[attr-defined]
-        text = begun.decompress((tmp_path / f"out{suffix}.partial").read_bytes())
+        text = _decompressed((tmp_path / f"out{suffix}.partial").read_bytes(), suffix)
         assert not path.exists()
     assert text.endswith(b"\n")
     assert text.count(b"\n") == count + (form == "csv")
