@@ -22,3 +22,4 @@ cdef class Guard:
     cdef bint caught(self, object record, Sideline side) except -1
     cpdef bint handle(self, object record, object error, Sideline side) except -1
     cdef int fail(self, object record, object error, Sideline side) except -1
+    cdef object described(self, object record, object error)

@@ -61,5 +61,9 @@ cdef class Guard:
 
     cdef int fail(self, object record, object error, Sideline side) except -1:
         """End the task with `error`, whatever the policy is."""
-        side.failure = error if self.describe is None else self.describe(record, error)
+        side.failure = self.described(record, error)
         return 0
+
+    cdef object described(self, object record, object error):
+        """The error to raise for `error`."""
+        return error if self.describe is None else self.describe(record, error)

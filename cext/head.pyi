@@ -43,9 +43,7 @@ class Expand(Holding):
 
 @final
 class Batch(Holding):
-    def __new__(
-        cls, name: str, guard: Guard, function: Callable[[list[Any]], Iterable[Any]], size: int
-    ) -> Self: ...
+    def __new__(cls, name: str, guard: Guard, function: Callable[[list[Any]], Iterable[Any]], size: int) -> Self: ...
 
 @final
 class Aggregate(Holding):

@@ -9,6 +9,7 @@ from cext.histogram cimport Histogram
 cdef class Sink(Head):
     cdef object open_writer       # () -> writer, called at the first step, in the thread that writes
     cdef object writer
+    cdef object is_refusal        # (exception) -> whether a record is to blame, not the world outside
     cdef Py_ssize_t batch         # how many records make a good write; 0: a frame
     cdef int64_t linger
     cdef list rows                # taken, not yet written
@@ -17,5 +18,7 @@ cdef class Sink(Head):
     cdef readonly uint64_t written
     cdef readonly Histogram latency  # from the source to here, ns
 
+    cdef int _open(self) except -1
+    cdef bint _try(self, list rows, bint final, Sideline side) except -1
     cdef int _write(self, list rows, Sideline side) except -1
     cdef int _pay(self, Py_ssize_t records, int64_t now) except -1

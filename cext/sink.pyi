@@ -12,5 +12,11 @@ class Sink(Head):
     written: int
     latency: Histogram
     def __new__(
-        cls, name: str, guard: Guard, open_writer: Callable[[], Any], batch: int = 0, linger: int = 1_000_000
+        cls,
+        name: str,
+        guard: Guard,
+        open_writer: Callable[[], Any],
+        is_refusal: Callable[[BaseException], bool],
+        batch: int = 0,
+        linger: int = 1_000_000,
     ) -> Self: ...

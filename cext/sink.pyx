@@ -4,7 +4,7 @@ cimport cython
 from cext.channel cimport Channel
 from cext.clock cimport monotonic_ns
 from cext.frame cimport Frame
-from cext.guard cimport Guard
+from cext.guard cimport FAIL, Guard
 
 
 @cython.final
@@ -12,11 +12,12 @@ cdef class Sink(Head):
     """Writes with what `open_writer()` gives: an object with write(records), finish() and abort().
 
     `batch`: how many records make a good write, 0: whatever there is; a batch that is not full is written once nothing
-    has come for `linger` ns. Credit goes back when `write` has returned, for then the records' fate is final.
+    has come for `linger` ns; `is_refusal(error)` tells an error that a record is to blame for from an outage. Credit goes back when `write` has returned, for then the records' fate is final.
     """
 
-    def __cinit__(self, str name, Guard guard, open_writer, Py_ssize_t batch=0, int64_t linger=1_000_000):
+    def __cinit__(self, str name, Guard guard, open_writer, is_refusal, Py_ssize_t batch=0, int64_t linger=1_000_000):
         self.open_writer = open_writer
+        self.is_refusal = is_refusal
         self.batch = batch
         self.linger = linger
         self.rows = []
@@ -36,7 +37,7 @@ cdef class Sink(Head):
         cdef Py_ssize_t count = len(self.rows)
         cdef list rows
         if self.writer is None:
-            self.writer = self.open_writer()
+            self._open()
         if count == 0 or (count < self.batch and not self.hurry and now - self.last < self.linger):
             return None
         count = min(count, limit, self.batch or count)
@@ -48,24 +49,37 @@ cdef class Sink(Head):
         self._pay(count, monotonic_ns())
         return []
 
+    cdef int _open(self) except -1:
+        try:
+            self.writer = self.open_writer()
+        except BaseException as error:
+            raise self.guard.described(None, error)
+        return 0
+
     cdef int _write(self, list rows, Sideline side) except -1:
-        """All of `rows`; where a failure does not end the job, what is at fault is found record by record."""
+        """All of `rows`; where a refused record does not end the job, it is found by trying each alone."""
+        cdef list batch
+        if self._try(rows, len(rows) == 1 or self.guard.mode == FAIL, side):
+            return 0
+        for batch in [[row] for row in rows]:
+            self._try(batch, True, side)
+            if side.failure is not None:
+                break
+        return 0
+
+    cdef bint _try(self, list rows, bint final, Sideline side) except -1:
+        """Write `rows`; False if they were refused and it was not their `final` try. An outage is no record's fault."""
         try:
             self.writer.write(rows)
             self.written += len(rows)
-            return 0
         except BaseException as error:
-            if self.guard.mode == 0 or len(rows) == 1:
+            if not self.is_refusal(error):
+                self.guard.fail(None, error, side)
+            elif not final:
+                return False
+            else:
                 self.guard.handle(rows[0] if len(rows) == 1 else None, error, side)
-                return 0
-        for row in rows:
-            try:
-                self.writer.write([row])
-                self.written += 1
-            except BaseException as error:
-                if not self.guard.handle(row, error, side):
-                    break
-        return 0
+        return True
 
     cdef int _pay(self, Py_ssize_t records, int64_t now) except -1:
         """Give `records` of credit back, to the oldest frames first."""
@@ -88,13 +102,16 @@ cdef class Sink(Head):
     cpdef close(self, bint whole):
         """Finish the writer, or abort it when the stream was cut short; an empty stream opens it first."""
         if self.writer is None and whole:
-            self.writer = self.open_writer()
+            self._open()
         if self.writer is None:
             return
-        if whole:
-            self.writer.finish()
-        else:
-            self.writer.abort()
+        try:
+            if whole:
+                self.writer.finish()
+            else:
+                self.writer.abort()
+        except BaseException as error:
+            raise self.guard.described(None, error)
 
     cpdef Py_ssize_t discard(self):
         cdef Py_ssize_t dropped = len(self.rows)

@@ -127,4 +127,4 @@ cdef class Source(Head):
             except BaseException as error:
                 failure = failure or error
         if failure is not None:
-            raise failure
+            raise self.guard.described(None, failure)

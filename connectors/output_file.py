@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -9,6 +10,8 @@ import os
 from connectors.compression import codec_for
 from connectors.paths import PARTIAL, is_special
 from engine.errors import ConnectorError
+
+FLUSH_BYTES = 1024 * 1024
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -37,6 +40,7 @@ class OutputFile:
         self._is_direct = is_special(path)
         self._written_path = path if self._is_direct else path + PARTIAL
         self._length = 0  # bytes in the file, all of them whole writes
+        self._on_its_way = 0  # how many of them the kernel was asked to bring to the disk
         self._failure: ConnectorError | None = None
         self._fd = self._open()
 
@@ -93,6 +97,14 @@ class OutputFile:
                 self._failure = failure
             raise failure from error
         self._length += len(data)
+        if self._length - self._on_its_way >= FLUSH_BYTES and not self._is_direct:
+            self._start_flush()
+
+    def _start_flush(self) -> None:
+        """Have the disk work along, or `finish` would wait for all of it; pages not yet written are not dropped."""
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(self._fd, self._on_its_way, self._length - self._on_its_way, os.POSIX_FADV_DONTNEED)
+        self._on_its_way = self._length
 
     def _take_back(self) -> bool:
         try:

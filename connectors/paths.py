@@ -85,7 +85,7 @@ def check_readable(path: str) -> None:
         raise cannot_read(path, error) from error
     if stat.S_ISDIR(mode):
         raise cannot_read(path, IsADirectoryError())
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=True):
         raise cannot_read(path, PermissionError())
 
 

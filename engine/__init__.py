@@ -10,6 +10,7 @@ from engine.errors import (
     JobCancelled,
     JobError,
     OperatorError,
+    OutputError,
 )
 from engine.job import Job
 from engine.letters import DeadLetter
@@ -35,6 +36,7 @@ __all__ = [
     "KeyedStream",
     "OperatorError",
     "OperatorMetrics",
+    "OutputError",
     "Reader",
     "Settings",
     "Sink",

@@ -17,7 +17,16 @@ from engine.results import result_type
 from engine.settings import Settings
 from engine.sink import Sink
 from engine.source import Source
-from engine.types import awaited_from, did_you_mean, fields_of, has_field, items_returned_by, name_of, returned_by
+from engine.types import (
+    awaited_from,
+    did_you_mean,
+    fields_of,
+    has_field,
+    items_returned_by,
+    name_of,
+    returned_by,
+    second_returned_by,
+)
 
 if TYPE_CHECKING:
     from engine.job import Job
@@ -545,7 +554,8 @@ class KeyedStream(Stream[T]):
                 f"{users_place()}: stateful_map wants a function that makes a first state, got {initial!r}",
                 hint=f"write lambda: {initial!r}",
             )
-        return self._then(ops.StatefulMap(self.key, function, initial), type, name, on_error)
+        known = type or second_returned_by(function)
+        return self._then(ops.StatefulMap(self.key, function, initial), known, name, on_error)
 
     def _folded(
         self, each: Aggregate, known: Any, emit: Emit, name: str | None, on_error: OnError | None, place: str

@@ -5,7 +5,8 @@
     ├── JobError (RuntimeError)        a job did not end well; carries `.result`, its JobResult
     │   ├── OperatorError              a user's function raised
     │   ├── ConnectorError             a source or a sink could not do its work: file, database, network
-    │   │   └── InputError             a record that a source could not read
+    │   │   ├── InputError             a record that a source could not read
+    │   │   └── OutputError            a record that a sink refused
     │   └── JobCancelled               the user stopped the job hard
 
 A message says what was wanted, what came and where; `hint`, when there is one, says what to do.
@@ -63,6 +64,10 @@ class InputError(ConnectorError):
         super().__init__(message, hint=hint)
         self.place = place
         self.raw = raw
+
+
+class OutputError(ConnectorError):
+    """A sink refused a record, as a database does whose constraint it breaks: the record is to blame, not an outage."""
 
 
 class JobCancelled(JobError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from engine.dataflow import Dataflow
 
 _STUCK_SECONDS = 5.0
-"""How long a cancelled job waits for a connector that is inside a call of its own."""
+"""How long a cancelled job waits for a connector or a function that is inside a call of its own."""
+
+_LOOK_SECONDS = 0.2
+"""How often whoever waits for a cancelled job looks whether that time is over."""
 
 
 class Job:
@@ -42,7 +46,7 @@ class Job:
         self.plan = Plan.of(flow)
         self.name = flow.name
         self._worker = Worker(self.plan, self._failed)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         self._errors: list[BaseException] = []
         self._asked: State = "finished"
         self._threads: list[threading.Thread] = []
@@ -50,9 +54,13 @@ class Job:
         self._ended = threading.Event()
         self._began = 0.0
         self._seconds = 0.0
+        self._cancelled_at: float | None = None
+        self._stuck: list[str] = []
 
     def start(self) -> Job:
         """Start every thread; called once."""
+        if self._threads:
+            raise RuntimeError(f"job {self.name!r} has been started; flow.start() makes another one")
         self._began = time.monotonic()
         self._running = len(self._worker.runners)
         for name, runner in self._worker.runners.items():
@@ -73,6 +81,11 @@ class Job:
                 self._running -= 1
                 last = self._running == 0
             if last:
+                self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            if not self._ended.is_set():
                 self._seconds = time.monotonic() - self._began
                 self._ended.set()
 
@@ -80,7 +93,7 @@ class Job:
         """A task has failed: read no more, and let what was read before it reach the sinks."""
         with self._lock:
             self._errors.append(error)
-        self._stop_sources(whole=False)
+            self._stop_sources(whole=False)
 
     def _stop_sources(self, *, whole: bool) -> None:
         for source in self._worker.sources:
@@ -92,8 +105,6 @@ class Job:
         """running, finished, stopped, failed or cancelled."""
         if not self._ended.is_set():
             return "running"
-        if self._asked == "cancelled":
-            return "cancelled"
         return "failed" if self._errors else self._asked
 
     def metrics(self) -> JobMetrics:
@@ -103,28 +114,50 @@ class Job:
 
     def stop(self) -> None:
         """Read no more; what has been read is carried through to the sinks, aggregates emit what they have."""
-        if self._asked == "finished" and not self._errors and not self._ended.is_set():
-            self._asked = "stopped"
-            self._stop_sources(whole=True)
+        with self._lock:
+            if self._asked == "finished" and not self._errors and not self._ended.is_set():
+                self._asked = "stopped"
+                self._stop_sources(whole=True)
 
     def cancel(self) -> None:
-        """Stop at once: what is on its way is dropped, sinks keep what they have committed."""
-        if not self._ended.is_set():
-            self._asked = "cancelled"
-            for task in self._worker.tasks:
-                task.cancel()
-            self._worker.wake()
+        """Stop at once: what is on its way is dropped, sinks keep what they have committed.
+
+        What is inside a call of its own (a write that blocks, a function that loops) has 5 s to come back from it; then
+        its thread is left behind, and the job counts as ended.
+        """
+        with self._lock:
+            if not self._ended.is_set():
+                self._asked = "cancelled"
+                self._cancelled_at = self._cancelled_at or time.monotonic()
+                for task in self._worker.tasks:
+                    task.cancel()
+                self._worker.wake()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end, at most `timeout` seconds; whether it has come."""
-        return self._ended.wait(timeout)
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._ended.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic()))):
+            self._leave_the_stuck()
+            if time.monotonic() >= until:
+                break
+        return self._ended.is_set()
+
+    def _leave_the_stuck(self) -> None:
+        """End a cancelled job without the threads that do not come back."""
+        with self._lock:
+            at = self._cancelled_at
+            if at is None or time.monotonic() - at < _STUCK_SECONDS or self._ended.is_set():
+                return
+            self._stuck = [thread.name for thread in self._threads if thread.is_alive()]
+            self._end()
 
     def wait(self, timeout: float | None = None) -> JobResult:
         """Wait for the end and return the result; raise what made the job fail, or TimeoutError after `timeout` seconds."""
-        if not self._ended.wait(timeout):
+        if not self.join(timeout):
             raise TimeoutError(f"job {self.name!r} still runs after {timeout} s")
         for thread in self._threads:
-            thread.join(_STUCK_SECONDS)
+            if not self._stuck:
+                thread.join()
         result = self.metrics()
         error = self._error()
         if error is not None:
@@ -137,8 +170,13 @@ class Job:
         if self._errors:
             first, *others = self._errors
             for other in others:
-                first.add_note(f"after that: {other}")
+                note = f"after that: {other}"
+                if note not in getattr(first, "__notes__", ()):
+                    first.add_note(note)
             return first
+        if self._stuck:
+            who = ", ".join(self._stuck)
+            return JobCancelled(f"job {self.name!r} was cancelled, but a call of {who} did not come back; it was left")
         return JobCancelled(f"job {self.name!r} was cancelled") if self.state == "cancelled" else None
 
     def __enter__(self) -> Job:
@@ -151,7 +189,7 @@ class Job:
             self.wait()
             return
         self.cancel()
-        self._ended.wait(_STUCK_SECONDS)
+        self.join()
 
 
 def run(flow: Dataflow, progress: bool | None) -> JobResult:
@@ -185,4 +223,5 @@ def _signals(job: Job) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: it was not Python that had set it
+                signal.signal(number, handler)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import GraphError
 from engine.graph import LETTERS, Graph, Input, Key, Node, Route, feeding
-from engine.operations import FromSource, ToSink
+from engine.operations import FromSource, MapAsync, ToSink
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,8 +70,10 @@ class TaskPlan:
 
     @property
     def batch(self) -> int:
-        """How many records it likes to take at once; 0: it does not mind."""
+        """How many records it likes to have in hand at once; 0: it does not mind."""
         operation = self.nodes[0].operation
+        if isinstance(operation, MapAsync):
+            return operation.concurrency
         return operation.sink.batch_records if isinstance(operation, ToSink) else 0
 
 

@@ -34,7 +34,9 @@ class Writer(Generic[T_contra]):
         When it returns, their fate is final: their credit goes back to the source. It may block for as long
         as the outside world takes; that is what back-pressure is for. Never keep records for later in a
         list of your own: say `Sink.batch_records` instead. The list is shared: do not change it.
-        Where the sink's `on_error` is not "fail", a batch that raises is tried again record by record.
+        Raise `ConnectorError` when the world outside is at fault (no connection, a full disk): the job fails.
+        Raise `OutputError`, or anything else, when a record is: where the sink's `on_error` is not "fail", a batch
+        that was refused is tried again record by record, so that only those at fault are set aside.
         """
         raise NotImplementedError
 

@@ -39,7 +39,7 @@ def fields_of(record_type: Any) -> dict[str, Any] | None:
 
 
 def returned_by(function: Callable[..., Any]) -> Any:
-    """The type that `function` says it returns (a class returns itself), or None; of a coroutine what it is awaited for.
+    """The type that `function` says it returns (a class returns itself, a coroutine what it is awaited for), or None.
 
     >>> def parse(text: str, base: int) -> int: ...
     >>> returned_by(parse), returned_by(partial(parse, base=8)), returned_by(lambda text: text)
@@ -78,6 +78,14 @@ def items_returned_by(function: Callable[..., Any]) -> Any:
     if origin is tuple and arguments[1:] != (...,):
         return arguments[0] if len(set(arguments)) == 1 else None
     return None if arguments[0] is Any else arguments[0]
+
+
+def second_returned_by(function: Callable[..., Any]) -> Any:
+    """The type of the second item of the pair that `function` says it returns, or None."""
+    returned = returned_by(function)
+    arguments = typing.get_args(returned)
+    is_pair = typing.get_origin(returned) is tuple and len(arguments) == 2 and arguments[1] is not ...
+    return arguments[1] if is_pair and arguments[1] is not Any else None
 
 
 def has_field(record_type: Any, name: str) -> bool:

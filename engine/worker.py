@@ -16,7 +16,7 @@ from cext.source import Source as SourceHead
 from cext.task import Task
 from cext.waker import Waker
 from cext.window import Window
-from engine.errors import ConnectorError, InputError, JobError, OperatorError
+from engine.errors import ConnectorError, HeadgateError, InputError, JobError, OperatorError, OutputError
 from engine.graph import LETTERS, Node, is_ours
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink, code_place, function_place
@@ -126,7 +126,7 @@ class Worker:
         if isinstance(operation, ToSink):
             sink, context = operation.sink, SinkContext(node.name, node.type, index, node.parallelism)
             linger = self.plan.settings.linger_ns
-            return SinkHead(node.name, guard, lambda: sink.open(context), sink.batch_records, linger)
+            return SinkHead(node.name, guard, lambda: sink.open(context), is_refusal, sink.batch_records, linger)
         return operation.build_head(node.name, guard, waker)
 
     def _port(self, edge: Edge, index: int) -> Port:
@@ -189,6 +189,11 @@ def _incoming(edge: Edge, channels: list[Channel], index: int) -> list[Channel]:
     if edge.route == "forward":
         return [channels[index]]
     return channels[index :: edge.consumer.parallelism]
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a record is to blame for what a sink raised, not an outage."""
+    return isinstance(error, OutputError) or not isinstance(error, ConnectorError)
 
 
 def describe_failure(node: Node, record: Any, error: BaseException) -> BaseException:

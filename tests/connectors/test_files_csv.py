@@ -15,7 +15,7 @@ from unittest import mock
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import csv_format, lines
@@ -39,6 +39,7 @@ _fields = st.text(st.sampled_from('ab1 é😀,;"\n\r\t'), max_size=6)
 _limits = st.lists(st.integers(1, 7), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_fields, _fields, _fields), max_size=10), st.data())
 def test_the_same_as_pythons_own_parser(rows: list[tuple[str, str, str]], data: st.DataObject) -> None:
     out = io.StringIO(newline="")
@@ -58,6 +59,7 @@ def test_the_same_as_pythons_own_parser(rows: list[tuple[str, str, str]], data: 
 _pieces = st.sampled_from([b"a", b"1", b",", b",", b'"', b"\n", b"\n", b"\r\n", b"\xff", "é".encode(), b'""'])
 
 
+@settings(deadline=None)
 @given(st.lists(_pieces, max_size=30).map(b"".join), _limits, st.integers(1, 40))
 def test_no_text_is_read_differently_for_how_it_is_asked(text: bytes, limits: list[int], size: int) -> None:
     with blocks_of(100_000) as folder:

@@ -13,7 +13,7 @@ from unittest import mock
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import json_format, lines
@@ -88,6 +88,7 @@ def _without_reasons(records: list[Any]) -> list[Any]:
     ]
 
 
+@settings(deadline=None)
 @given(_lines, st.sampled_from([b"\n", b"\r\n"]), st.booleans(), _limits, st.integers(1, 64))
 def test_the_same_as_json_loads_line_by_line(
     content: list[bytes], newline: bytes, is_ended: bool, limits: list[int], size: int

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from connectors.files import csv_file, csv_files, json_lines, json_lines_file
 from engine.errors import ConnectorError, GraphError
 from engine.sink import Sink, SinkContext, Writer
-from tests.connectors.test_files import Event, read_all
+from tests.connectors.test_files import Event, folder_for_all, not_as_root, read_all
 
 both = pytest.mark.parametrize("make", [csv_file, json_lines_file])
 _events = [Event(1, 2.5), Event(2, -0.0)]
@@ -131,7 +131,7 @@ _rows = st.builds(
 )
 
 
-@settings(max_examples=30)  # each waits for the disk twice
+@settings(max_examples=30, deadline=None)  # each waits for the disk twice
 @given(rows=st.lists(_rows), delimiter=st.sampled_from(",;\t|"), null=st.sampled_from(["", "NULL"]))
 def test_csv_comes_back_as_it_was(rows: list[Row], delimiter: str, null: str, tmp_path_factory: Any) -> None:
     path = tmp_path_factory.mktemp("round") / "a.csv"
@@ -333,11 +333,15 @@ def test_a_missing_folder(make: Any, tmp_path: Path) -> None:
         _open(make(path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(ConnectorError, match=r"Permission denied\n  hint: see the owner and mode of the folder"):
-        _open(json_lines_file(tmp_path / "a"))
+def test_a_folder_without_permission() -> None:
+    with folder_for_all() as folder:
+        folder.chmod(0o555)
+        with (
+            not_as_root(),
+            pytest.raises(ConnectorError, match=r"Permission denied\n  hint: see the owner and mode of"),
+        ):
+            _open(json_lines_file(folder / "a"))
+        folder.chmod(0o755)
 
 
 def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:

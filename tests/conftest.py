@@ -1,0 +1,50 @@
+"""What every test is under: a dump of all threads if it hangs and, on a debug build, a count of what it leaves alive."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from cext import debug
+
+HANG_SECONDS = 90  # after the time-out of pytest.ini, which cannot strike while native code keeps the GIL
+terminal = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        config.stash[terminal] = os.dup(2)
+        return
+    with capture.global_and_fixture_disabled():
+        config.stash[terminal] = os.dup(2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.close(config.stash[terminal])
+
+
+@pytest.fixture(autouse=True)
+def _dump_when_hanging(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A thread that needs no GIL prints where every thread is and ends the process."""
+    faulthandler.dump_traceback_later(HANG_SECONDS, file=request.config.stash[terminal], exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_alive() -> Iterator[None]:
+    if not debug.enabled():
+        yield
+        return
+    gc.collect()
+    before = debug.live_objects()
+    yield
+    gc.collect()
+    after = debug.live_objects()
+    left = {kind: after[kind] - before[kind] for kind in after if after[kind] > before[kind]}
+    assert not left, f"the test left native objects alive: {left}"
