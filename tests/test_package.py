@@ -52,6 +52,14 @@ def test_the_readmes_first_graph_runs(tmp_path: Path) -> None:
     assert (tmp_path / "delays.db").is_file()
 
 
+GUIDE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guide.md").read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("program", GUIDE, ids=range(len(GUIDE)))
+def test_every_block_of_the_guide_runs(program: str, tmp_path: Path) -> None:
+    run(sys.executable, "-c", program, cwd=tmp_path)
+
+
 def test_setup_py_stays_short() -> None:
     assert len((ROOT / "setup.py").read_text().splitlines()) < 80
 
