@@ -16,16 +16,9 @@ from typing import Any
 
 import msgspec
 
-from examples.flights.job import (
-    DATA,
-    FEWEST_FLIGHTS,
-    HOW_MANY_WORST,
-    enriched,
-    has_arrived,
-    with_airport,
-    with_reason,
-)
-from examples.flights.records import Airline, Airport, Cancelled, Flight, Flown, Plane, Route
+from examples.flights.job import DATA, WORST
+from examples.flights.records import Airline, Cancelled, Flight, Flown, Plane, Route
+from examples.flights.rows import enriched, has_arrived, is_busy, with_reason
 
 BATCH = 1000
 NULLS = frozenset({"", "NA"})
@@ -34,7 +27,7 @@ TABLES = """
 CREATE TABLE flights (
     scheduled TEXT NOT NULL, carrier TEXT NOT NULL, flight INTEGER NOT NULL, origin TEXT NOT NULL, dest TEXT NOT NULL,
     departure_delay INTEGER, arrival_delay INTEGER, air_time INTEGER, distance INTEGER NOT NULL,
-    airline TEXT NOT NULL, tailnum TEXT, manufacturer TEXT, model TEXT, seats INTEGER, built INTEGER,
+    airline TEXT, tailnum TEXT, manufacturer TEXT, model TEXT, seats INTEGER, built INTEGER,
     PRIMARY KEY (scheduled, carrier, flight, origin)) WITHOUT ROWID;
 CREATE TABLE cancelled (
     scheduled TEXT NOT NULL, carrier TEXT NOT NULL, flight INTEGER NOT NULL, origin TEXT NOT NULL, dest TEXT NOT NULL,
@@ -46,8 +39,7 @@ CREATE TABLE daily (
     destinations INTEGER NOT NULL,
     PRIMARY KEY (carrier, origin, day)) WITHOUT ROWID;
 CREATE TABLE worst_routes (
-    origin TEXT NOT NULL, dest TEXT NOT NULL, airport TEXT, flights INTEGER NOT NULL,
-    mean_arrival_delay REAL NOT NULL,
+    origin TEXT NOT NULL, dest TEXT NOT NULL, flights INTEGER NOT NULL, mean_arrival_delay REAL NOT NULL,
     PRIMARY KEY (origin, dest)) WITHOUT ROWID;
 """
 
@@ -103,7 +95,7 @@ def run(database: Path, months: int = 12, data: Path = DATA) -> int:
         db.executescript(TABLES)
         read = _load_flights(db, totals, months, data)
         _insert(db, "daily", [_day_row(key, day) for key, day in totals.days.items()])
-        _insert(db, "worst_routes", _worst(totals, data))
+        _insert(db, "worst_routes", _worst(totals))
     return read
 
 
@@ -194,16 +186,10 @@ def _day_row(key: tuple[str, str, date], day: Day) -> tuple[Any, ...]:
     return carrier, origin, when.isoformat(), *counts, *means, day.arrivals.worst, len(day.destinations)
 
 
-def _worst(totals: Totals, data: Path) -> list[tuple[Any, ...]]:
-    routes = [
-        Route(origin, dest, delays.count, delays.total / delays.count)
-        for (origin, dest), delays in totals.routes.items()
-        if delays.count >= FEWEST_FLIGHTS
-    ]
-    routes.sort(key=lambda route: -route.mean_arrival_delay)
-    airports = {faa: Airport(faa, name) for faa, name, *_ in _rows(data / "airports.csv.gz")}
-    worst = routes[:HOW_MANY_WORST]
-    return [msgspec.structs.astuple(with_airport(route, airports.get(route.dest))) for route in worst]
+def _worst(totals: Totals) -> list[tuple[Any, ...]]:
+    routes = [Route(*route, each.count, each.total / each.count) for route, each in totals.routes.items()]
+    busy = sorted(filter(is_busy, routes), key=lambda route: -route.mean_arrival_delay)
+    return [msgspec.structs.astuple(route) for route in busy[:WORST]]
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:

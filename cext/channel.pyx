@@ -123,6 +123,8 @@ cdef class Channel:
         frame = <Frame>popped
         Py_DECREF(popped)  # the ring's reference; `frame` has its own
         self.taken += frame.records
+        if frame.records == 0 and self.producer is not None:
+            self.producer.wake()  # a mark gives no credit back, so this is all that a producer without a slot will hear
         return frame
 
     cdef bint is_empty(self) noexcept:

@@ -16,7 +16,7 @@ cdef object UNSEEN = object()  # a user's state may be None
 cdef class Column:
     """The base: `value` takes out of a record what is aggregated."""
 
-    def __cinit__(self, Getter value not None, *arguments):
+    def __cinit__(self, Getter value not None, *arguments, **options):
         self.value = value
 
     cdef int add_slot(self) except -1:
@@ -74,7 +74,7 @@ cdef class Count(Column):
 cdef class Objects(Column):
     """The base of columns whose state is an object, None while there was no value; `add` replaces it."""
 
-    def __cinit__(self, Getter value, *arguments):
+    def __cinit__(self, Getter value, *arguments, **options):
         self.states = []
 
     cdef int add_slot(self) except -1:

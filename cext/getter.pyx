@@ -28,7 +28,7 @@ cdef class Getter:
             self.how = WHOLE
         elif isinstance(what, str):
             self.how = FIELD
-        elif isinstance(what, tuple):
+        elif isinstance(what, tuple) and all([isinstance(part, str) or callable(part) for part in what]):
             self.how = SEVERAL
         elif callable(what):
             self.how = CALL

@@ -12,6 +12,7 @@ cdef class Groups:
     cdef object make         # (key, list of results) -> the record to emit
 
     cdef Py_ssize_t add(self, object row) except -1
+    cdef Py_ssize_t _take_in(self, object key, object row) except -1
     cdef Py_ssize_t _slot(self, object key) except -1
     cdef int _add_columns(self, Py_ssize_t slot, object row) except -1
     cdef object record(self, object key, Py_ssize_t slot)

@@ -36,12 +36,14 @@ cdef class Groups:
 
     def update(self, row):
         """Take `row` in and return its key's record as it is now."""
-        cdef Py_ssize_t slot = self.add(row)
-        return self.record(self.key.get(row), slot)
+        key = self.key.get(row)
+        return self.record(key, self._take_in(key, row))
 
     cdef Py_ssize_t add(self, object row) except -1:
         """Take `row` in, whole or, when it raises, not at all; return its key's slot."""
-        cdef object key = self.key.get(row)
+        return self._take_in(self.key.get(row), row)
+
+    cdef Py_ssize_t _take_in(self, object key, object row) except -1:
         cdef PyObject *known = PyDict_GetItemWithError(self.slots, key)
         cdef Py_ssize_t slot
         if known is not NULL:

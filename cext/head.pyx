@@ -194,7 +194,7 @@ cdef class Batch(Holding):
         try:
             return iter(self.function(rows)) if self.guard.mode == 0 else iter(list(self.function(rows)))
         except BaseException as error:
-            if self.guard.mode == 0 or len(rows) == 1:
+            if self.guard.mode == 0 or len(rows) == 1 or not isinstance(error, Exception):
                 self.guard.handle(rows[0], error, side)
                 return iter(())
         found = []

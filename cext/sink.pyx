@@ -45,6 +45,7 @@ cdef class Sink(Head):
             rows, self.rows = self.rows, []
         else:
             rows, self.rows = self.rows[:count], self.rows[count:]
+        self.born = (<list>self.owed[0])[2]  # for the letters that may come of it
         self._write(rows, side)
         self._pay(count, monotonic_ns())
         return []
@@ -75,7 +76,7 @@ cdef class Sink(Head):
         except BaseException as error:
             if not self.is_refusal(error):
                 self.guard.fail(None, error, side)
-            elif not final:
+            elif not final and isinstance(error, Exception):
                 return False
             else:
                 self.guard.handle(rows[0] if len(rows) == 1 else None, error, side)

@@ -44,7 +44,7 @@ cdef class Source(Head):
         except BaseException as error:
             self.guard.fail(None, error, side)
             return []
-        if rows:
+        if rows is not None:
             self.born = monotonic_ns()
             self.records_in += len(rows)
         return rows
@@ -55,10 +55,10 @@ cdef class Source(Head):
         self._open()
         for asked in range(len(self.readers)):
             rows = self._ask(limit, side)
-            if rows is None or rows:
+            if rows is not None:
                 self.retry_at = 0
                 self.backoff = FIRST_BACKOFF_NS
-                return rows or []
+                return rows
         if not self.readers:
             self.exhausted = self.whole = True
             return None
@@ -72,13 +72,15 @@ cdef class Source(Head):
         return 0
 
     cdef list _ask(self, Py_ssize_t limit, Sideline side):
-        """Rows of the reader whose turn it is; None: it has ended."""
+        """Rows of the reader whose turn it is, none when it has ended or all were bad; None: nothing came."""
         self.turn = (self.turn + 1) % len(self.readers)
         reader = self.readers[self.turn][1]
         rows = reader.read(limit)
         if rows is None:
             del self.readers[self.turn]
             reader.close()
+            return []
+        if len(rows) == 0:
             return None
         if len(rows) > limit:
             raise ValueError(f"{type(reader).__name__}.read({limit}) returned {len(rows)} records, more than asked for")

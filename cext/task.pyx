@@ -202,7 +202,9 @@ cdef class Task:
         self.whole = self.whole and mark.value
         if self._all_ended():
             return self._end()
-        return self._align() if self.barrier is not None else self._raise_watermark()
+        if self.barrier is not None:
+            self._align()
+        return 0 if self.mark is not None else self._raise_watermark()
 
     cdef int _raise_watermark(self) except -1:
         """The task's event time is the least of its lanes'; a lane that has ended no longer counts."""
@@ -284,6 +286,8 @@ cdef class Task:
         self.done = self.mark.kind == END
         self.mark = None
         self.head.hurry = False
+        if not (self.done or self.dropping):
+            self._raise_watermark()  # the lane whose end let a barrier go on may have held event time back too
         return BUSY
 
     # The end.

@@ -23,7 +23,8 @@ cdef class Window:
     """The adaptive window of one channel.
 
     `share`: seconds that a record may wait in this channel; `most`: the bound, records; `frame`: records
-    of a full frame; `batch`: how many records the consumer likes to take at once, 0 if it does not mind.
+    of a full frame; `batch`: how many records the consumer likes to take at once, 0 if it does not mind;
+    `now`: when the first period begins, monotonic ns, 0: when a channel first looks.
 
     >>> window = Window(share=0.1, most=8192, frame=1024)
     >>> window.size
@@ -45,6 +46,8 @@ cdef class Window:
         self.since = now
 
     cdef bint due(self, int64_t now) noexcept:
+        if self.since == 0:  # the first look: a window may be made long before its job runs
+            self.since = now
         return now - self.since >= PERIOD_NS
 
     cpdef int64_t update(self, int64_t now, uint64_t released, bint starved, bint blocked):

@@ -31,9 +31,6 @@ class ByteStream(Protocol):
         `wait` allows it to wait for a moment. Raises `Broken` when what follows cannot be read.
         """
 
-    def rewind(self) -> bool:
-        """Go back to the first byte; False where that cannot be done."""
-
     def close(self) -> None:
         """Let go of the file."""
 
@@ -61,6 +58,7 @@ class PlainFile:
             raise Broken(f"the file was cut short while it was read: it had {self._size} bytes and now has {now}")
 
     def rewind(self) -> bool:
+        """Go back to the first byte; False where that cannot be done."""
         os.lseek(self._fd, 0, os.SEEK_SET)
         return True
 

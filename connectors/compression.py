@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 from typing import Any, Protocol
 
-from connectors.byte_streams import Broken, ByteStream, open_file
+from connectors.byte_streams import Broken, ByteStream, Pipe, PlainFile, open_file
 from engine.errors import ConnectorError
 
 INPUT_BYTES = 64 * 1024
@@ -26,57 +29,26 @@ class Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class Compressor(Protocol):
-    """Turns what is written into what stands in the file."""
-
-    def add(self, data: bytes) -> bytes:
-        """Compress `data` such that all of it can be read back from what was returned so far."""
-
-    def end(self) -> bytes:
-        """The bytes that close the file."""
-
-
 @dataclass(frozen=True)
 class Codec:
     """A compression: how it is read and written, what its decompressor raises, what may pad its members."""
 
     name: str
     decompressor: Callable[[], Decompressor]
-    compressor: Callable[[], Compressor]
+    compressor: Callable[[], Any]
+    """Makes an object with `compress`, and `flush` for the bytes that close the file."""
+    sync: int
+    """What makes of `flush` that all that was compressed so far can be read back."""
     error: type[Exception]
     padding: bytes = b""
-
-
-class _Gzip:
-    def __init__(self) -> None:
-        self._inner = zlib.compressobj(wbits=31)
-
-    def add(self, data: bytes) -> bytes:
-        return self._inner.compress(data) + self._inner.flush(zlib.Z_SYNC_FLUSH)
-
-    def end(self) -> bytes:
-        return self._inner.flush()
-
-
-class _Zstd:
-    def __init__(self, zstandard: Any) -> None:
-        self._inner = zstandard.ZstdCompressor(write_checksum=True).compressobj()
-        self._flush_block: int = zstandard.COMPRESSOBJ_FLUSH_BLOCK
-
-    def add(self, data: bytes) -> bytes:
-        out: bytes = self._inner.compress(data) + self._inner.flush(self._flush_block)
-        return out
-
-    def end(self) -> bytes:
-        out: bytes = self._inner.flush()
-        return out
 
 
 def codec_for(path: str) -> Codec | None:
     """The compression that the suffix of `path` names, if any; `ConnectorError` if its library is missing."""
     suffix = path[path.rfind(".") :].lower()
     if suffix == ".gz":
-        return Codec("gzip", lambda: zlib.decompressobj(wbits=31), _Gzip, zlib.error, padding=b"\0")
+        decompressor, compressor = partial(zlib.decompressobj, wbits=31), partial(zlib.compressobj, wbits=31)
+        return Codec("gzip", decompressor, compressor, zlib.Z_SYNC_FLUSH, zlib.error, padding=b"\0")
     return _zstd_codec(path) if suffix == ".zst" else None
 
 
@@ -88,7 +60,8 @@ def _zstd_codec(path: str) -> Codec:
     return Codec(
         "zstd",
         lambda: zstandard.ZstdDecompressor().decompressobj(),
-        lambda: _Zstd(zstandard),
+        lambda: zstandard.ZstdCompressor(write_checksum=True).compressobj(),
+        zstandard.COMPRESSOBJ_FLUSH_BLOCK,
         zstandard.ZstdError,
     )
 
@@ -110,119 +83,72 @@ class Decompressed:
        is lost.)
     """
 
-    def __init__(self, raw: ByteStream, codec: Codec) -> None:
+    def __init__(self, raw: PlainFile | Pipe, codec: Codec) -> None:
         self._raw = raw
         self._codec = codec
-        self._piece_bytes = 256
-        self._delivered = 0  # bytes of content that `read` has returned
-        self._broken_at: int | None = None  # where, in compressed bytes, the piece begins that failed
-        self._failure: Broken | None = None
-        self._start()
-
-    def _start(self) -> None:
-        self._input = b""
-        self._position = 0  # in _input: what is before it has been fed
-        self._fed = 0  # compressed bytes fed since the start of the file
-        self._made = 0  # bytes of content made since the start of the file
-        self._decompressor: Decompressor | None = None  # None between two members
-        self._members = 0
+        self._wait = False
+        self._content = self._readings()
 
     def read(self, size: int, wait: bool) -> bytes | None:
-        while self._failure is None:
-            piece = self._next_piece(wait)
-            if not piece:
-                return piece if piece is None else self._end()
-            data = self._take(piece)
-            if data or self._broken_at is not None:
-                return data or None  # None: a job that is stopped need not wait for the whole file again
-        raise self._failure
+        self._wait = wait
+        return next(self._content)
 
-    def _take(self, piece: bytes) -> bytes:
-        """Feed `piece`; return what has not been delivered before."""
-        before = self._made
-        if self._fed == self._broken_at:
-            data = self._crawl()
-        else:
-            try:
-                data = self._feed(piece)
-            except self._codec.error as error:
-                self._go_back(error)
-                return b""
-        fresh = data[max(self._delivered - before, 0) :]
-        self._delivered += len(fresh)
-        return fresh
+    def _readings(self) -> Iterator[bytes | None]:
+        try:
+            yield from self._reading()
+        except self._codec.error as error:
+            if not self._raw.rewind():
+                raise self._corrupt(error) from error
+        try:
+            yield from self._reading(delivered=self._made, broken_at=self._fed)
+        except self._codec.error as error:
+            raise self._corrupt(error) from error
 
-    def _next_piece(self, wait: bool) -> bytes | None:
-        if self._position == len(self._input):
-            data = self._raw.read(INPUT_BYTES, wait)
-            if not data:
-                return data
-            self._input, self._position = data, 0
-        size = self._piece_bytes
-        if self._broken_at is not None and self._fed < self._broken_at:
-            size = min(size, self._broken_at - self._fed)
-        return self._input[self._position : self._position + size]
+    def _reading(self, delivered: int = 0, broken_at: int = sys.maxsize) -> Iterator[bytes | None]:
+        """Yield the content after what was `delivered`; None where there is nothing now, b"" for ever at the end."""
+        self._fed = self._made = 0  # bytes of the file, and of its content
+        member: Decompressor | None = None  # None between two
+        data, most = b"", 256
+        while data := data or (yield from self._more()):
+            if member is None:
+                data = self._without_padding(data)
+                member = self._codec.decompressor() if data else None
+                continue
+            piece = data[: min(most, broken_at - self._fed) if self._fed < broken_at else 1]
+            made = member.decompress(piece)
+            used = len(piece) - len(member.unused_data)
+            data, member = data[used:], None if member.eof else member
+            fresh = made[max(delivered - self._made, 0) :]
+            self._fed, self._made = self._fed + used, self._made + len(made)
+            if fresh or self._made < delivered:
+                yield fresh or None  # None: a job that is stopped need not wait for the whole file again
+            most = _adapted(most, len(made))
+        if member is not None or not self._fed:
+            what = "ends in the middle" if self._fed else "is empty"
+            raise Broken(f"the {self._codec.name} data {what}", "copy or make the file again")
+        yield from repeat(b"")
 
-    def _feed(self, piece: bytes) -> bytes:
-        if self._decompressor is None:
-            if self._members:
-                piece = self._skip_padding(piece)
-            if not piece:
-                return b""
-            self._decompressor = self._codec.decompressor()
-            self._members += 1
-        data = self._decompressor.decompress(piece)
-        self._advance(len(piece) - len(self._decompressor.unused_data))
-        if self._decompressor.eof:
-            self._decompressor = None
-        self._made += len(data)
-        self._adapt(len(data))
+    def _more(self) -> Generator[None, None, bytes]:
+        """Return more of the file, b"" at its end; yield None as long as there is none."""
+        while (data := self._raw.read(INPUT_BYTES, self._wait)) is None:
+            yield None
         return data
 
-    def _skip_padding(self, piece: bytes) -> bytes:
-        rest = piece.lstrip(self._codec.padding)
-        self._advance(len(piece) - len(rest))
+    def _without_padding(self, data: bytes) -> bytes:
+        rest = data.lstrip(self._codec.padding) if self._fed else data
+        self._fed += len(data) - len(rest)
         return rest
-
-    def _advance(self, size: int) -> None:
-        self._position += size
-        self._fed += size
-
-    def _adapt(self, made: int) -> None:
-        if made > OUTPUT_BYTES:
-            self._piece_bytes = max(self._piece_bytes // 2, 16)
-        elif made < OUTPUT_BYTES // 4:
-            self._piece_bytes = min(self._piece_bytes * 2, INPUT_BYTES)
-
-    def _go_back(self, error: Exception) -> None:
-        if not self._raw.rewind():
-            self._failure = self._corrupt(error)
-            return
-        self._broken_at = self._fed
-        self._start()
-
-    def _crawl(self) -> bytes:
-        """Feed the rest of the input byte by byte, up to the one that fails."""
-        made = []
-        while self._failure is None and self._position < len(self._input):
-            try:
-                made.append(self._feed(self._input[self._position : self._position + 1]))
-            except self._codec.error as error:
-                self._failure = self._corrupt(error)
-        return b"".join(made)
 
     def _corrupt(self, error: Exception) -> Broken:
         hint = None if self._made else f"is it a {self._codec.name} file at all?"
         return Broken(f"corrupt {self._codec.name} data at byte {self._fed}: {error}", hint)
 
-    def _end(self) -> bytes:
-        if self._decompressor is None and self._members:
-            return b""
-        what = "ends in the middle" if self._fed else "is empty"
-        raise Broken(f"the {self._codec.name} data {what}", "copy or make the file again")
-
-    def rewind(self) -> bool:
-        return False
-
     def close(self) -> None:
         self._raw.close()
+
+
+def _adapted(size: int, made: int) -> int:
+    """How much to feed next, after `size` bytes have made `made`."""
+    if made > OUTPUT_BYTES:
+        return max(size // 2, 16)
+    return min(size * 2, INPUT_BYTES) if made < OUTPUT_BYTES // 4 else size

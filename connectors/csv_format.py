@@ -7,10 +7,11 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from connectors.csv_table import Row, RowType, Table
+from connectors.csv_rows import TextRows
 from connectors.lines import BLOCK_BYTES, Lines
+from connectors.record_types import RecordType
 from engine.errors import ConnectorError
 from engine.source import BadRecord, Reader
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 class Layout:
     """How a file is to be read. `header` is None where the first row of the file is the header."""
 
-    row_type: RowType
+    record: RecordType
     dialect: dict[str, Any]
     header: tuple[str, ...] | None
     null: tuple[str, ...]
@@ -34,14 +35,12 @@ def dialect(delimiter: str, quote: str) -> dict[str, Any]:
     return {"delimiter": delimiter, "strict": True, **quoting}
 
 
-@dataclass
-class _Parsed:
+class _Parsed(NamedTuple):
     """Rows that stand complete in a block: `text` is all of them and nothing more, `lines` how many lines."""
 
-    rows: list[Row]
+    rows: list[list[str]]
     text: str
     lines: int
-    is_utf8: bool
 
 
 class CsvReader(Reader[T], Generic[T]):
@@ -61,45 +60,46 @@ class CsvReader(Reader[T], Generic[T]):
         self._layout = layout
         self._mean = 128.0
         self._incomplete = 0  # bytes from here on that were too few for one row
-        self._table: Table[T] | None = None
-        if layout.header is not None:
-            self._table = self._table_of(layout.header)
+        self._rows = None if layout.header is None else self._rows_under(layout.header)
 
-    def begin(self) -> bool:
-        """Read the header, as far as it is there already; True once it is known."""
-        while self._table is None and self._have(1):
+    def begin(self) -> TextRows[T] | None:
+        """Read the header, as far as it is there already; None until it is known."""
+        while self._rows is None and self._have(1):
             parsed = self._parse(1)
             if isinstance(parsed, BadRecord):
                 raise ConnectorError(f"the header cannot be parsed: {parsed.error}")
             if parsed is not None:
                 self._take_header(parsed)
-        if self._table is None and self._lines.nothing() is None:
+        if self._rows is None and self._lines.nothing() is None:
             raise ConnectorError(
                 f"{self._lines.path}: no header line: the file is empty",
                 hint="if files without a header are right, name the columns with header=[...]",
             )
-        return self._table is not None
+        return self._rows
 
     def _take_header(self, parsed: _Parsed) -> None:
         if not _is_utf8(parsed.text):
             raise ConnectorError(f"{self._place()}: the header is not UTF-8", hint=_ENCODING_HINT)
         if parsed.rows[0]:
-            self._table = self._table_of(tuple(parsed.rows[0]))
+            self._rows = self._rows_under(parsed.rows[0])
         self._advance(parsed)
 
-    def _table_of(self, header: tuple[str, ...]) -> Table[T]:
-        return Table(self._layout.row_type, header, self._layout.null, self._place())
+    def _rows_under(self, header: Sequence[str]) -> TextRows[T]:
+        return TextRows(self._layout.record, header, self._layout.null, self._place())
 
     def read(self, limit: int) -> Sequence[T | BadRecord] | None:
-        if not self.begin():
+        rows = self.begin()
+        if rows is None:
             return ()
         while self._have(limit):
             parsed = self._parse(limit)
             if isinstance(parsed, BadRecord):
                 return (parsed,)
-            records = [] if parsed is None else self._convert(parsed)
-            if records:
-                return records
+            if parsed is not None:
+                records = self._converted(parsed, rows)
+                self._advance(parsed)
+                if records:
+                    return records
         return self._lines.nothing()
 
     def _have(self, limit: int) -> bool:
@@ -113,10 +113,9 @@ class CsvReader(Reader[T], Generic[T]):
         """The rows at the start of the lines; None if there must be more lines first, or now are none."""
         lines = self._lines
         block = lines.data[lines.start : lines.cut(self._want(limit), self._incomplete + 1)]
-        text, is_utf8 = _decode(block)
-        source = io.StringIO(text, newline="\n")
-        reader = csv.reader(source, **self._layout.dialect)
-        rows: list[Row] = []
+        text = block.decode("utf-8", "surrogateescape")
+        source, reader = self._parser(text)
+        rows: list[list[str]] = []
         end = 0
         try:
             for row in islice(reader, limit):
@@ -124,18 +123,20 @@ class CsvReader(Reader[T], Generic[T]):
                 end = source.tell()
         except csv.Error as error:
             if not rows:
-                return self._not_one_row(block, error)
-            return _Parsed(rows, text[:end], text.count("\n", 0, end), is_utf8)
-        return _Parsed(rows, text[:end], reader.line_num, is_utf8)
+                return self._not_one_row(block, str(error))
+        return _Parsed(rows, text[:end], text.count("\n", 0, end))
 
-    def _not_one_row(self, block: bytes, error: csv.Error) -> BadRecord | None:
-        """What `error` on the very first row means: nothing yet, or that the first line is bad."""
+    def _parser(self, text: str) -> tuple[io.StringIO, Any]:
+        source = io.StringIO(text, newline="\n")
+        return source, csv.reader(source, **self._layout.dialect)
+
+    def _not_one_row(self, block: bytes, why: str) -> BadRecord | None:
+        """What `why` not even the first row can be parsed means: nothing yet, or that the first line is bad."""
         lines, limit = self._lines, self._layout.max_record_bytes
-        reason = str(error)
-        if "field limit" in reason and csv.field_size_limit() < limit:
+        if "field limit" in why and csv.field_size_limit() < limit:
             csv.field_size_limit(limit)  # of the whole process; raised only where a file needs it
             return None
-        if "unexpected end" in reason:
+        if "unexpected end" in why:
             is_last = lines.over and len(block) == lines.end - lines.start
             if is_last and lines.failure is not None:
                 lines.advance(lines.end, 0)  # half a record
@@ -143,74 +144,53 @@ class CsvReader(Reader[T], Generic[T]):
             if not is_last and len(block) < limit:
                 self._incomplete = len(block)
                 return None
-            reason = "a quote is opened and not closed" + ("" if is_last else f" within {limit} bytes")
-        return self._bad_line(block[: block.index(b"\n")], reason)
+            why = "a quote is opened and not closed" + ("" if is_last else f" within {limit} bytes")
+        return self._bad_line(block[: block.index(b"\n")], why)
 
-    def _bad_line(self, line: bytes, reason: str) -> BadRecord:
-        bad = BadRecord(line.rstrip(b"\r"), self._place(), reason)
+    def _bad_line(self, line: bytes, why: str) -> BadRecord:
+        bad = BadRecord(line.rstrip(b"\r"), self._place(), why)
         self._lines.advance(self._lines.start + len(line) + 1, 1)
         self._incomplete = 0
         return bad
 
     def _advance(self, parsed: _Parsed) -> None:
-        size = len(parsed.text) if parsed.text.isascii() else len(_encode(parsed.text))
+        size = len(_encoded(parsed.text))
         self._mean = size / len(parsed.rows)
         self._incomplete = 0
         self._lines.advance(self._lines.start + size, parsed.lines)
 
-    def _convert(self, parsed: _Parsed) -> list[T | BadRecord]:
-        records = self._all_at_once(parsed.rows) if parsed.is_utf8 or _is_utf8(parsed.text) else None
-        if records is None:
-            records = self._one_by_one(parsed.text)
-        self._advance(parsed)
-        return records
+    def _converted(self, parsed: _Parsed, rows: TextRows[T]) -> list[T | BadRecord]:
+        found = [row for row in parsed.rows if row]  # without blank lines
+        if set(map(len, found)) <= {rows.width} and _is_utf8(parsed.text):
+            try:
+                return rows.records(found)
+            except Exception:  # a type's own checks may raise anything; each row by itself says which it is
+                pass
+        return self._one_by_one(parsed.text, rows)
 
-    def _all_at_once(self, rows: list[Row]) -> list[T | BadRecord] | None:
-        table = self._known_table
-        widths = set(map(len, rows))
-        if 0 in widths:  # blank lines
-            rows = [row for row in rows if row]
-        if widths - {0, table.width}:
-            return None
-        try:
-            return [*table.records(rows)]
-        except MemoryError:
-            raise
-        except Exception:  # a type's own __post_init__ may raise anything, and may again, row by row
-            return None
-
-    def _one_by_one(self, text: str) -> list[T | BadRecord]:
-        source = io.StringIO(text, newline="\n")
-        reader = csv.reader(source, **self._layout.dialect)
+    def _one_by_one(self, text: str, rows: TextRows[T]) -> list[T | BadRecord]:
+        source, reader = self._parser(text)
         records = []
         start = lines = 0
         for row in reader:
             end = source.tell()
             if row:
-                records.append(self._one(row, text[start:end], lines))
+                records.append(self._one(row, text[start:end], lines, rows))
             start, lines = end, reader.line_num
         return records
 
-    def _one(self, row: Row, text: str, lines: int) -> T | BadRecord:
-        table = self._known_table
+    def _one(self, row: list[str], text: str, lines: int, rows: TextRows[T]) -> T | BadRecord:
         hint = None
         if not _is_utf8(text):
-            reason, hint = "not UTF-8", _ENCODING_HINT
-        elif len(row) != table.width:
-            reason = f"{len(row)} fields instead of {table.width}"
+            why, hint = "not UTF-8", _ENCODING_HINT
+        elif len(row) != rows.width:
+            why = f"{len(row)} fields instead of {rows.width}"
         else:
             try:
-                return table.record(row)
-            except MemoryError:
-                raise
+                return rows.record(row)
             except Exception as error:
-                reason = table.reason(row, error)
-        return BadRecord(_encode(text).rstrip(b"\r\n"), self._place(lines), reason, hint=hint)
-
-    @property
-    def _known_table(self) -> Table[T]:
-        assert self._table is not None
-        return self._table
+                why = rows.misfit(row, error)
+        return BadRecord(_encoded(text).rstrip(b"\r\n"), self._place(lines), why, hint=hint)
 
     def _place(self, lines: int = 0) -> str:
         return f"{self._lines.path}:{self._lines.line + lines}"
@@ -225,15 +205,8 @@ class CsvReader(Reader[T], Generic[T]):
 _ENCODING_HINT = "if the file is in another encoding, say so, as in encoding='latin-1'"
 
 
-def _decode(block: bytes) -> tuple[str, bool]:
-    """`block` as text, and whether it is UTF-8; bytes that are not become lone surrogates."""
-    try:
-        return block.decode(), True
-    except UnicodeDecodeError:
-        return block.decode("utf-8", "surrogateescape"), False
-
-
-def _encode(text: str) -> bytes:
+def _encoded(text: str) -> bytes:
+    """The bytes that `text` was; those that are not UTF-8 are lone surrogates in it."""
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -44,8 +44,5 @@ class Transcoded:
             good = error.start - len(error.object) + len(chunk) if isinstance(error, UnicodeDecodeError) else 0
             return self._decoder.decode(chunk[: max(good, 0)])
 
-    def rewind(self) -> bool:
-        return False
-
     def close(self) -> None:
         self._raw.close()

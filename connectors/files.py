@@ -8,13 +8,15 @@ from typing import Any, TypeVar, overload
 
 from connectors.compression import open_bytes
 from connectors.csv_format import CsvReader, Layout, dialect
-from connectors.csv_table import Table, row_type
-from connectors.csv_writer import CsvWriter, row_columns
+from connectors.csv_rows import TextRows
+from connectors.csv_writer import CsvWriter
 from connectors.encodings import Transcoded, is_utf8
 from connectors.json_format import JsonLinesReader, JsonLinesWriter, check_decodable
 from connectors.lines import MAX_LINE_BYTES, Lines
 from connectors.output_file import OutputFile
 from connectors.paths import Pattern, as_patterns, matching_files, may_block, numbered
+from connectors.record_types import UNKNOWN, row_type
+from connectors.rows import RowDecoder
 from engine.errors import GraphError
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import Reader, Source
@@ -69,7 +71,7 @@ def csv_files(
     `type`: a `msgspec.Struct`, dataclass, NamedTuple or TypedDict, whose fields take the columns of their
     names (as msgspec's `rename` has them), while other columns are passed over; or `dict[str, X]`, or `Any`
     for dicts of text. Values are converted by msgspec: text stays text, dates and times are ISO 8601 with "T"
-    or a blank.
+    or a blank, lists and records are JSON.
 
     `header`: True where each file's first row names the columns, else their names. `null`: the texts that
     mean None, except in a field whose type takes `str` or `bytes` and not None. `quote=""`: quotes mean nothing.
@@ -104,10 +106,14 @@ def csv_files(
         raise GraphError(f"delimiter and quote are both {quote!r}")
     if isinstance(null, str):
         raise GraphError(f"null takes several texts, got {null!r}", hint=f"null=({null!r},)")
-    layout = Layout(row_type(type), dialect(delimiter, quote), _names(header), tuple(null), _positive(max_record_bytes))
+    record = row_type("csv_files reads", type, named=True)
+    RowDecoder.check(record, text=True)
+    layout = Layout(record, dialect(delimiter, quote), _names(header), tuple(null), _positive(max_record_bytes))
     if layout.header is not None:
-        Table(layout.row_type, layout.header, layout.null, "csv_files(header=...)", GraphError)
-    return _CsvFiles(pattern, layout, None if is_utf8(encoding) else encoding)
+        TextRows(record, layout.header, layout.null, "csv_files(header=...)", GraphError)
+    source = _CsvFiles(pattern, layout, None if is_utf8(encoding) else encoding)
+    source.type = dict[str, Any] if type in UNKNOWN else type
+    return source
 
 
 @overload
@@ -169,9 +175,9 @@ def csv_file(path: str | os.PathLike[str], *, header: bool = True, delimiter: st
     `out-00002.csv` for the third of `out.csv`. Without checkpoints a job that is run again writes its files
     anew.
 
-    `GraphError`: a wrong parameter; records whose type has no named fields. `ConnectorError`: the file cannot
-    be opened, written (none of the records given to that write is then in the file) or moved; a record that
-    has other fields or values with no form in CSV.
+    `GraphError`: a wrong parameter; records whose type has no named fields. `OutputError`: a record that has
+    other fields, or values with no form in CSV. `ConnectorError`: the file cannot be opened, written (none of
+    the records given to that write is then in the file) or moved.
 
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -194,8 +200,7 @@ def json_lines_file(path: str | os.PathLike[str]) -> Sink[Any]:
 
     Where the lines go, and when they stand under `path`, is as in `csv_file`.
 
-    `ConnectorError`: the file cannot be opened, written (none of the records given to that write is then in
-    the file) or moved; a record that has no form in JSON.
+    `OutputError`: a record that has no form in JSON. `ConnectorError`: as in `csv_file`.
 
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -234,10 +239,9 @@ def _positive(size: int) -> int:
 class _Files(Source[Any]):
     """What both formats have in common: files that match a pattern, a partition each."""
 
-    def __init__(self, pattern: Pattern, type: Any) -> None:  # noqa: A002
-        self.type = type
-        self.blocking = may_block(as_patterns(pattern))
+    def __init__(self, pattern: Pattern) -> None:
         self._patterns = as_patterns(pattern)
+        self.blocking = may_block(self._patterns)
 
     def partitions(self) -> Sequence[str]:
         return matching_files(self._patterns)
@@ -254,7 +258,7 @@ class _CsvFiles(_Files):
     name = "csv_files"
 
     def __init__(self, pattern: Pattern, layout: Layout, encoding: str | None) -> None:
-        super().__init__(pattern, layout.row_type.type)
+        super().__init__(pattern)
         self._layout = layout
         self._encoding = encoding
 
@@ -273,12 +277,12 @@ class _JsonLines(_Files):
     name = "json_lines"
 
     def __init__(self, pattern: Pattern, type: Any, max_line_bytes: int) -> None:  # noqa: A002
-        super().__init__(pattern, None if type is Any else type)
-        self._decoded_type = type
+        super().__init__(pattern)
+        self.type = None if type is Any else type
         self._max_line_bytes = max_line_bytes
 
     def open(self, partition: str) -> Reader[Any]:
-        return JsonLinesReader(self._lines(partition, self._max_line_bytes), self._decoded_type)
+        return JsonLinesReader(self._lines(partition, self._max_line_bytes), self.type or Any)
 
 
 class _OneFile(Sink[Any]):
@@ -296,19 +300,16 @@ class _OneFile(Sink[Any]):
 class _CsvFile(_OneFile):
     name = "csv_file"
 
-    def __init__(self, path: str | os.PathLike[str], *, header: bool, delimiter: str, null: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
         super().__init__(path)
-        self._header = header
-        self._delimiter = delimiter
-        self._null = null
+        self._options = options
 
     def check(self, type: Any) -> None:  # noqa: A002
-        row_columns(type)
+        row_type("csv_file writes", type, named=True)
 
     def open(self, context: SinkContext) -> Writer[Any]:
-        row_columns(context.type)
-        file = self._file(context)
-        return CsvWriter(file, context.type, header=self._header, delimiter=self._delimiter, null=self._null)
+        record = row_type("csv_file writes", context.type, named=True)
+        return CsvWriter(self._file(context), record, **self._options)
 
 
 class _JsonLinesFile(_OneFile):

@@ -7,10 +7,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from connectors.file_writer import FileWriter
 from connectors.lines import BLOCK_BYTES, Lines
 from connectors.output_file import OutputFile
-from engine.errors import ConnectorError, GraphError
-from engine.sink import Writer
+from connectors.rows import reason
+from engine.errors import GraphError
 from engine.source import BadRecord, Reader
 
 T = TypeVar("T")
@@ -82,8 +83,6 @@ class JsonLinesReader(Reader[T], Generic[T]):
             if not listed.isascii():
                 listed.decode()  # a byte that is not UTF-8 would pass in a field that the type leaves out
             records: list[T | BadRecord] = self._decode_list(listed)
-        except MemoryError:
-            raise
         except Exception:  # a type's own __post_init__ may raise anything; and may again, line by line
             return None
         return records if len(records) == count else None
@@ -96,10 +95,8 @@ class JsonLinesReader(Reader[T], Generic[T]):
         try:
             line.decode()
             record: T = self._decode(line)
-        except MemoryError:
-            raise
         except Exception as error:
-            return BadRecord(line.rstrip(b"\r"), f"{self._lines.path}:{number}", _reason(error))
+            return BadRecord(line.rstrip(b"\r"), f"{self._lines.path}:{number}", reason(error))
         return record
 
     def poll_after(self) -> float | None:
@@ -109,48 +106,11 @@ class JsonLinesReader(Reader[T], Generic[T]):
         self._lines.close()
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8: {error}"
-    if isinstance(error, msgspec.DecodeError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+class JsonLinesWriter(FileWriter):
+    """Writes a line a record."""
 
-
-class JsonLinesWriter(Writer[Any]):
-    """Writes one file, a line a record."""
+    form = "JSON"
 
     def __init__(self, file: OutputFile) -> None:
-        self._file = file
-        self._encoder = msgspec.json.Encoder()
-        self._written = 0
-
-    def write(self, records: list[Any]) -> None:
-        try:
-            data = self._encoder.encode_lines(records)
-        except Exception as error:
-            raise self._unencodable(records) from error
-        self._file.write(data)
-        self._written += len(records)
-
-    def _unencodable(self, records: list[Any]) -> ConnectorError:
-        for number, record in enumerate(records, self._written + 1):
-            try:
-                self._encoder.encode(record)
-            except Exception as error:
-                return unencodable(self._file.path, number, record, "JSON", error)
-        return ConnectorError(f"{self._file.path!r}: the records cannot be written as JSON lines")
-
-    def finish(self) -> None:
-        self._file.finish()
-
-    def abort(self) -> None:
-        self._file.abort()
-
-
-def unencodable(path: str, number: int, record: Any, what: str, error: Exception) -> ConnectorError:
-    """The error for a record, the `number`-th of this writer, that has no form in the file's format."""
-    return ConnectorError(
-        f"{path!r}: record {number} ({type(record).__qualname__}) cannot be written as {what}: {error}",
-        hint="map it to plain values, a msgspec.Struct or a dataclass first",
-    )
+        super().__init__(file)
+        self.encode = msgspec.json.Encoder().encode_lines  # type: ignore[method-assign]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import typing
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 from engine.errors import ConnectorError, GraphError
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import Reader, Source
+from engine.types import returned_by
 
 __all__ = ["collect", "discard", "from_iterable", "generate"]
 
@@ -173,17 +173,9 @@ def generate(
         raise GraphError(f"generate wanted a rate of more than 0 records a second, came {rate!r}")
     if count is not None and count < 0:
         raise GraphError(f"generate wanted a count of 0 records or more, came {count!r}")
-    given = _returned_by(function) if type is None else type
-    return _Generate(function, _Pace(rate, count, catch_up, clock), given, name)
-
-
-def _returned_by(function: Callable[..., Any]) -> Any:
-    if isinstance(function, type):
-        return function
-    try:
-        return typing.get_type_hints(function).get("return")
-    except (NameError, TypeError, AttributeError):
-        return None  # no annotations, or names in them that nothing here can resolve
+    source = _Generate(function, _Pace(rate, count, catch_up, clock))
+    source.type, source.name = type or returned_by(function), name
+    return source
 
 
 @dataclass(frozen=True)
@@ -199,8 +191,8 @@ class _Pace:
 class _Generate(Source[T]):
     blocking = False
 
-    def __init__(self, function: Callable[[int], T], pace: _Pace, type: Any, name: str) -> None:  # noqa: A002
-        self.type, self.name, self.bounded = type, name, pace.count is not None
+    def __init__(self, function: Callable[[int], T], pace: _Pace) -> None:
+        self.bounded = pace.count is not None
         self._function, self._pace = function, pace
 
     def open(self, partition: str) -> Reader[T]:

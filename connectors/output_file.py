@@ -35,8 +35,8 @@ class OutputFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        codec = codec_for(path)
-        self._compressor = codec.compressor() if codec is not None else None
+        self._codec = codec_for(path)
+        self._compressor = self._codec.compressor() if self._codec else None
         self._is_direct = is_special(path)
         self._written_path = path if self._is_direct else path + PARTIAL
         self._length = 0  # bytes in the file, all of them whole writes
@@ -84,8 +84,8 @@ class OutputFile:
         """
         if self._failure is not None:
             raise self._failure
-        if data and self._compressor is not None:
-            data = self._compressor.add(data)
+        if data and self._codec is not None:
+            data = self._compressor.compress(data) + self._compressor.flush(self._codec.sync)
         self._append(data)
 
     def _append(self, data: bytes) -> None:
@@ -93,7 +93,7 @@ class OutputFile:
             _write_all(self._fd, data)
         except OSError as error:
             failure = self._cannot(f"write {len(data)} bytes", error)
-            if not self._take_back() or self._compressor is not None:
+            if not self._take_back() or self._codec is not None:
                 self._failure = failure
             raise failure from error
         self._length += len(data)
@@ -126,8 +126,8 @@ class OutputFile:
             os.close(self._fd)
 
     def _end_compression(self) -> None:
-        if self._compressor is not None:
-            self._append(self._compressor.end())
+        if self._codec is not None:
+            self._append(self._compressor.flush())
 
     def _publish(self) -> None:
         try:

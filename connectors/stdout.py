@@ -8,13 +8,14 @@ import string
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal, TextIO
 
 import msgspec
 
-from connectors.records import record_type
-from engine.errors import ConnectorError, GraphError
+from engine.errors import ConnectorError, GraphError, OutputError
 from engine.sink import Sink, SinkContext, Writer
+from engine.types import did_you_mean, fields_of, has_field, name_of
 
 __all__ = ["stderr", "stdout"]
 
@@ -25,12 +26,13 @@ def stdout(format: Format = None, *, stream: TextIO | None = None) -> Sink[Any]:
     """Print each record as a line to standard output, or to the text stream `stream`.
 
     `format` is a function of the record, or a `str.format` template in which `{}` is the record and
-    `{carrier}` its field of that name. Without one, what has named fields (Structs, dataclasses, NamedTuples,
+    `{carrier}` its field or property of that name. Without one, what has named fields (Structs, dataclasses, NamedTuples,
     dicts) is printed as JSON, and everything else as `str` makes it.
 
     A batch is written and flushed at once, as soon as it is there. When the reader goes away, as `| head`
     does, the job ends with a `ConnectorError`, and the interpreter says nothing more about it. A record that
-    cannot be formatted raises it too; a template with a name that is no field, a `GraphError` at once.
+    cannot be formatted, or has no form in the stream's encoding, is an `OutputError`; a template with a name
+    that is no field, a `GraphError` at once.
 
     `stream` stays open. It cannot go to another process: for that, leave it out, or say `stderr()`.
 
@@ -64,57 +66,47 @@ class _Lines(Sink[Any]):
             raise GraphError(f"{self.name} wanted a function or a template as its format, came {format!r}")
 
     def check(self, type: Any) -> None:  # noqa: A002
-        record = record_type(type)
-        if record is None or not record.fields:
-            return
-        there = [field.name for field in record.fields]
-        if unknown := sorted(self._names.difference(there)):
-            raise GraphError(
-                f"the format {self._format!r} names {', '.join(unknown)}, not in {record.cls.__name__}",
-                hint=f"fields there: {', '.join(there)}",
-            )
+        for name in sorted(self._names):
+            if not has_field(type, name):
+                raise GraphError(
+                    f"the format {self._format!r} names {name}, not in {name_of(type)}",
+                    hint=did_you_mean(name, fields_of(type) or ()),
+                )
 
     def open(self, context: SinkContext) -> Writer[Any]:
         # Looked up here and not before: a stream cannot be sent to the process that prints.
         stream = self._stream if not isinstance(self._stream, str) else getattr(sys, self._stream)
         if stream is None:
             raise ConnectorError(f"this process has no {self._stream} to print to")
-        return _LineWriter(_line_maker(self._format), stream, self.name)
+        line: Any = partial(_filled_in, self._format, self._names) if isinstance(self._format, str) else self._format
+        return _LineWriter(line or _as_text, stream, self.name)
 
 
 def _names_in(template: str) -> set[str]:
+    """The fields that `template` names, also within the width or precision of others."""
+    names = set()
     try:
-        fields = [field for _, field, _, _ in string.Formatter().parse(template) if field]
+        for _, field, spec, _ in string.Formatter().parse(template):
+            names |= {field.replace("[", ".").partition(".")[0]} if field else set()
+            names |= _names_in(spec) if spec else set()
     except ValueError as error:
         raise GraphError(f"the format {template!r} is no str.format template: {error}") from error
-    names = {field.replace("[", ".").partition(".")[0] for field in fields}
     return {name for name in names if name and not name.isdigit()}
+
+
+def _filled_in(template: str, names: set[str], record: Any) -> str:
+    get = record.__getitem__ if isinstance(record, dict) else partial(getattr, record)
+    return template.format(record, **{name: get(name) for name in names})
 
 
 _json = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def _line_maker(format: Any) -> Callable[[Any], Any]:  # noqa: A002
-    if isinstance(format, str):
-        return lambda record: format.format(record, **_fields(record))
-    return _as_text if format is None else format
-
-
 def _as_text(record: Any) -> str:
-    if isinstance(record, msgspec.Struct | dict) or dataclasses.is_dataclass(type(record)):
-        return _json(record).decode()
-    fields = _fields(record)
-    return _json(fields).decode() if fields else str(record)
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    if isinstance(record, dict):
-        return record
-    if isinstance(record, msgspec.Struct):
-        return msgspec.structs.asdict(record)
-    if dataclasses.is_dataclass(type(record)):
-        return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    return record._asdict() if isinstance(record, tuple) and hasattr(record, "_asdict") else {}
+    if isinstance(record, tuple) and hasattr(record, "_asdict"):
+        record = record._asdict()
+    has_names = isinstance(record, msgspec.Struct | dict) or dataclasses.is_dataclass(type(record))
+    return _json(record).decode() if has_names else str(record)
 
 
 class _LineWriter(Writer[Any]):
@@ -133,7 +125,7 @@ class _LineWriter(Writer[Any]):
             raise ConnectorError(f"cannot print to {self._name}: its reader went away", hint=hint) from error
         except UnicodeEncodeError as error:
             hint = "set PYTHONIOENCODING=utf-8, or print to a stream with another encoding"
-            raise ConnectorError(f"cannot print to {self._name}: {error}", hint=hint) from error
+            raise OutputError(f"cannot print to {self._name}: {error}", hint=hint) from error
         except (OSError, ValueError) as error:
             raise ConnectorError(f"cannot print to {self._name}: {error}") from error
 
@@ -149,7 +141,7 @@ class _LineWriter(Writer[Any]):
             lines.extend(f"{self._line(record)}\n" for record in records)
         except Exception as error:
             culprit = records[len(lines)]
-            raise ConnectorError(f"{self._name} cannot format {culprit!r:.200}: {error!r}") from error
+            raise OutputError(f"{self._name} cannot format {culprit!r:.200}: {error!r}") from error
         return lines
 
 

@@ -171,7 +171,7 @@ class Stream(Generic[T]):
         self,
         function: Callable[[T], U],
         *,
-        type: type[U] | None = None,  # noqa: A002
+        type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[U]:
@@ -196,6 +196,32 @@ class Stream(Generic[T]):
         """Records go on unchanged once `function` has seen them: to log, to count, to stop in a debugger."""
         return self._then(ops.Inspect(function), self.type, name, on_error)
 
+    @overload
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: None = None,
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["left", "inner"] = "left",
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[Any]: ...
+    @overload
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: Callable[[T, M], U] | Callable[[T, M | None], U],
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["left", "inner"] = "left",
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[U]: ...
     def lookup_join(
         self,
         table: Mapping[Any, M] | Source[M],
@@ -204,7 +230,7 @@ class Stream(Generic[T]):
         *,
         table_key: str | Callable[[M], Any] | None = None,
         how: Literal["left", "inner"] = "left",
-        type: type[U] | None = None,  # noqa: A002
+        type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[Any]:
@@ -243,7 +269,7 @@ class Stream(Generic[T]):
         self,
         function: Callable[[T], Iterable[U]],
         *,
-        type: type[U] | None = None,  # noqa: A002
+        type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[U]:
@@ -255,7 +281,7 @@ class Stream(Generic[T]):
         function: Callable[[list[T]], Iterable[U]],
         *,
         size: int = 1024,
-        type: type[U] | None = None,  # noqa: A002
+        type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[U]:
@@ -273,7 +299,7 @@ class Stream(Generic[T]):
         concurrency: int = 100,
         ordered: bool = True,
         timeout: Duration | None = None,
-        type: type[U] | None = None,  # noqa: A002
+        type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[U]:
@@ -428,8 +454,7 @@ class Stream(Generic[T]):
         place: str,
         outputs: int = 1,
     ) -> Node:
-        label = "" if operation.function is None else ops.function_name(operation.function)
-        default = f"{operation.kind} {label}" if label not in {"", "lambda"} else operation.kind
+        default = operation.default_name
         return self._flow._add(
             operation, self._inputs, record_type, name, default, on_error, self._parallelism, place, outputs
         )
@@ -466,10 +491,30 @@ class KeyedStream(Stream[T]):
         self.key = key
         """What it is keyed by."""
 
+    @overload
     def aggregate(
         self,
         *,
-        type: type[U] | None = None,  # noqa: A002
+        type: type[U],
+        emit: Emit = "end",
+        name: str | None = None,
+        on_error: OnError | None = None,
+        **aggregates: Aggregate,
+    ) -> Stream[U]: ...
+    @overload
+    def aggregate(
+        self,
+        *,
+        type: None = None,
+        emit: Emit = "end",
+        name: str | None = None,
+        on_error: OnError | None = None,
+        **aggregates: Aggregate,
+    ) -> Stream[Any]: ...
+    def aggregate(
+        self,
+        *,
+        type: type[U] | None = None,
         emit: Emit = "end",
         name: str | None = None,
         on_error: OnError | None = None,
@@ -533,7 +578,7 @@ class KeyedStream(Stream[T]):
         function: Callable[[S | None, T], tuple[S | None, U]],
         *,
         initial: Callable[[], S] | None = None,
-        type: type[U] | None = None,  # noqa: A002
+        type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[U]:

@@ -151,7 +151,9 @@ def _delay(seconds: float | None) -> str:
 
 def snapshot(worker: Worker, state: State, seconds: float) -> JobMetrics:
     """The counters of `worker` as they are now; the job's threads go on meanwhile."""
-    operators = tuple(each for planned in worker.plan.tasks for each in _task(worker, planned))
+    # Those downstream first: what they have taken, the others have given by the time that they are looked at.
+    found = {planned: _task(worker, planned) for planned in reversed(worker.plan.tasks)}
+    operators = tuple(each for planned in worker.plan.tasks for each in found[planned])
     role = {node.name: node.operation.role for planned in worker.plan.tasks for node in planned.nodes}
     return JobMetrics(
         state,

@@ -38,6 +38,12 @@ class Operation:
         """The user's function, if there is one: errors name it."""
         return getattr(self, "f", None)
 
+    @property
+    def default_name(self) -> str:
+        """What its node is called unless the user names it."""
+        name = "" if self.function is None else function_name(self.function)
+        return f"{self.kind} {name}" if name not in {"", "lambda"} else self.kind
+
     def describe(self) -> str:
         """What it does, in a word or two."""
         return self.kind if self.function is None else f"{self.kind} {function_name(self.function)}"
@@ -202,6 +208,11 @@ class Aggregated(Operation):
     key: Key
     aggregates: tuple[Aggregate, ...]
     make: Callable[[Any, list[Any]], Any]
+
+    @property
+    def default_name(self) -> str:
+        only = self.aggregates[0].name
+        return only if only in {"reduce", "fold"} else self.kind
 
     def groups(self) -> Groups:
         """Fresh state."""

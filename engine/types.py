@@ -53,7 +53,7 @@ def returned_by(function: Callable[..., Any]) -> Any:
         function = getattr(type(function), "__call__", function)  # noqa: B004 - the function is wanted, not whether
     returned = _hints(function).get("return")
     is_open = typing.get_origin(returned) is not None and getattr(returned, "__parameters__", None)
-    if returned is Any or isinstance(returned, TypeVar) or is_open:
+    if returned is Any or returned is typing.Self or isinstance(returned, TypeVar) or is_open:
         return None  # it says nothing, or something that depends on its arguments
     return returned
 

@@ -1,87 +1,83 @@
-"""The job: months of flights in; arrivals, cancellations, daily delays and the worst routes out."""
+"""The job: months of flights in; arrivals, cancellations, delays by day and the worst routes out."""
 
 from __future__ import annotations
 
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from connectors.files import csv_files
 from connectors.sqlite import sqlite_table
-from engine import Dataflow, Sink, count, distinct, max_, mean, top
+from engine import Dataflow, Stream, count, distinct, max_, mean, top
 
-from .records import Airline, Airport, Cancelled, Flight, Flown, Plane, Reason, Route, WorstRoute
+from .records import Airline, Flight, Flown, Plane, Route
+from .rows import enriched, has_arrived, is_busy, tailnum, with_reason
 from .slow import Slowed
 
 DATA = Path(__file__).parent / "data"
-HOW_MANY_WORST = 20
-FEWEST_FLIGHTS = 100
-"""How many arrivals a route must have to be among the worst: one bad day must not be enough."""
+
+FLIGHT = ("scheduled", "carrier", "flight", "origin")
+"""What tells one flight from all others."""
+
+WORST = 20
+"""How many routes the table `worst_routes` has."""
+
+NULL = ("", "NA")
+"""How the files write that something is not known."""
 
 
 def build(database: Path, months: int = 12, sink_rate: float | None = None, data: Path = DATA) -> Dataflow:
-    """The flow from the first `months` files of `data` to four tables of `database`."""
-    key = ("scheduled", "carrier", "flight", "origin")
-    table: Sink[Flown] = sqlite_table(database, "flights", key=key)
-    if sink_rate is not None:
-        table = Slowed(table, sink_rate)
+    """The flow from the first `months` files of `data` to four tables of `database`.
 
+    `sink_rate`: how many flights a second the table `flights` takes, or None for as many as it can.
+    """
     flow = Dataflow("flights")
-    files = sorted(data.glob("flights-*.csv.gz"))[:months]
-    flights = flow.source(csv_files(files, type=Flight, null=("", "NA")), name="read flights")
-    arrived, cancelled = flights.split(has_arrived)
+    files = [data / f"flights-2013-{month:02}.csv.gz" for month in range(1, months + 1)]
+    table = partial(sqlite_table, database)
+    flights_table = table("flights", key=FLIGHT)
+    if sink_rate is not None:
+        flights_table = Slowed(flights_table, sink_rate)
 
-    (cancelled.map(with_reason)
-        .sink(sqlite_table(database, "cancelled", key=key), name="load cancelled"))
+    flights = flow.source(csv_files(files, type=Flight, null=NULL), name="read flights")
+    arrived, cancelled = flights.split(has_arrived, name="has arrived?")
 
-    (arrived.lookup_join(csv_files(data / "airlines.csv.gz", type=Airline), on="carrier", table_key="carrier")
-        .lookup_join(csv_files(data / "planes.csv.gz", type=Plane, null=("", "NA")),
-                     on=tailnum, table_key="tailnum", into=enriched)
-        .sink(table, name="load flights"))
-
-    (flights.key_by("carrier", "origin", day=Flight.date)
-        .aggregate(
-            scheduled=count(),
-            arrived=count("arr_delay"),
-            mean_departure_delay=mean("dep_delay"),
-            mean_arrival_delay=mean("arr_delay"),
-            worst_arrival_delay=max_("arr_delay"),
-            destinations=distinct("dest"),
-        )
-        .sink(sqlite_table(database, "daily", key=("carrier", "origin", "day")), name="load daily"))
-
-    (arrived.key_by("origin", "dest")
-        .aggregate(type=Route, flights=count(), mean_arrival_delay=mean("arr_delay"))
-        .filter(lambda route: route.flights >= FEWEST_FLIGHTS)
-        .key_by().aggregate(routes=top(HOW_MANY_WORST, by="mean_arrival_delay"))
-        .flat_map(lambda worst: worst.routes, type=Route)
-        .lookup_join(csv_files(data / "airports.csv.gz", type=Airport), on="dest", table_key="faa", into=with_airport)
-        .sink(sqlite_table(database, "worst_routes", key=("origin", "dest")), name="load worst routes"))
+    with_airline_and_plane(arrived, data).sink(flights_table, name="load flights")
+    cancelled.map(with_reason, name="why").sink(table("cancelled", key=FLIGHT), name="load cancelled")
+    by_day(flights).sink(table("daily", key=("carrier", "origin", "day")), name="load daily")
+    worst_routes(arrived).sink(table("worst_routes", key=("origin", "dest")), name="load worst routes")
     return flow
 
 
-def has_arrived(flight: Flight) -> bool:
-    return flight.arr_delay is not None
+def with_airline_and_plane(arrived: Stream[Flight], data: Path) -> Stream[Flown]:
+    """Each flight with the name of its airline and, where the tail number is known, its plane."""
+    airlines = csv_files(data / "airlines.csv.gz", type=Airline)
+    planes = csv_files(data / "planes.csv.gz", type=Plane, null=NULL)
+    pairs = arrived.lookup_join(airlines, on="carrier", table_key="carrier", name="its airline")
+    return pairs.lookup_join(planes, on=tailnum, table_key="tailnum", into=enriched, name="its plane")
 
 
-def with_reason(flight: Flight) -> Cancelled:
-    reason: Reason = "no arrival delay"
-    if flight.dep_time is None:
-        reason = "never departed"
-    elif flight.arr_time is None:
-        reason = "no arrival"
-    return Cancelled(flight.scheduled(), flight.carrier, flight.flight, flight.origin, flight.dest, flight.tailnum, reason)
+def by_day(flights: Stream[Flight]) -> Stream[Any]:
+    """The delays of each carrier at each airport on each day; flights without a delay count as scheduled only."""
+    return flights.key_by("carrier", "origin", day=Flight.date).aggregate(
+        scheduled=count(),
+        arrived=count("arr_delay"),
+        mean_departure_delay=mean("dep_delay"),
+        mean_arrival_delay=mean("arr_delay"),
+        worst_arrival_delay=max_("arr_delay"),
+        destinations=distinct("dest"),
+        name="by day",
+    )
 
 
-def tailnum(pair: tuple[Flight, Airline]) -> str | None:
-    return pair[0].tailnum
-
-
-def enriched(pair: tuple[Flight, Airline], plane: Plane | None) -> Flown:
-    flight, airline = pair
-    return Flown(
-        flight.scheduled(), flight.carrier, flight.flight, flight.origin, flight.dest,
-        flight.dep_delay, flight.arr_delay, flight.air_time, flight.distance, airline.name, flight.tailnum,
-        plane and plane.manufacturer, plane and plane.model, plane and plane.seats, plane and plane.year)
-
-
-def with_airport(route: Route, airport: Airport | None) -> WorstRoute:
-    return WorstRoute(route.origin, route.dest, airport and airport.name, route.flights, route.mean_arrival_delay)
+def worst_routes(arrived: Stream[Flight]) -> Stream[Route]:
+    """The routes whose flights arrive latest on average."""
+    routes = arrived.key_by("origin", "dest").aggregate(
+        type=Route, flights=count(), mean_arrival_delay=mean("arr_delay"), name="by route"
+    )
+    return (
+        routes.filter(is_busy, name="busy routes")
+        .key_by()
+        .aggregate(routes=top(WORST, by="mean_arrival_delay"), name="the worst")
+        .flat_map(attrgetter("routes"), type=Route, name="one by one")
+    )

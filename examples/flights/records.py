@@ -44,24 +44,18 @@ class Airline(msgspec.Struct, frozen=True):
     name: str
 
 
-class Airport(msgspec.Struct, frozen=True):
-    """A row of airports.csv.gz."""
-
-    faa: str
-    name: str
-
-
 class Plane(msgspec.Struct, frozen=True):
     """A row of planes.csv.gz."""
 
     tailnum: str
     year: int | None
-    manufacturer: str
-    model: str
-    seats: int
+    manufacturer: str | None
+    model: str | None
+    seats: int | None
 
 
-Reason = Literal["never departed", "no arrival", "no arrival delay"]
+Reason = Literal["never departed", "departed, no arrival", "arrived, delay unknown"]
+"""What is known of a flight that did not arrive as planned. Those that took off were diverted, mostly."""
 
 
 class Cancelled(msgspec.Struct, frozen=True):
@@ -88,7 +82,7 @@ class Flown(msgspec.Struct, frozen=True):
     arrival_delay: int | None
     air_time: int | None
     distance: int
-    airline: str
+    airline: str | None
     tailnum: str | None
     manufacturer: str | None
     model: str | None
@@ -97,19 +91,9 @@ class Flown(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """How late a route's flights arrive."""
+    """A row of the table `worst_routes`: how late a route's flights arrive."""
 
     origin: str
     dest: str
-    flights: int
-    mean_arrival_delay: float
-
-
-class WorstRoute(msgspec.Struct, frozen=True):
-    """A row of the table `worst_routes`."""
-
-    origin: str
-    dest: str
-    airport: str | None
     flights: int
     mean_arrival_delay: float

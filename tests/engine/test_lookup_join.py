@@ -95,9 +95,7 @@ def test_a_mapping_is_taken_as_it_is_when_the_job_starts(runner: Runner) -> None
 
 def test_empty_reads_do_not_end_a_table(runner: Runner) -> None:
     table = ListSource([Nothing(), PLANES[0], Nothing(), PLANES[1]], poll_after=1e-6)
-    out = runner.through(
-        FLIGHTS, lambda s: s.lookup_join(table, on=tail, table_key=lambda p: p["tail"], how="inner")
-    )
+    out = runner.through(FLIGHTS, lambda s: s.lookup_join(table, on=tail, table_key=lambda p: p["tail"], how="inner"))
     assert len(out) == 3
 
 
@@ -175,11 +173,14 @@ def never() -> Iterator[int]:
     ("arguments", "text"),
     [
         ({"table": [1], "on": tail}, "lookup_join wants a mapping or a source as its table, got \\[1\\]"),
-        ({"table": TABLE, "on": tail, "table_key": "tail"}, "wants table_key with a source, and no table_key with a map"),
+        (
+            {"table": TABLE, "on": tail, "table_key": "tail"},
+            "wants table_key with a source, and no table_key with a map",
+        ),
         ({"table": ListSource([]), "on": tail}, "wants table_key with a source"),
         ({"table": TABLE, "on": 5}, "lookup_join wants a field or a function as on, got 5"),
         ({"table": ListSource([]), "on": tail, "table_key": 5}, "wants a field or a function as table_key, got 5"),
-        ({"table": TABLE, "on": tail, "how": "outer"}, "how is \"left\" or \"inner\", not 'outer'"),
+        ({"table": TABLE, "on": tail, "how": "outer"}, 'how is "left" or "inner", not \'outer\''),
         ({"table": TABLE, "on": tail, "into": 5}, "lookup_join wants a function, got 5"),
         (
             {"table": ListSource([], bounded=False), "on": tail, "table_key": "tail"},

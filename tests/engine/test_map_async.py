@@ -28,9 +28,7 @@ async def double_later(x: int) -> int:
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("concurrency", [1, 3, 1000])
 @pytest.mark.parametrize("settings", [Settings(), TIGHT])
-def test_every_record_once(
-    runner: Runner, function: Any, ordered: bool, concurrency: int, settings: Settings
-) -> None:
+def test_every_record_once(runner: Runner, function: Any, ordered: bool, concurrency: int, settings: Settings) -> None:
     out = runner.through(
         range(300), lambda s: s.map_async(function, concurrency=concurrency, ordered=ordered), settings
     )
@@ -192,14 +190,14 @@ def test_skip_goes_on(runner: Runner, concurrency: int) -> None:
 def test_what_cannot_be_awaited(runner: Runner) -> None:
     flow = runner.flow()
     flow.source(runner.source([1])).map_async(lambda x: x).sink(runner.sink())
-    with pytest.raises(OperatorError, match="TypeError: object int can't be used in 'await' expression"):
+    with pytest.raises(OperatorError, match="TypeError: object int can't be used in"):
         flow.run()
 
 
 def test_a_function_that_raises_before_it_gives_a_coroutine(runner: Runner) -> None:
     flow = runner.flow()
     flow.source(runner.source([1])).map_async(lambda x: 1 // 0).sink(runner.sink())  # type: ignore[arg-type,return-value]
-    with pytest.raises(OperatorError, match="failed in lambda .*: ZeroDivisionError"):
+    with pytest.raises(OperatorError, match=r"failed in lambda .*: ZeroDivisionError"):
         flow.run()
 
 
@@ -305,7 +303,7 @@ def test_no_loop_is_started_for_an_empty_stream(runner: Runner) -> None:
     [
         ({"concurrency": 0}, "map_async wants a concurrency of at least 1, got 0"),
         ({"concurrency": 2.5}, "map_async wants a concurrency of at least 1, got 2.5"),
-        ({"timeout": "soon"}, "map_async's timeout: wanted a duration like \"200ms\", \"10s\" or \"1h\", got 'soon'"),
+        ({"timeout": "soon"}, 'map_async\'s timeout: wanted a duration like "200ms", "10s" or "1h", got \'soon\''),
         ({"timeout": []}, "map_async's timeout: wanted a duration"),
         ({"timeout": -1}, "map_async's timeout: a duration is not below zero, got -1"),
     ],

@@ -22,9 +22,7 @@ def test_batches_hold_at_most_their_size_and_all_records_in_order(
         sizes.append(len(rows))
         return [2 * x for x in rows]
 
-    assert runner.through(range(500), lambda s: s.map_batch(double, size=size), settings) == [
-        2 * x for x in range(500)
-    ]
+    assert runner.through(range(500), lambda s: s.map_batch(double, size=size), settings) == [2 * x for x in range(500)]
     assert sum(sizes) == 500
     assert 1 <= min(sizes) <= max(sizes) <= size
 
@@ -85,7 +83,7 @@ def test_with_fail_a_batch_is_tried_once_and_its_first_results_are_delivered(run
 
     flow, sink = runner.flow(), runner.sink()
     flow.source(runner.source([1, 2, 0, 4])).map_batch(halve).sink(sink)
-    with pytest.raises(OperatorError, match="operator 'map_batch halve' .* failed in .*: ZeroDivisionError"):
+    with pytest.raises(OperatorError, match=r"operator 'map_batch halve' .* failed in .*: ZeroDivisionError"):
         flow.run()
     assert sink.records == [100, 50]
     assert calls == [[1, 2, 0, 4]]

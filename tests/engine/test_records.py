@@ -43,7 +43,7 @@ def test_map_takes_whatever_can_be_called(runner: Runner, function: Any) -> None
 
 def test_records_may_be_anything_none_and_exceptions_included(runner: Runner) -> None:
     error = ValueError("just a record")
-    items = [None, (), [], {}, error, ..., NotImplemented, float("nan"), type]
+    items: list[Any] = [None, (), [], {}, error, ..., NotImplemented, float("nan"), type]
     out = runner.through(items, lambda s: s.map(lambda x: x).filter(lambda x: True).inspect(lambda x: None))
     assert all(given is got for given, got in zip(items, out, strict=True))
 

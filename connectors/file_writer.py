@@ -1,0 +1,55 @@
+"""What the writers of all file formats have in common: all of a batch goes into the file, or none of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connectors.output_file import OutputFile
+from engine.errors import OutputError
+from engine.sink import Writer
+
+
+class FileWriter(Writer[Any]):
+    """Writes records to one file as the bytes that `encode` makes of them."""
+
+    form: str
+    """What the format is called in errors."""
+
+    def __init__(self, file: OutputFile) -> None:
+        self.file = file
+        self._written = 0
+
+    def encode(self, records: list[Any]) -> bytes:
+        """Give the bytes for `records`, or raise; either way, nothing has changed."""
+        raise NotImplementedError
+
+    def write(self, records: list[Any]) -> None:
+        try:
+            data = self.encode(records)
+        except Exception as error:
+            raise self._refusal(records, error) from error
+        self.file.write(data)
+        self._written += len(records)
+
+    def _refusal(self, records: list[Any], error: Exception) -> OutputError:
+        index, error = self._culprit(records, error)
+        kind = type(records[index]).__qualname__
+        return OutputError(
+            f"{self.file.path!r}: record {self._written + index + 1} ({kind}) cannot be written as {self.form}: {error}",
+            hint="map it to plain values, a msgspec.Struct or a dataclass first",
+        )
+
+    def _culprit(self, records: list[Any], error: Exception) -> tuple[int, Exception]:
+        """The place of the first record that cannot be encoded, and why."""
+        for index, record in enumerate(records):
+            try:
+                self.encode([records[0], record])  # the first of a file may say what columns there are
+            except Exception as cause:
+                return index, cause
+        return 0, error
+
+    def finish(self) -> None:
+        self.file.finish()
+
+    def abort(self) -> None:
+        self.file.abort()

@@ -1,0 +1,60 @@
+"""SQLite's errors in Headgate's terms: what was wanted, what came, who is to blame and what to do about it."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from engine.errors import ConnectorError, OutputError
+
+RETRY_SECONDS = 0.002
+"""How often a lock is tried. SQLite's own wait backs off to 100 ms, in which a sink that commits every few
+milliseconds leaves another one hardly a gap to slip into."""
+
+_HINTS = {
+    sqlite3.SQLITE_BUSY: "another connection holds it: let that one finish, pass more seconds as timeout=, "
+    "or run `PRAGMA journal_mode=WAL` on it once, so that readers and a writer do not wait for each other",
+    sqlite3.SQLITE_CANTOPEN: "check the path and its permissions: SQLite makes files beside the database, "
+    "so its directory must exist and be writable (for a database in WAL mode, even to read it)",
+    sqlite3.SQLITE_CORRUPT: "`PRAGMA integrity_check` says more; restore it from a copy",
+    sqlite3.SQLITE_FULL: "make room on the disk, or raise `PRAGMA max_page_count`; committed rows are kept",
+    sqlite3.SQLITE_NOTADB: "this is some other kind of file, or an encrypted one; name a SQLite database",
+    sqlite3.SQLITE_READONLY: "the file and its directory must be writable by the user who runs the job "
+    "(for a database in WAL mode, even to read it)",
+}
+_NOT_NULL_HINT = "make the field `... | None` before the table is made (SQLite keeps NaN as NULL too)"
+_OF_A_RECORD = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG}
+
+
+def code(error: Exception) -> int:
+    """SQLite's code; 0 for what Python's module itself, or a record, raised."""
+    return _full_code(error) & 0xFF
+
+
+def _full_code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", None) or 0
+
+
+def is_locked(error: Exception) -> bool:
+    return code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def is_of_record(error: Exception) -> bool:
+    """Whether `error`, which an INSERT raised that had been given a record, is for that record's values alone."""
+    return code(error) in _OF_A_RECORD | {0}
+
+
+def failure(wanted: str, error: Exception, timeout: float) -> ConnectorError:
+    """Say that what was `wanted` did not happen, in `timeout` seconds where it was a lock that stood against it."""
+    if is_locked(error):
+        wanted += f" in {timeout:g} s"
+    return ConnectorError(f"{wanted}: {_what(error)}", hint=_HINTS.get(code(error)))
+
+
+def refusal(wanted: str, error: Exception, about: str) -> OutputError:
+    """Say that what was `wanted` did not happen because of the record that it was `about`."""
+    is_null = _full_code(error) == sqlite3.SQLITE_CONSTRAINT_NOTNULL
+    return OutputError(f"{wanted}: {_what(error)}{about}", hint=_NOT_NULL_HINT if is_null else None)
+
+
+def _what(error: Exception) -> str:
+    return str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,133 @@
+"""Reads the rows of a query from a SQLite file, as a source."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from connectors.record_types import RecordType
+from connectors.rows import RowDecoder, matched
+from connectors.sqlite_errors import RETRY_SECONDS, failure, is_locked
+from engine.errors import ConnectorError
+from engine.source import BadRecord, Reader, Source
+
+T = TypeVar("T")
+
+_ADVICE = "add it to the SELECT, name it with AS, or give the field a default"
+
+
+@dataclass(eq=False)
+class Query(Source[T]):
+    """What `sqlite_query` was told."""
+
+    database: str
+    query: str
+    parameters: Any
+    type: Any
+    record: RecordType
+    timeout: float
+    name = "sqlite_query"
+
+    def open(self, partition: str) -> Reader[T]:
+        return _QueryReader(self)
+
+
+class _QueryReader(Reader[T]):
+    def __init__(self, query: Query[T]) -> None:
+        self._query = query
+        self._cursor: sqlite3.Cursor | None = None
+        self._failure: sqlite3.Error | None = None
+        self._rows_read = 0
+        self._give_up = time.monotonic() + query.timeout
+        uri = f"{Path(query.database).absolute().as_uri()}?mode=ro"
+        try:
+            self._db = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def read(self, limit: int) -> Sequence[T | BadRecord] | None:
+        try:
+            if self._cursor is None and not self._start():
+                return ()
+            rows = self._fetch(limit)
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            raise self._failed(error) from error
+        records = self._records(rows)
+        self._rows_read += len(rows)
+        return records or None
+
+    def poll_after(self) -> float | None:
+        return RETRY_SECONDS
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _failed(self, error: Exception) -> ConnectorError:
+        wanted = f"cannot read {self._query.database}"
+        if not os.path.isfile(self._query.database):
+            hint = f"a source never creates its database; a relative path starts at {os.getcwd()}"
+            return ConnectorError(f"{wanted}: there is no such file", hint=hint)
+        return failure(f"{wanted} with the query {self._query.query!r}", error, self._query.timeout)
+
+    def _start(self) -> bool:
+        """Run the query up to its first row; False while another connection has the database locked."""
+        query = self._query
+        try:
+            cursor = self._db.execute(query.query, query.parameters)
+        except sqlite3.OperationalError as error:
+            if not is_locked(error) or time.monotonic() >= self._give_up:
+                raise
+            return False
+        columns = self._columns = [column[0] for column in cursor.description or ()]
+        where = f"the query {query.query!r}"
+        if not columns:
+            raise ConnectorError(f"wanted rows from {where}, which gives none", hint="write a SELECT")
+        self._rows = RowDecoder(query.record, matched(query.record, columns, where, _ADVICE), len(columns))
+        self._cursor = cursor
+        return True
+
+    def _fetch(self, limit: int) -> list[Any]:
+        """Give up to `limit` rows, or one BadRecord in the place of a row whose text is not UTF-8."""
+        assert self._cursor is not None
+        rows: list[Any] = []
+        if self._failure is None:
+            try:
+                rows.extend(islice(self._cursor, limit))  # not fetchmany: this keeps what came before a failure
+            except sqlite3.OperationalError as error:
+                self._failure = error
+        return [self._undecoded(self._failure)] if self._failure is not None and not rows else rows
+
+    def _undecoded(self, failure: sqlite3.Error) -> BadRecord:
+        """Read the row again with its texts as bytes: the cursor stays where it could not decode one."""
+        if hasattr(failure, "sqlite_errorcode"):
+            raise failure  # of SQLite itself, so that there is no row
+        assert self._cursor is not None
+        self._failure, self._db.text_factory = None, bytes
+        row = next(self._cursor)
+        self._db.text_factory = str
+        return self._bad(row, self._rows_read + 1, str(failure))
+
+    def _records(self, rows: list[Any]) -> list[T | BadRecord]:
+        if rows and isinstance(rows[0], BadRecord):
+            return rows
+        try:
+            return self._rows.records(rows)
+        except Exception:  # a record type's own checks may raise anything; each row by itself says which it is
+            return [self._one(row, number) for number, row in enumerate(rows, self._rows_read + 1)]
+
+    def _one(self, row: Any, number: int) -> T | BadRecord:
+        try:
+            record: T = self._rows.record(row)
+        except Exception as error:
+            return self._bad(row, number, self._rows.misfit(row, error))
+        return record
+
+    def _bad(self, row: Sequence[Any], number: int, reason: str) -> BadRecord:
+        raw = dict(zip(self._columns, row, strict=True))
+        return BadRecord(raw, f"{self._query.database}: query row {number}", reason)

@@ -1,0 +1,382 @@
+"""The window's law: step by step beside a twin in Python, then at work in a chain of channels in virtual time."""
+
+from __future__ import annotations
+
+import copy
+import doctest
+import pickle
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cext import window
+from cext.window import Window
+
+MS = 1_000_000
+PERIOD = 100  # ms
+
+
+# The law beside its twin.
+
+
+class Twin:
+    """The law as it is written down, with everything that it depends on in plain sight."""
+
+    def __init__(self, share: float, most: int, frame: int, batch: int, now: int) -> None:
+        self.share, self.most, self.frame = share, most, frame
+        self.floor = min(most, max(16, 2 * batch))
+        self.rates: deque[float] = deque(maxlen=10)
+        self.size = self.within(4 * frame)
+        self.since, self.seen = now, 0
+
+    def within(self, size: int) -> int:
+        return min(self.most, max(self.floor, size))
+
+    def update(self, now: int, released: int, starved: bool, blocked: bool) -> int:
+        self.rates.append((released - self.seen) * 1e9 / max(1, now - self.since))
+        self.since, self.seen = now, released
+        rate = max(self.rates)
+        if not starved:
+            self.size = self.within((self.size + int(rate * self.share)) // 2)
+        elif blocked:
+            self.size = self.within(2 * self.size)
+        else:
+            self.size = self.within(max(self.frame, int(2 * rate * self.share)))
+        return self.size
+
+
+periods = st.lists(
+    st.tuples(
+        st.integers(1, 10**10),
+        st.integers(0, 10**6) | st.sampled_from([0, 0, 2_000]),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@given(
+    st.floats(1e-4, 10),
+    st.integers(1, 10**6),
+    st.integers(1, 4096),
+    st.integers(0, 5000),
+    st.integers(0, 2**60),
+    periods,
+)
+def test_the_law_is_that_of_its_twin(
+    share: float, most: int, frame: int, batch: int, start: int, steps: list[tuple[int, int, bool, bool]]
+) -> None:
+    law, twin = Window(share, most, frame, batch, start), Twin(share, most, frame, batch, start)
+    now, released = start, 0
+    assert (law.size, law.floor, law.most, law.frame) == (twin.size, twin.floor, most, frame)
+    for passed, more, starved, blocked in steps:
+        now, released = now + passed, released + more
+        assert law.update(now, released, starved, blocked) == twin.update(now, released, starved, blocked)
+        assert law.size == twin.size
+        assert law.floor <= law.size <= law.most
+
+
+def settle(law: Window, rate: int, seconds: float, *, starved: bool, blocked: bool, start: int = 0) -> int:
+    """Run `law` at a steady rate; the time then, in ms."""
+    for ms in range(start + PERIOD, start + int(seconds * 1000) + 1, PERIOD):
+        law.update(ms * MS, (ms - start) * rate // 1000, starved, blocked)
+    return start + int(seconds * 1000)
+
+
+def test_a_slow_consumer_gets_what_it_takes_in_its_share() -> None:
+    law = Window(0.05, 8192, 1024)
+    settle(law, 2_000, 2, starved=False, blocked=True)
+    assert law.size == 100
+
+
+def test_the_way_down_is_half_way_each_period() -> None:
+    law = Window(0.1, 8192, 2048)
+    sizes = [law.update(tick * PERIOD * MS, 100 * tick, False, True) for tick in range(1, 8)]
+    assert sizes == [4146, 2123, 1111, 605, 352, 226, 163]  # towards 1,000/s x 0.1 s
+
+
+def test_a_producer_that_is_the_slow_side_leaves_twice_the_share_but_no_less_than_a_frame() -> None:
+    for rate, size in ((100, 1024), (5_000, 1024), (10_240, 1024), (20_000, 2_000), (10**9, 8192)):
+        law = Window(0.05, 8192, 1024)
+        settle(law, rate, 1, starved=True, blocked=False)
+        assert law.size == size
+
+
+def test_who_is_short_at_both_ends_gets_twice_as_much_each_period() -> None:
+    law = Window(0.001, 8192, 8)
+    sizes = [law.update(tick * PERIOD * MS, 0, True, True) for tick in range(1, 10)]
+    assert sizes == [64, 128, 256, 512, 1024, 2048, 4096, 8192, 8192]
+
+
+def test_the_rate_is_remembered_for_ten_periods_and_no_longer() -> None:
+    law = Window(0.1, 8192, 512)
+    ms = settle(law, 20_000, 1, starved=False, blocked=True)
+    assert law.size == 2000
+    sizes = [law.update((ms + tick * PERIOD) * MS, 20_000, False, True) for tick in range(1, 13)]
+    assert sizes[:9] == [2000] * 9  # a stall of 0.9 s: the period of 20,000/s is still among the last ten
+    assert sizes[9:] == [1000, 500, 250]
+
+
+def test_a_batching_consumer_keeps_room_for_two_batches() -> None:
+    law = Window(0.05, 8192, 1024, batch=1000)
+    settle(law, 10, 3, starved=False, blocked=True)
+    assert law.size == law.floor == 2000
+
+
+def test_the_most_comes_before_the_floor() -> None:
+    law = Window(0.05, 10, 1024, batch=1000)
+    assert (law.floor, law.size) == (10, 10)
+    for starved, blocked in ((False, True), (True, True), (True, False), (False, False)):
+        assert law.update(PERIOD * MS, 0, starved, blocked) == 10
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [(0, 1, 1, 0), (-1, 1, 1, 0), (float("nan"), 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (1, 1, 1, -1)],
+)
+def test_a_window_that_makes_no_sense_is_refused(wrong: tuple[float, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="wanted share > 0"):
+        Window(*wrong)
+
+
+def test_a_window_is_no_setting() -> None:
+    law: Any = Window(0.1, 8192, 1024)
+    for name in ("size", "most", "floor", "frame"):
+        with pytest.raises(AttributeError):
+            setattr(law, name, 1)
+    for how in (copy.copy, pickle.dumps):
+        with pytest.raises(TypeError):
+            how(law)
+
+
+def test_docstrings() -> None:
+    assert doctest.testmod(window).failed == 0
+
+
+# The law at work: four channels in a row, steps of 1 ms. What is pushed in a step can be taken in the next one, and
+# credit that is given back in a step is seen in it: a round trip of 1 ms. As in a task, who has no credit does
+# not look for records, and what an operator between has taken is released once it is pushed on.
+
+
+@dataclass
+class Edge:
+    """A channel, as counters."""
+
+    law: Window
+    pushed: int = 0
+    taken: int = 0
+    released: int = 0
+    limit: int = 0
+    blocked: bool = False
+    starved: bool = False
+
+    def __post_init__(self) -> None:
+        self.limit = self.law.size
+
+    @property
+    def waiting(self) -> int:
+        return self.pushed - self.taken
+
+    @property
+    def in_flight(self) -> int:
+        return self.pushed - self.released
+
+    def credit(self) -> int:
+        self.blocked |= self.limit == self.pushed
+        return self.limit - self.pushed
+
+    def push(self, records: int) -> None:
+        self.pushed += records
+        assert self.pushed <= self.limit
+        assert self.in_flight <= self.law.most
+
+    def take(self, records: int) -> int:
+        taken = min(records, self.waiting)
+        self.starved |= taken < records
+        self.taken += taken
+        return taken
+
+    def release(self, records: int) -> None:
+        self.released += records
+        self.limit = max(self.limit, self.released + self.law.size)
+
+    def adapt(self, now: int) -> None:
+        self.law.update(now, self.released, self.starved, self.blocked)
+        self.starved = self.blocked = False
+        self.limit = max(self.limit, self.released + self.law.size)
+
+
+class Steady:
+    """A sink that may take `pace(ms)` records in each millisecond."""
+
+    batch = 0
+
+    def __init__(self, pace: Callable[[int], float]) -> None:
+        self.pace = pace
+        self.allowed = 0.0
+        self.wanted = 0
+
+    def step(self, ms: int, edge: Edge) -> int:
+        self.allowed = self.allowed % 1 + self.pace(ms)  # what it does not use is gone
+        self.wanted += int(self.allowed)
+        taken = edge.take(int(self.allowed))
+        edge.release(taken)
+        return taken
+
+
+class Batchy:
+    """A sink that writes `batch` records at once, which takes `busy` ms, or what there is if there are fewer."""
+
+    def __init__(self, batch: int, busy: int) -> None:
+        self.batch, self.busy = batch, busy
+        self.free_at = self.held = self.wanted = 0
+
+    def step(self, ms: int, edge: Edge) -> int:
+        if ms < self.free_at:
+            return 0
+        edge.release(self.held)
+        self.held = edge.take(self.batch)
+        self.wanted += self.batch
+        if self.held:
+            self.free_at = ms + self.busy
+        return self.held
+
+
+@dataclass
+class Chain:
+    """A source that offers `offered(ms)` records in each millisecond, three operators, and a sink."""
+
+    offered: Callable[[int], float]
+    sink: Steady | Batchy
+    channels: int = 4
+    target: float = 0.2
+    most: int = 8192
+    edges: list[Edge] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
+    wrote: list[int] = field(default_factory=list)
+    in_flight: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        batches = [0] * (self.channels - 1) + [self.sink.batch]
+        self.edges = [Edge(Window(self.target / self.channels, self.most, 1024, batch)) for batch in batches]
+
+    def run(self, until: int) -> Chain:
+        fraction = 0.0
+        for ms in range(len(self.read), until):
+            self.wrote.append(self.sink.step(ms, self.edges[-1]))
+            for before, behind in reversed(list(pairwise(self.edges))):
+                moved = before.take(credit) if (credit := behind.credit()) else 0
+                behind.push(moved)
+                before.release(moved)
+                behind.credit()
+            fraction = fraction % 1 + self.offered(ms)
+            moved = min(int(fraction), self.edges[0].credit())
+            self.edges[0].push(moved)
+            self.edges[0].credit()
+            self.read.append(moved)
+            self.in_flight.append(sum(edge.in_flight for edge in self.edges))
+            if (ms + 1) % PERIOD == 0:
+                for edge in self.edges:
+                    edge.adapt((ms + 1) * MS)
+        assert sum(self.read) == sum(self.wrote) + self.in_flight[-1] - getattr(self.sink, "held", 0)
+        return self
+
+    def read_rate(self, begin: int, end: int) -> float:
+        """Records/s that the source was asked for, from `begin` to `end` ms."""
+        return sum(self.read[begin:end]) * 1000 / (end - begin)
+
+    def write_rate(self, begin: int, end: int) -> float:
+        return sum(self.wrote[begin:end]) * 1000 / (end - begin)
+
+
+def steps(*plan: tuple[int, float]) -> Callable[[int], float]:
+    """The last pace in `plan`, (from ms, records a ms), that has begun."""
+    return lambda ms: next(pace for begin, pace in reversed(plan) if begin <= ms)
+
+
+def test_a_sink_that_slows_down_twice_and_recovers() -> None:
+    """100,000/s offered; the sink falls to 20,000/s, to 2,000/s, and recovers."""
+    sink = Steady(steps((0, 100), (2000, 20), (6000, 2), (12_000, 100)))
+    chain = Chain(lambda _: 100, sink).run(14_000)
+    assert chain.write_rate(500, 2000) == 100_000
+    assert chain.read_rate(2500, 2600) <= 20_000  # half a second after the fall
+    assert 0.95 * 4000 <= chain.in_flight[3999] <= 1.02 * 4000  # two seconds after it: 200 ms x 20,000/s
+    assert max(chain.in_flight[4000:6000]) <= 1.02 * 4000
+    assert 0.95 * 400 <= chain.in_flight[11_999] <= 1.02 * 400
+    assert max(chain.in_flight[9000:12_000]) <= 1.02 * 400  # one second of memory, and two to write the 4,000
+    assert chain.write_rate(2000, 6000) == 20_000  # while it was slow it was never short
+    assert chain.write_rate(6000, 12_000) == 2_000
+    assert chain.write_rate(12_500, 14_000) == 100_000  # within half a second of its release
+
+
+def test_a_modest_stream_before_a_sink_that_slows_down() -> None:
+    """10,000/s offered, and a sink that falls to 2,000/s."""
+    chain = Chain(lambda _: 10, Steady(steps((0, 100), (2000, 2), (6000, 100)))).run(8000)
+    assert max(chain.in_flight) <= 3500
+    assert 0.95 * 400 <= chain.in_flight[4000] <= 1.02 * 400
+    assert chain.read_rate(2500, 4000) <= 2_000
+    assert chain.write_rate(2000, 6000) == 2_000
+    assert chain.read_rate(6000, 6500) >= 9_900
+
+
+def test_a_fast_stream_may_fill_every_window_before_it_is_throttled_but_no_more() -> None:
+    """From 100,000/s to 2,000/s at once: the windows stand open, and what is in them must leave at 2,000/s."""
+    chain = Chain(lambda _: 100, Steady(steps((0, 100), (2000, 2)))).run(22_000)
+    assert max(chain.in_flight) <= 4 * 8192
+    assert chain.read_rate(2500, 3000) == 0
+    assert chain.in_flight[21_999] <= 1.02 * 400
+
+
+@pytest.mark.parametrize("pace", [2, 20, 100])
+@pytest.mark.parametrize("half", [37, 100, 500])
+def test_a_sink_that_is_on_and_off_is_never_short_while_it_is_on(pace: int, half: int) -> None:
+    sink = Steady(lambda ms: pace if ms // half % 2 == 0 else 0)
+    chain = Chain(lambda _: 200, sink).run(1000)
+    sink.wanted, before = 0, sum(chain.wrote)
+    chain.run(6000)
+    assert sum(chain.wrote) - before >= 0.995 * sink.wanted
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_jittery_sink_is_never_short(seed: int) -> None:
+    dice = random.Random(seed)
+    paces = [dice.choice([0, 0, 0, 5, 10, 50, 100, 200]) for _ in range(6000)]
+    sink = Steady(lambda ms: paces[ms])
+    chain = Chain(lambda _: 200, sink).run(1000)
+    sink.wanted, before = 0, sum(chain.wrote)
+    chain.run(6000)
+    assert sum(chain.wrote) - before >= 0.995 * sink.wanted
+
+
+@pytest.mark.parametrize(("batch", "busy"), [(100, 10), (1000, 50), (1000, 200), (4000, 100), (500, 250)])
+def test_a_sink_that_writes_batches_gets_whole_ones(batch: int, busy: int) -> None:
+    sink = Batchy(batch, busy)
+    chain = Chain(lambda _: 200, sink, most=max(8192, 2 * batch)).run(2000)
+    sink.wanted, before = 0, sum(chain.wrote)
+    chain.run(10_000)
+    assert sum(chain.wrote) - before == sink.wanted
+    assert all(wrote in {0, batch} for wrote in chain.wrote[2000:])
+
+
+@given(
+    st.integers(1, 6),
+    st.integers(1, 5000),
+    st.lists(st.tuples(st.integers(1, 400), st.integers(0, 120), st.integers(0, 120)), min_size=1, max_size=8),
+)
+def test_whatever_happens_the_bound_holds(channels: int, most: int, plan: list[tuple[int, int, int]]) -> None:
+    """Each part of `plan` is (ms, offered, taken); that no channel passes its limit or `most` is asserted inside."""
+    ends = [sum(part[0] for part in plan[: i + 1]) for i in range(len(plan))]
+
+    def at(ms: int) -> tuple[int, int, int]:
+        return next(part for end, part in zip(ends, plan, strict=True) if ms < end)
+
+    chain = Chain(lambda ms: at(ms)[1], Steady(lambda ms: at(ms)[2]), channels, most=most).run(ends[-1])
+    assert max(chain.in_flight) <= channels * most

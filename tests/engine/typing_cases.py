@@ -1,0 +1,160 @@
+"""What a type checker knows of a flow; test_typing.py has mypy check every line of this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, assert_type
+
+import msgspec
+
+from engine import (
+    Aggregate,
+    BadRecord,
+    Dataflow,
+    DeadLetter,
+    Job,
+    JobMetrics,
+    JobResult,
+    KeyedStream,
+    OperatorMetrics,
+    Reader,
+    Settings,
+    Sink,
+    SinkContext,
+    Source,
+    Stream,
+    Writer,
+    count,
+    mean,
+)
+
+
+class Trip(msgspec.Struct):
+    city: str
+    fare: float
+
+
+class Total(msgspec.Struct):
+    city: str
+    trips: int
+
+
+class Trips(Source[Trip], Reader[Trip]):
+    def open(self, partition: str) -> Reader[Trip]:
+        return self
+
+    def read(self, limit: int) -> Sequence[Trip | BadRecord] | None:
+        return None
+
+
+class TripSink(Sink[Trip], Writer[Trip]):
+    def open(self, context: SinkContext) -> Writer[Trip]:
+        return self
+
+    def write(self, records: list[Trip]) -> None:
+        assert_type(records, list[Trip])
+
+
+class AnySink(Sink[object], Writer[object]):
+    def open(self, context: SinkContext) -> Writer[object]:
+        return self
+
+
+class IntSink(Sink[int], Writer[int]):
+    def open(self, context: SinkContext) -> Writer[int]:
+        return self
+
+
+def fare(trip: Trip) -> float:
+    return trip.fare
+
+
+def words(trip: Trip) -> Iterator[str]:
+    yield trip.city
+
+
+def fares(trips: list[Trip]) -> list[float]:
+    return [trip.fare for trip in trips]
+
+
+async def later(trip: Trip) -> bytes:
+    return trip.city.encode()
+
+
+def advance(state: int | None, trip: Trip) -> tuple[int, str]:
+    return (state or 0) + 1, trip.city
+
+
+def describe(trip: Trip, country: str | None) -> str:
+    return f"{trip.city}, {country}"
+
+
+flow = Dataflow("typing", settings=Settings(target_delay="100ms"), on_error="skip")
+trips = flow.source(Trips(), name="in")
+assert_type(trips, Stream[Trip])
+
+# One record to at most one.
+assert_type(trips.map(fare), Stream[float])
+assert_type(trips.map(lambda trip: trip.city), Stream[str])
+assert_type(trips.map(int, type=int), Stream[int])  # type: ignore[arg-type]
+assert_type(trips.filter(lambda trip: trip.fare > 1), Stream[Trip])
+assert_type(trips.inspect(print), Stream[Trip])
+trips.filter(lambda trip: trip.fair)  # type: ignore[attr-defined]
+trips.map(lambda trip: trip.town)  # type: ignore[attr-defined]
+countries = {"Delft": "NL"}
+assert_type(trips.lookup_join(countries, on="city"), Stream[Any])
+assert_type(trips.lookup_join(countries, on="city", into=describe), Stream[str])
+trips.lookup_join({}, on="city", how="outer")  # type: ignore[call-overload]
+
+# Any number.
+assert_type(trips.flat_map(words), Stream[str])
+assert_type(trips.flat_map(lambda trip: [trip, trip]), Stream[Trip])
+assert_type(trips.map_batch(fares, size=10), Stream[float])
+assert_type(trips.map_async(later, timeout="1s"), Stream[bytes])
+trips.map_async(fare)  # type: ignore[arg-type]
+trips.flat_map(fare)  # type: ignore[arg-type]
+
+# Ways apart and together.
+dear, cheap = trips.split(lambda trip: trip.fare > 50)
+assert_type(dear, Stream[Trip])
+assert_type(trips.split(bool, bool), tuple[Stream[Trip], ...])
+assert_type(dear.union(cheap), Stream[Trip])
+dear.union(trips.map(fare))  # type: ignore[arg-type]
+assert_type(trips.rebalance(2), Stream[Trip])
+assert_type(trips.broadcast(2), Stream[Trip])
+
+# Keyed.
+by_city = trips.key_by("city", dear=lambda trip: trip.fare > 50, town="city", parallelism=2)
+assert_type(by_city, KeyedStream[Trip])
+assert_type(by_city.map(fare), Stream[float])
+assert_type(by_city.aggregate(trips=count(), mean=mean("fare")), Stream[Any])
+assert_type(by_city.aggregate(trips=count(), type=Total), Stream[Total])
+assert_type(by_city.reduce(lambda one, two: two), Stream[tuple[Any, Trip]])
+assert_type(by_city.fold(float, lambda total, trip: total + trip.fare), Stream[tuple[Any, float]])
+assert_type(by_city.stateful_map(advance), Stream[str])
+assert_type(count(), Aggregate)
+by_city.aggregate(trips=count)  # type: ignore[call-overload]
+by_city.reduce(lambda one, two: 3)  # type: ignore[arg-type,return-value]
+trips.aggregate(n=count())  # type: ignore[attr-defined]
+
+# Ends.
+assert_type(flow.dead_letters, Stream[DeadLetter])
+trips.sink(TripSink())
+trips.sink(AnySink())
+trips.sink(IntSink())  # type: ignore[arg-type]
+trips.map(fare, on_error="ignore")  # type: ignore[arg-type]
+
+
+def runs() -> None:
+    assert_type(flow.run(progress=False), JobMetrics)
+    assert_type(flow.start(), Job)
+    with flow.start() as job:
+        assert_type(job, Job)
+        assert_type(job.metrics(), JobMetrics)
+        assert_type(job.metrics()["in"], OperatorMetrics)
+        assert_type(job.metrics().operators, tuple[OperatorMetrics, ...])
+        result: JobResult = job.wait(1.5)
+        assert_type(result.state == "finished", bool)
+    assert_type(flow.explain(), str)
+    for _ in trips:  # type: ignore[attr-defined]
+        pass
