@@ -16,7 +16,7 @@ from cext.spsc cimport spsc_free, spsc_is_empty, spsc_new, spsc_pop, spsc_push, 
 cdef extern from "Python.h":
     void Py_DECREF(PyObject *object) noexcept
 
-cdef int FRAMES_PER_WINDOW = 4  # so that credit comes back in small steps and the producer follows smoothly
+cdef int FRAMES_PER_WINDOW = 4  # of a small one: so credit comes back in small steps and the producer follows smoothly
 
 
 @cython.final
@@ -68,7 +68,10 @@ cdef class Channel:
 
     cdef Py_ssize_t cut(self) noexcept:
         """How many records make a frame at the present window."""
-        return max(1, min(self.frame_records, <Py_ssize_t>load(&self.window) // FRAMES_PER_WINDOW))
+        cdef Py_ssize_t window = <Py_ssize_t>load(&self.window)
+        if window >= 2 * self.frame_records:
+            return self.frame_records
+        return max(1, min(self.frame_records, window // FRAMES_PER_WINDOW))
 
     cdef int put(self, list rows, int64_t born, int64_t now) except -1:
         """Promise `rows` to the consumer, within credit. Few records wait in the open frame for more."""
@@ -142,10 +145,10 @@ cdef class Channel:
             if self.producer is not None:
                 self.producer.wake()
 
-    cdef void adapt(self, int64_t now) noexcept:
-        """Once a period: size the window anew."""
+    cdef void adapt(self, int64_t now, bint could_work) noexcept:
+        """Once a period: size the window anew. Only a consumer that `could_work` is starved by an empty channel."""
         if self.law.due(now):
-            self.law.update(now, self.released, self.starved, exchange(&self.blocked, 0))
+            self.law.update(now, self.released, self.starved and could_work, exchange(&self.blocked, 0))
             self.starved = False
             store(&self.window, <uint64_t>self.law.size)
             self._publish()

@@ -6,6 +6,7 @@ from cext.guard cimport Guard
 
 cdef int64_t FIRST_BACKOFF_NS = 1_000_000
 cdef int64_t LAST_BACKOFF_NS = 16_000_000
+cdef double LONGEST_HINT = 3600  # seconds
 
 
 @cython.final
@@ -51,7 +52,7 @@ cdef class Source(Head):
 
     cdef list _read(self, Py_ssize_t limit, int64_t now, Sideline side):
         cdef list rows
-        cdef Py_ssize_t asked, open_before
+        cdef Py_ssize_t asked
         self._open()
         for asked in range(len(self.readers)):
             rows = self._ask(limit, side)
@@ -109,7 +110,8 @@ cdef class Source(Head):
         self.backoff = min(2 * self.backoff, LAST_BACKOFF_NS)
         hints = [reader.poll_after() for _, reader in self.readers]
         if None not in hints:
-            self.retry_at = now + max(FIRST_BACKOFF_NS, <int64_t>(1e9 * min(hints)))  # more at a time, if it is sooner
+            # Sooner would bring fewer at a time, and "never" must not keep the thread from looking up.
+            self.retry_at = now + max(FIRST_BACKOFF_NS, <int64_t>(1e9 * min(LONGEST_HINT, *hints)))
         return 0
 
     cpdef bint drained(self):

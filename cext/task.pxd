@@ -33,6 +33,7 @@ cdef class Task:
     cdef Router router
     cdef Sideline side
     cdef Py_ssize_t frame_records
+    cdef Py_ssize_t batch       # what its sink likes to write at once, be it more than a frame; 0: it does not mind
     cdef int64_t linger         # how long a record may wait for a fuller frame, ns
     cdef list ports             # those of `outputs` and `letters`
     cdef Py_ssize_t letters_per_row
@@ -52,6 +53,9 @@ cdef class Task:
     cdef readonly bint done
     # Counters; written by the task's thread, read by all.
     cdef int64_t nanoseconds[3]  # spent in each State
+    cdef int64_t adapted        # when the lanes' windows were last sized
+    cdef int64_t idle_before    # the time in IDLE by then
+    cdef int64_t blocked_before  # the time in BACKPRESSURED by then
     cdef int64_t since          # up to when they are counted
     cdef int state              # which of them runs now
     cdef readonly uint64_t records_out
@@ -73,6 +77,7 @@ cdef class Task:
     cdef int _through(self, list rows, int64_t now) except -1
     cdef int _pass_mark(self) except -1
     cdef int _end(self) except -1
+    cdef int _adapt(self, int64_t now) except -1
     cdef int _rest(self, int64_t now) except -1
     cdef int _send(self, list rows, int64_t now) except -1
     cdef int _send_to(self, list ports, list rows, int64_t now) except -1

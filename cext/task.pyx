@@ -6,9 +6,11 @@ from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, TASKS, born as count_born, died as count_died
 from cext.frame cimport BARRIER, DATA, END, WATERMARK, mark_frame
 from cext.port cimport HASH, Port
+from cext.sink cimport Sink
 
 cdef int64_t NEVER = -(<int64_t>1 << 62)  # before any event time
 cdef Py_ssize_t UNLIMITED = 1 << 30
+cdef int64_t ADAPT_NS = 100_000_000  # how often windows are sized: the period of Window
 
 
 @cython.final
@@ -51,6 +53,7 @@ cdef class Task:
         self.router = router
         self.side = Sideline()
         self.frame_records = frame_records
+        self.batch = (<Sink>head).batch if isinstance(head, Sink) else 0
         self.linger = linger
         self.ports = [port for ports in outputs for port in ports] + self.letters
         # A record that leaves by several hash ports may be refused by each.
@@ -98,8 +101,8 @@ cdef class Task:
         cdef list rows
         if self.done:
             return DONE
-        for lane in self.lanes:
-            lane.channel.adapt(now)
+        if now - self.adapted >= ADAPT_NS:
+            self._adapt(now)
         if self.cancelled and not self.dropping:
             self._start_dropping()
         if self.mark is not None and (self.passing or self.head.drained()):
@@ -110,7 +113,7 @@ cdef class Task:
         if room <= 0:
             self._flush(now)
             return BACKPRESSURED
-        room = min(room, self._cut())
+        room = min(room, max(self._cut(), self.batch))
         rows = self.head.more(room, now, self.side)
         if rows is None and self._feed(now):
             rows = self.head.more(room, now, self.side)
@@ -122,6 +125,16 @@ cdef class Task:
         self.head.settle()
         self._flush(now - self.linger)
         return BUSY
+
+    cdef int _adapt(self, int64_t now) except -1:
+        """Let every lane size its window, by whether this task waited for records more than for credit."""
+        cdef int64_t idle = self.nanoseconds[<int>IDLE], blocked = self.nanoseconds[<int>BACKPRESSURED]
+        cdef bint could_work = idle - self.idle_before >= blocked - self.blocked_before
+        cdef Lane lane
+        for lane in self.lanes:
+            lane.channel.adapt(now, could_work)
+        self.adapted, self.idle_before, self.blocked_before = now, idle, blocked
+        return 0
 
     cdef int _rest(self, int64_t now) except -1:
         """Nothing to read: let go of what waits for a fuller frame."""

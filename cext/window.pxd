@@ -18,5 +18,5 @@ cdef class Window:
 
     cdef bint due(self, int64_t now) noexcept
     cpdef int64_t update(self, int64_t now, uint64_t released, bint starved, bint blocked)
-    cdef double _note(self, int64_t now, uint64_t released) noexcept
+    cdef double _note(self, int64_t now, uint64_t released, int64_t periods) noexcept
     cdef int64_t _within(self, int64_t size) noexcept

@@ -7,8 +7,11 @@ The law, once a period, with `now` as an argument (so that its tests need no clo
    does not shrink the window.
 3. If the consumer ran out of records, the producer is the slow side: the window is the larger of one frame and
    2 x rate x share; twofold instead if the producer was without credit too (a burst after a lull).
+   A consumer that was back-pressured for longer than it was out of records does not count as out of records.
 4. Else the consumer is the bottleneck: the window moves half-way to rate x share.
 5. Never under `floor`, never over `most`.
+
+A period that was long because the consumer could not run counts as all the periods that it lasted.
 """
 
 cimport cython
@@ -28,7 +31,7 @@ cdef class Window:
 
     >>> window = Window(share=0.1, most=8192, frame=1024)
     >>> window.size
-    4096
+    2048
     >>> for tick in range(1, 21):  # a consumer at 2,000/s that is never out of records
     ...     size = window.update(tick * 100_000_000, tick * 200, starved=False, blocked=True)
     >>> size
@@ -42,7 +45,7 @@ cdef class Window:
         self.most = most
         self.frame = frame
         self.floor = min(most, max(ROUND_TRIP_RECORDS, 2 * batch))
-        self.size = self._within(4 * frame)
+        self.size = self._within(2 * frame)
         self.since = now
 
     cdef bint due(self, int64_t now) noexcept:
@@ -56,20 +59,24 @@ cdef class Window:
         `released`: records that the consumer has let go since the channel was made; `starved`: it found the
         channel empty in this period; `blocked`: the producer found no credit in it.
         """
-        cdef double rate = self._note(now, released)
+        cdef int64_t periods = min(<int64_t>PERIODS, max(1, (now - self.since) // PERIOD_NS))
+        cdef double rate = self._note(now, released, periods)
         if not starved:
-            self.size = self._within((self.size + <int64_t>(rate * self.share)) // 2)
+            for _ in range(periods):
+                self.size = self._within((self.size + <int64_t>(rate * self.share)) // 2)
         elif blocked:
             self.size = self._within(2 * self.size)
         else:
             self.size = self._within(max(self.frame, <int64_t>(2 * rate * self.share)))
         return self.size
 
-    cdef double _note(self, int64_t now, uint64_t released) noexcept:
+    cdef double _note(self, int64_t now, uint64_t released, int64_t periods) noexcept:
+        """Remember the rate of the last `periods`; the greatest that is remembered."""
         cdef double best = 0
         cdef int i
-        self.rates[self.at] = (released - self.seen) * 1e9 / max(1, now - self.since)
-        self.at = (self.at + 1) % PERIODS
+        for i in range(<int>periods):
+            self.rates[self.at] = (released - self.seen) * 1e9 / max(1, now - self.since)
+            self.at = (self.at + 1) % PERIODS
         self.since = now
         self.seen = released
         for i in range(PERIODS):

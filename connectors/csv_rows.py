@@ -60,7 +60,7 @@ class TextRows(RowDecoder, Generic[T]):
         return record
 
     def _learns_numbers_of(self, row: Row) -> bool:
-        """Where one number is written oddly, most are: from now on those of its column are read before msgspec sees them."""
+        """Where one number is written oddly, most are: from now on those of its column are read here."""
         (values,) = self._picked([row])
         is_numeric = [found <= {int, float, NoneType} for found in self._types]
         odd = [i for i, value in enumerate(values) if is_numeric[i] and _is_odd_number(value)]

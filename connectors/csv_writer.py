@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.file_writer import FileWriter
 from connectors.output_file import OutputFile
-from connectors.record_types import AS_TEXT, NESTED, Field, RecordType, row_type, value_types
+from connectors.record_types import AS_TEXT, NESTED, Field, RecordType, record_type, value_types
 from connectors.rows import Row, row_encoder
 
 _AS_THEY_ARE = AS_TEXT | {int, float, str, NESTED}
@@ -33,7 +33,7 @@ class CsvWriter(FileWriter):
         self._needs_header = header
         self._encoder = functools.cache(self._encoder_for)
 
-    def encode(self, records: list[Any]) -> bytes:
+    def encode(self, records: list[Any], /) -> bytes:
         columns = self._columns or self._columns_of(records[0])
         encoders = {kind: self._encoder(kind, columns) for kind in set(map(type, records))}
         text = self._text([encoders[type(record)](record) for record in records])
@@ -83,7 +83,10 @@ class CsvWriter(FileWriter):
 
     def _type_of(self, kind: type, columns: tuple[str, ...]) -> RecordType:
         if not issubclass(kind, dict):
-            return row_type("csv_file writes", kind, named=True)
+            record = record_type(kind)
+            if record is None or not record.fields:
+                raise TypeError("it has no named fields")
+            return record
         if self._record.kind == "typeddict":
             return self._record
         # A key may be missing, which is null; one that is no column would be lost, and is an error.

@@ -19,7 +19,7 @@ class FileWriter(Writer[Any]):
         self.file = file
         self._written = 0
 
-    def encode(self, records: list[Any]) -> bytes:
+    def encode(self, records: list[Any], /) -> bytes:
         """Give the bytes for `records`, or raise; either way, nothing has changed."""
         raise NotImplementedError
 
@@ -33,9 +33,9 @@ class FileWriter(Writer[Any]):
 
     def _refusal(self, records: list[Any], error: Exception) -> OutputError:
         index, error = self._culprit(records, error)
-        kind = type(records[index]).__qualname__
+        which = f"record {self._written + index + 1} ({type(records[index]).__qualname__})"
         return OutputError(
-            f"{self.file.path!r}: record {self._written + index + 1} ({kind}) cannot be written as {self.form}: {error}",
+            f"{self.file.path!r}: {which} cannot be written as {self.form}: {error}",
             hint="map it to plain values, a msgspec.Struct or a dataclass first",
         )
 

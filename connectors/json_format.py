@@ -9,7 +9,6 @@ import msgspec
 
 from connectors.file_writer import FileWriter
 from connectors.lines import BLOCK_BYTES, Lines
-from connectors.output_file import OutputFile
 from connectors.rows import reason
 from engine.errors import GraphError
 from engine.source import BadRecord, Reader
@@ -111,6 +110,4 @@ class JsonLinesWriter(FileWriter):
 
     form = "JSON"
 
-    def __init__(self, file: OutputFile) -> None:
-        super().__init__(file)
-        self.encode = msgspec.json.Encoder().encode_lines  # type: ignore[method-assign]
+    encode = staticmethod(msgspec.json.Encoder().encode_lines)

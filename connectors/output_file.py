@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+from typing import Any
 
 from connectors.compression import codec_for
 from connectors.paths import PARTIAL, is_special
@@ -36,7 +37,7 @@ class OutputFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._codec = codec_for(path)
-        self._compressor = self._codec.compressor() if self._codec else None
+        self._compressor: Any = self._codec.compressor() if self._codec else None
         self._is_direct = is_special(path)
         self._written_path = path if self._is_direct else path + PARTIAL
         self._length = 0  # bytes in the file, all of them whole writes

@@ -74,7 +74,7 @@ def row_type(who: str, annotation: Any, *, named: bool = False) -> RecordType:
     """
     found = RecordType(dict, "dict") if annotation in UNKNOWN else record_type(annotation)
     if found is None or not (found.fields or found.names_by_text or (found.kind == "tuple" and not named)):
-        hint = f"use a msgspec.Struct, a dataclass, a NamedTuple, a TypedDict{', ' if named else ', a tuple '}or a dict"
+        hint = f"use a msgspec.Struct, a dataclass, a NamedTuple, a TypedDict{'' if named else ', a tuple'} or a dict"
         raise GraphError(f"{who} rows, came {name_of(annotation)}, which has no {'named ' * named}columns", hint=hint)
     return found
 
@@ -100,7 +100,7 @@ def record_type(annotation: Any) -> RecordType | None:
         raise GraphError(f"the annotations of {cls.__qualname__} cannot be resolved: {error}") from error
 
 
-def _record_type(cls: type, annotation: Any) -> RecordType | None:
+def _record_type(cls: Any, annotation: Any) -> RecordType | None:
     if typing.is_typeddict(cls):
         return RecordType(cls, "typeddict", tuple(_typed_dict_fields(cls)))
     if issubclass(cls, msgspec.Struct):

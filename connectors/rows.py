@@ -45,7 +45,8 @@ def flatten(value: Any) -> Any:
         return value
     if isinstance(value, enum.Enum):
         return flatten(value.value)
-    return value if isinstance(value, int | float | str | bytes) else _to_text.get(kind, _json_text)(value)
+    encode: Callable[[Any], Any] = _to_text.get(kind, _json_text)
+    return value if isinstance(value, int | float | str | bytes) else encode(value)
 
 
 def _encoder(annotation: Any) -> Callable[[Any], Any] | None:
@@ -64,13 +65,12 @@ def row_encoder(record: RecordType, fields: Sequence[Field]) -> Callable[[Any], 
 
     It raises when a record lacks one of them, or is a dict that has others: no value is dropped in silence.
 
-    >>> from datetime import date
     >>> from connectors.record_types import record_type
     >>> class Sale(NamedTuple):
-    ...     day: date
-    ...     euros: float | None
-    >>> row_encoder(record_type(Sale), record_type(Sale).fields)(Sale(date(2026, 1, 31), None))
-    ['2026-01-31', None]
+    ...     shop: str | None
+    ...     euros: Decimal
+    >>> row_encoder(record_type(Sale), record_type(Sale).fields)(Sale(None, Decimal("1.50")))
+    [None, '1.50']
     """
     get = _getter(record, fields)
     if not record.fields and not record.arguments:
@@ -209,8 +209,11 @@ class RowDecoder:
         fields = [f._replace(type=f.type | None) if f.name in optional else f for _, f in wanted]
         self._columns = [self._column(field, text) for field in fields]
         self._decoders = {i: c.decode for i, c in enumerate(self._columns) if c.decode is not None}
-        self._shape = list[tuple[tuple(column.shape for column in self._columns)]]  # type: ignore[misc]
-        self._build = _builder(record, [field.name for field in fields], optional)
+        shapes = tuple(column.shape for column in self._columns)
+        # What msgspec can build at once need not be built of tuples.
+        is_built = record.kind == "namedtuple" and shapes == tuple(field.type for field in record.fields)
+        self._shape: Any = list[record.cls if is_built else tuple[shapes]]  # type: ignore[misc, valid-type]
+        self._build = iter if is_built else _builder(record, [field.name for field in fields], optional)
 
     @classmethod
     def check(cls, record: RecordType, *, text: bool = False) -> None:
@@ -224,7 +227,7 @@ class RowDecoder:
         column = _Column(field.column, field.type)
         try:
             if NESTED in found and not (text and str in found):
-                column = _Column(field.column, Any, _from_json(field.type, NoneType in found))
+                column = _Column(field.column, Any, _from_json(field.type))
             self._convert([], list[column.shape])  # type: ignore[name-defined]
         except TypeError as error:
             raise GraphError(f"field {field.name!r} cannot be read back from a column: {error}") from error
@@ -267,9 +270,9 @@ class RowDecoder:
 _convert_flat = partial(msgspec.convert, builtin_types=(bytes,))
 
 
-def _from_json(annotation: Any, nullable: bool) -> Callable[[Any], Any]:
+def _from_json(annotation: Any) -> Callable[[Any], Any]:
     decode = msgspec.json.Decoder(annotation).decode
-    return lambda value: None if value is None and nullable else decode(value)
+    return lambda value: decode("null" if value is None else value)
 
 
 def _picker(places: Sequence[int]) -> Callable[[Row], Row]:

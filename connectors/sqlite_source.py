@@ -29,9 +29,9 @@ class Query(Source[T]):
     database: str
     query: str
     parameters: Any
-    type: Any
     record: RecordType
     timeout: float
+    type: Any
     name = "sqlite_query"
 
     def open(self, partition: str) -> Reader[T]:

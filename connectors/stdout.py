@@ -26,8 +26,8 @@ def stdout(format: Format = None, *, stream: TextIO | None = None) -> Sink[Any]:
     """Print each record as a line to standard output, or to the text stream `stream`.
 
     `format` is a function of the record, or a `str.format` template in which `{}` is the record and
-    `{carrier}` its field or property of that name. Without one, what has named fields (Structs, dataclasses, NamedTuples,
-    dicts) is printed as JSON, and everything else as `str` makes it.
+    `{carrier}` its field or property of that name. Without one, what has named fields (Structs, dataclasses,
+    NamedTuples, dicts) is printed as JSON, and everything else as `str` makes it.
 
     A batch is written and flushed at once, as soon as it is there. When the reader goes away, as `| head`
     does, the job ends with a `ConnectorError`, and the interpreter says nothing more about it. A record that

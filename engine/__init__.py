@@ -1,7 +1,7 @@
 """Headgate: streaming dataflow graphs in Python with back-pressure from end to end."""
 
 from engine.aggregates import Aggregate, collect, count, custom, distinct, max_, mean, min_, sum_, top
-from engine.dataflow import Dataflow, KeyedStream, Stream
+from engine.dataflow import Dataflow
 from engine.errors import (
     ConnectorError,
     GraphError,
@@ -13,11 +13,13 @@ from engine.errors import (
     OutputError,
 )
 from engine.job import Job
+from engine.keyed import KeyedStream
 from engine.letters import DeadLetter
 from engine.metrics import JobMetrics, JobResult, OperatorMetrics
 from engine.settings import Settings
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import BadRecord, Reader, Source
+from engine.stream import Stream
 
 __all__ = [
     "Aggregate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 from typing import TypeAlias
@@ -26,6 +27,8 @@ def nanoseconds(duration: Duration) -> int:
             raise ValueError(f'wanted a duration like "200ms", "10s" or "1h", got {duration!r}')
         value = round(float(match[1]) * _UNITS[match[2]])
     elif isinstance(duration, int | float) and not isinstance(duration, bool):
+        if not math.isfinite(duration):
+            raise ValueError(f"a duration is a finite number of milliseconds, got {duration!r}")
         value = round(duration * 10**6)
     else:
         raise TypeError(f"wanted a duration (text, timedelta or milliseconds), got {duration!r}")

@@ -16,7 +16,7 @@ from cext.source import Source as SourceHead
 from cext.task import Task
 from cext.waker import Waker
 from cext.window import Window
-from engine.errors import ConnectorError, HeadgateError, InputError, JobError, OperatorError, OutputError
+from engine.errors import ConnectorError, InputError, JobError, OperatorError, OutputError
 from engine.graph import LETTERS, Node, is_ours
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink, code_place, function_place

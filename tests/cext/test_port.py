@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from cext.channel import Channel
 from cext.frame import Frame, barrier, end, watermark
 from cext.getter import Getter
-from cext.guard import Guard
-from cext.head import Pass
+from cext.guard import Guard, Sideline
+from cext.head import Head, Pass
 from cext.partition import key_group, owner
 from cext.port import Port
 from cext.task import Task
@@ -262,6 +262,25 @@ def test_a_mark_that_finds_a_full_ring_waits_and_comes_to_none_twice() -> None:
         assert [(mark.kind, mark.value) for mark in take(out)] == [(1, 7), (3, 1)]
 
 
+@pytest.mark.parametrize("full", [0, 1])
+def test_a_cut_end_follows_a_mark_that_only_some_channels_have(full: int) -> None:
+    """Cancelled with a barrier under way: those that are without it still get it."""
+    outs = [channel(4, 1), channel(4, 1)]
+    stuffing = 0
+    while outs[full].push(watermark(-1)):
+        stuffing += 1
+    rig = Rig(port("rebalance", outs)).feed(barrier(1), end())
+    rig.step(100)
+    rig.task.cancel()
+    rig.step(100)
+    assert not rig.task.done
+    waited = take(outs[full])[stuffing:]
+    rig.step(100)
+    assert rig.task.done
+    for marks in (waited + take(outs[full]), take(outs[1 - full])):
+        assert [(mark.kind, mark.value) for mark in marks] == [(2, 1), (3, 0)]
+
+
 # A record without a key.
 
 
@@ -298,6 +317,95 @@ def test_a_record_that_several_ports_refuse_gets_a_letter_from_each_within_their
         letters.extend(rows(take(dead)))
     assert sorted(row for row, _ in letters + rows(take(dead))) == sorted(list(range(20)) * 3)
     assert dead.most_in_flight <= 8
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_not_an_exception_ends_the_task_in_every_mode(mode: str) -> None:
+    def key(row: int) -> int:
+        if row == 3:
+            raise KeyboardInterrupt
+        return row
+
+    outs = [channel(), channel()]
+    rig = Rig(port("hash", outs, key, mode)).feed(list(range(6)), end())
+    rig.step(100)
+    assert isinstance(rig.task.failure, KeyboardInterrupt)
+    taken = [take(out) for out in outs]
+    assert sorted(row for frames in taken for row in rows(frames)) == [0, 1, 2]
+    assert [(frames[-1].kind, frames[-1].value) for frames in taken] == [(3, 0)] * 2
+
+
+# How many records may come, and what they cost.
+
+
+class Asked(Head):
+    """Notes how many records it is asked for, and gives none."""
+
+    def __init__(self, *_: Any) -> None:
+        self.limits: list[int] = []
+
+    def more(self, limit: int, now: int, side: Sideline) -> None:
+        self.limits.append(limit)
+
+    def hungry(self) -> bool:
+        return False
+
+    def drained(self) -> bool:
+        return True
+
+
+def asked(*ports: Port, letters: tuple[Port, ...] = ()) -> list[int]:
+    head = Asked("asked", guard())
+    Task("asked", head, [], [], [list(ports)], letters).run_until_idle()
+    return head.limits
+
+
+@pytest.mark.parametrize(("route", "room"), [("broadcast", 2), ("hash", 2), ("rebalance", 4)])
+def test_room_is_the_credit_that_surely_suffices(route: str, room: int) -> None:
+    outs = [channel(400, 100) for _ in range(3)]
+    for out, left in zip(outs, (4, 2, 3), strict=True):
+        out.push_rows([None] * (out.available() - left))
+    assert asked(port(route, outs)) == [room]
+
+
+@pytest.mark.parametrize(("route", "cut"), [("broadcast", 4), ("hash", 4), ("rebalance", 50)])
+def test_a_frame_is_cut_to_a_quarter_of_the_window(route: str, cut: int) -> None:
+    assert asked(port(route, [channel(16, 16), channel(200, 50), channel(40, 16)])) == [cut]
+
+
+def test_the_least_of_all_ports_counts() -> None:
+    ports = [port("forward", [channel(200, 50)]), port("forward", [channel(80, 20)])]
+    assert asked(*ports) == [20]
+    assert asked(*ports, letters=(port("forward", [channel(40, 10)]),)) == [10]
+
+
+def test_a_broadcast_shares_its_records_and_does_not_copy_them() -> None:
+    outs = [channel(64, 16) for _ in range(3)]
+    Rig(port("broadcast", outs)).feed(list(range(16))).step(100)
+    first, *others = [take(out)[0].rows for out in outs]
+    assert all(other is first for other in others)
+
+
+@given(
+    st.sampled_from(["hash", "broadcast", "rebalance"]),
+    st.integers(1, 4),
+    st.lists(st.integers(0, 9), max_size=60),
+    st.lists(st.booleans(), max_size=30),
+)
+def test_what_is_split_and_merged_again_is_the_whole(
+    route: str, width: int, records: list[int], turns: list[bool]
+) -> None:
+    """Under any interleaving of the task that splits and the one that merges."""
+    between, out = [channel(8, 4) for _ in range(width)], channel(4096, 1024)
+    splits = Rig(port(route, between, lambda row: row)).feed(*([records] if records else []), end())
+    merges = Task("merge", Pass("merge", guard()), between, [], [[port("forward", [out])]])
+    for is_split in turns:
+        (splits.task if is_split else merges).run_until_idle(1)
+    while splits.step(100) + merges.run_until_idle():
+        pass
+    *frames, last = take(out)
+    assert sorted(rows(frames)) == sorted(records * (width if route == "broadcast" else 1))
+    assert (last.kind, last.value) == (3, 1)
 
 
 # What is no port.

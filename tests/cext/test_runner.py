@@ -1,4 +1,4 @@
-"""Runners: who is stepped when, who wakes whom, and that a thread with nothing to do does nothing."""
+"""Runners: sinks first, parked when nothing moves, awake when something does, and each failure told once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from cext.chain import Map
 from cext.channel import Channel
-from cext.frame import Frame, barrier, end
+from cext.frame import Frame, end
 from cext.guard import Guard, Sideline
 from cext.head import Head, Pass
 from cext.port import Port
@@ -22,418 +22,301 @@ from cext.task import Task
 from cext.waker import Waker
 from cext.window import Window
 
-PATIENCE = 30  # seconds that only a lost wake-up takes
+SECONDS = 30  # for another thread to do its part, unless it is stuck
 
 
-def channel_of(
-    most: int = 64, frame: int = 16, producer: Waker | None = None, consumer: Waker | None = None
-) -> Channel:
-    return Channel(Window(0.1, most, frame), frame, producer, consumer)
+def channel(most: int = 64, frame: int = 16, **wakers: Waker) -> Channel:
+    return Channel(Window(0.1, most, frame), frame, **wakers)
 
 
-def guard() -> Guard:
-    return Guard("fail")
+def never_fails(task: Task, error: BaseException) -> None:
+    raise AssertionError(f"{task.name} failed") from error
 
 
-def unexpected(task: Task, error: BaseException) -> None:
-    raise AssertionError(task.name) from error
-
-
-class Reader:
-    """Gives records as `script` says: a number of them, an error to raise, or nothing for some seconds."""
-
-    def __init__(self, *script: int | float | BaseException, note: Callable[[], object] = lambda: None) -> None:
-        self.script = list(script)
-        self.note = note
-        self.given = self.calls = 0
-        self.pause: float | None = None
-
-    def read(self, limit: int) -> list[int] | None:
-        self.calls += 1
-        self.note()
-        if not self.script:
-            return None
-        wanted = self.script.pop(0)
-        if isinstance(wanted, BaseException):
-            raise wanted
-        if isinstance(wanted, float):
-            self.pause = wanted
-            return []
-        count = min(limit, wanted)
-        if count < wanted:
-            self.script.insert(0, wanted - count)
-        self.given += count
-        return list(range(self.given - count, self.given))
-
-    def poll_after(self) -> float | None:
-        return self.pause
-
-    def close(self) -> None:
-        pass
-
-
-class Writer:
-    def __init__(self, note: Callable[[], object] = lambda: None) -> None:
-        self.note = note
-        self.written: list[Any] = []
-        self.end = ""
-
-    def write(self, records: list[Any]) -> None:
-        self.note()
-        self.written += records
-
-    def finish(self) -> None:
-        self.end = "finished"
-
-    def abort(self) -> None:
-        self.end = "aborted"
-
-
-def source(reader: Reader, out: Channel, name: str = "source") -> Task:
-    head = Source(name, guard(), lambda _: reader, [""], False, type(None))
-    return Task(name, head, [], [], [[Port("forward", [out])]])
-
-
-def middle(lane: Channel, out: Channel, function: Callable[[Any], Any], name: str = "middle") -> Task:
-    return Task(name, Pass(name, guard()), [lane], [Map(name, guard(), function)], [[Port("forward", [out])]])
-
-
-def sink(writer: Writer, lane: Channel, name: str = "sink") -> Task:
-    head = Sink(name, guard(), lambda: writer, lambda _: False, 0, 0)
-    return Task(name, head, [lane], [], [])
-
-
-class Counting(Head):
-    """Passes frames on and counts how often it was asked for rows, which is at least once a step."""
-
-    def __new__(cls, waker: Waker) -> Counting:
-        return super().__new__(cls, "counting", Guard("fail"))
-
-    def __init__(self, waker: Waker) -> None:
-        self.waker = waker
-        self.frame: Frame | None = None
-        self.lane: Channel | None = None
-        self.asked = self.settled = 0
-        self.wake_at = -1
-        self.late: list[int] = []
-
-    def hungry(self) -> bool:
-        return self.frame is None
-
-    def accept(self, lane: Channel, frame: Frame, now: int) -> None:
-        self.lane, self.frame = lane, frame
-
-    def more(self, limit: int, now: int, side: Sideline) -> list[Any] | None:
-        self.asked += 1
-        if 0 <= self.wake_at <= now:
-            self.late.append(now - self.wake_at)
-            self.wake_at = -1
-        return None if self.frame is None else self.frame.rows
-
-    def settle(self) -> None:
-        if self.frame is not None and self.lane is not None:
-            self.lane.give_back(self.frame.records)
-            self.settled += self.frame.records
-            self.frame = None
-            self.waker.notify()
-
-    def drained(self) -> bool:
-        return self.frame is None
-
-    def deadline(self) -> int:
-        return self.wake_at
-
-
-def in_thread(runner: Runner) -> threading.Thread:
+def started(runner: Runner) -> threading.Thread:
     thread = threading.Thread(target=runner.run, daemon=True)
     thread.start()
     return thread
 
 
-def wait_until(waker: Waker, ready: Callable[[], bool]) -> None:
-    """Wait on `waker` until `ready`; a wake-up that came between the look and the wait costs 2 ms."""
-    until = time.monotonic() + PATIENCE
-    while not ready():
-        assert time.monotonic() < until, "it never came"
-        waker.wait(0.002)
+def joined(thread: threading.Thread) -> bool:
+    thread.join(SECONDS)
+    return not thread.is_alive()
 
 
-def join(*threads: threading.Thread) -> None:
-    for thread in threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+class Gather:
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+        self.written = threading.Event()
+        self.ended = ""
+
+    def write(self, rows: list[Any]) -> None:
+        self.rows += rows
+        self.written.set()
+
+    def finish(self) -> None:
+        self.ended = "finished"
+
+    def abort(self) -> None:
+        self.ended = "aborted"
 
 
-# In one thread.
+class Reader:
+    """Gives its records, with as many reads that give nothing before each as `lulls` says."""
+
+    def __init__(self, records: list[Any], lulls: int = 0, hint: float | None = None) -> None:
+        self.script = [item for record in records for item in [None] * lulls + [record]]
+        self.hint = hint
+        self.asked = 0
+
+    def read(self, limit: int) -> list[Any] | None:
+        self.asked += 1
+        if not self.script:
+            return None
+        item = self.script.pop(0)
+        return [] if item is None else [item]
+
+    def poll_after(self) -> float | None:
+        return self.hint
+
+    def close(self) -> None:
+        pass
 
 
-def test_a_runner_without_tasks_is_done() -> None:
-    Runner([], Waker(), unexpected).run()
+def source_task(reader: Any, out: Channel, name: str = "source") -> Task:
+    source = Source(name, Guard("fail"), lambda _: reader, [""], False, type(None))
+    return Task(name, source, [], [], [[Port("forward", [out])]])
 
 
-def test_what_is_downstream_leaves_before_more_comes_in() -> None:
-    events: list[str] = []
-    first, second = channel_of(64, 4), channel_of(64, 4)
-    reader = Reader(40, note=lambda: events.append("read"))
-    writer = Writer(lambda: events.append("write"))
-    tasks = [sink(writer, second), middle(first, second, lambda n: events.append("map") or n), source(reader, first)]
-    runner = Runner(tasks, Waker(), unexpected)
+def sink_task(lane: Channel, writer: Any, batch: int = 0, linger: int = 1_000_000) -> Task:
+    return Task("sink", Sink("sink", Guard("fail"), lambda: writer, lambda _: False, batch, linger), [lane], [], [])
+
+
+def map_task(name: str, lane: Channel, out: Channel, function: Callable[[Any], Any]) -> Task:
+    chain = [Map(name, Guard("fail"), function)]
+    return Task(name, Pass(name, Guard("fail")), [lane], chain, [[Port("forward", [out])]])
+
+
+def test_it_runs_until_every_task_is_done() -> None:
+    edges, writer = [channel(), channel()], Gather()
+    tasks = [
+        sink_task(edges[1], writer),
+        map_task("double", edges[0], edges[1], lambda row: 2 * row),
+        source_task(Reader(list(range(100))), edges[0]),
+    ]
+    runner = Runner(tasks, Waker(), never_fails)
+    assert runner.tasks == tasks
     runner.run()
-    assert writer.written == list(range(40))
-    assert writer.end == "finished"
+    assert (writer.rows, writer.ended) == ([2 * i for i in range(100)], "finished")
     assert runner.tasks == []
-    assert max(first.most_in_flight, second.most_in_flight) <= 8  # a frame, and the next one while that goes on
-    written = 0
-    for at, event in enumerate(events):
-        written += 4 * (event == "write")
-        read = 4 * events[: at + 1].count("read")
-        assert read - written <= 16
-
-
-def test_tasks_are_stepped_in_the_order_given() -> None:
-    order: list[str] = []
-    channels = [channel_of() for _ in range(3)]
-    readers = [Reader(1, note=lambda name=name: order.append(name)) for name in "abc"]
-    tasks = [source(reader, channel, name) for reader, channel, name in zip(readers, channels, "abc", strict=True)]
-    Runner(tasks, Waker(), unexpected).run()
-    assert order == list("abcabc")
-
-
-def test_the_list_of_tasks_is_not_the_callers() -> None:
-    out = channel_of()
-    tasks = [source(Reader(1), out)]
-    runner = Runner(tasks, Waker(), unexpected)
-    tasks.clear()
+    assert all(task.done for task in tasks)
     runner.run()
-    assert out.counters[0] == 1
+
+
+def test_without_tasks_there_is_nothing_to_do() -> None:
+    Runner([], Waker(), never_fails).run()
+
+
+def test_tasks_are_stepped_in_the_order_given_so_that_what_is_downstream_leaves_first() -> None:
+    """A task does not get its next record before those behind it have had the last one."""
+    order: list[str] = []
+
+    def noted(name: str) -> Callable[[Any], Any]:
+        def note(row: Any) -> Any:
+            order.append(f"{name}{row}")
+            return row
+
+        return note
+
+    lanes, writer = [channel(3, 1) for _ in range(4)], Gather()
+    for row in (1, 2, 3):
+        lanes[0].push_rows([row])
+        if row < 3:
+            continue
+        assert lanes[0].push(end())
+    tasks = [map_task(name, lanes[i], lanes[i + 1], noted(name)) for i, name in enumerate("abc")]
+    Runner([sink_task(lanes[3], writer), *reversed(tasks)], Waker(), never_fails).run()
+    assert writer.rows == [1, 2, 3]
+    assert order == ["a1", "b1", "a2", "c1", "b2", "a3", "c2", "b3", "c3"]
+
+
+def test_a_task_that_waits_does_not_keep_its_thread_busy() -> None:
+    """Ten lulls of 1, 2, 4, 8 and then 16 ms: the reader is asked once after each, and not in between."""
+    out, writer = channel(), Gather()
+    reader = Reader([1], lulls=10)
+    stepped: list[int] = []
+
+    counting = CountingHead("counting", Guard("fail"), stepped)
+    middle = channel()
+    tasks = [
+        sink_task(middle, writer),
+        Task("counting", counting, [out], [], [[Port("forward", [middle])]]),
+        source_task(reader, out),
+    ]
+    before = time.monotonic()
+    Runner(tasks, Waker(), never_fails).run()
+    assert time.monotonic() - before >= 0.111
+    assert writer.rows == [1]
+    assert reader.asked == 12
+    assert len(stepped) < 300
+
+
+class CountingHead(Head):
+    """Passes records on, and counts how often it is asked whether it wants any."""
+
+    def __init__(self, name: str, guard: Guard, asked: list[int]) -> None:
+        self.asked = asked
+        self.rows: list[Any] | None = None
+        self.lane: Channel | None = None
+        self.ready = True
+
+    def hungry(self) -> bool:
+        self.asked.append(1)
+        return self.rows is None
+
+    def accept(self, lane: Channel, frame: Frame, now: int) -> None:
+        self.lane, self.rows = lane, frame.rows
+
+    def more(self, limit: int, now: int, side: Sideline) -> list[Any] | None:
+        if self.rows is None or self.lane is None or not self.ready:
+            return None
+        rows, self.rows = self.rows, None
+        self.lane.give_back(len(rows))
+        return rows
+
+    def drained(self) -> bool:
+        return self.rows is None
+
+
+def test_a_parked_thread_sees_what_was_made_ready_before_it_was_woken() -> None:
+    lane, out, waker = channel(), channel(), Waker()
+    head = CountingHead("head", Guard("fail"), [])
+    head.ready = False
+    task = Task("task", head, [lane], [], [[Port("forward", [out])]])
+    lane.push_rows([1])
+    lane.push(end())
+    thread = started(Runner([task], waker, never_fails))
+    while len(head.asked) < 2:
+        pass  # until it has looked in vain
+    head.ready = True
+    waker.notify()
+    assert joined(thread)
+    assert [frame.rows for frame in iter(out.pop, None)] == [[1], []]
+
+
+def test_an_unfinished_batch_is_written_though_nothing_wakes_its_thread() -> None:
+    waker, writer = Waker(), Gather()
+    lane = channel(consumer=waker)
+    lane.push_rows([1, 2])
+    thread = started(Runner([sink_task(lane, writer, batch=30)], waker, never_fails))
+    assert writer.written.wait(SECONDS)
+    assert writer.rows == [1, 2]
+    lane.push(end())
+    assert joined(thread)
+    assert writer.ended == "finished"
+
+
+def test_a_thread_that_waits_for_credit_is_woken_by_it() -> None:
+    waker = Waker()
+    out = channel(4, 1, producer=waker)
+    thread = started(Runner([source_task(Reader(list(range(200))), out)], waker, never_fails))
+    got: list[int] = []
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and not (thread.is_alive() is False and out.in_flight == 0):
+        frame = out.pop()
+        if frame is not None:
+            got.extend(frame.rows)
+            out.give_back(frame.records)
+    assert joined(thread)
+    assert got == list(range(200))
+
+
+def test_a_cancelled_task_ends_when_its_thread_is_woken() -> None:
+    waker, writer = Waker(), Gather()
+    lane = channel(consumer=waker)
+    task = sink_task(lane, writer)
+    thread = started(Runner([task], waker, never_fails))
+    lane.push_rows([1])
+    assert writer.written.wait(SECONDS)
+    task.cancel()
+    waker.notify()
+    lane.push(end())
+    assert joined(thread)
+    assert (task.done, writer.ended) == (True, "aborted")
 
 
 # Failures.
 
 
-def test_each_task_that_fails_is_told_once_in_the_runners_thread() -> None:
-    first, second, third = channel_of(4, 1), channel_of(4, 1), channel_of(4, 1)
-    told: list[tuple[str, BaseException, int]] = []
-    outage, closing = OSError("read"), OSError("write")
-
-    class Broken(Writer):
-        def write(self, records: list[Any]) -> None:
-            raise closing
-
-    writer = Writer()
-    tasks = [
-        sink(Broken(), third, "broken sink"),
-        source(Reader(50), third, "good source"),
-        sink(writer, second),
-        middle(first, second, lambda n: 1 // (3 - n)),
-        source(Reader(6, outage), first),
-    ]
-    runner = Runner(tasks, Waker(), lambda task, error: told.append((task.name, error, threading.get_ident())))
-    thread = in_thread(runner)
-    join(thread)
-    assert sorted(name for name, *_ in told) == ["broken sink", "middle", "source"]
-    assert {ident for *_, ident in told} == {thread.ident}
-    by_name = {name: error for name, error, _ in told}
-    assert by_name["broken sink"] is closing
-    assert by_name["source"] is outage
-    assert type(by_name["middle"]) is ZeroDivisionError
-    assert (writer.written, writer.end) == ([0, 0, 1], "aborted")
-    assert all(task.failure is None and task.done for task in tasks)
-    assert all(channel.in_flight == 0 for channel in (first, second, third))
+def failing(row: Any) -> Any:
+    raise ValueError(row)
 
 
-def test_a_failed_task_is_told_at_once_though_its_input_goes_on() -> None:
-    lane, out, told = channel_of(), channel_of(), []
-    tasks = [middle(lane, out, lambda n: 1 // n)]
-    main, peer = Waker(), Waker()
+def test_each_failure_is_told_once_in_the_runners_thread() -> None:
+    told: list[tuple[str, str, threading.Thread]] = []
+    lanes, outs = [channel(), channel(), channel()], [channel(), channel(), channel()]
+    tasks = [map_task(f"task {i}", lanes[i], outs[i], failing if i != 1 else str) for i in range(3)]
+    for i, lane in enumerate(lanes):
+        lane.push_rows([i])
+        lane.push_rows([i])
+        lane.push(end())
+    runner = Runner(
+        tasks, Waker(), lambda task, error: told.append((task.name, str(error), threading.current_thread()))
+    )
+    runner.run()
+    here = threading.current_thread()
+    assert told == [("task 0", "0", here), ("task 2", "2", here)]
+    assert [[frame.value for frame in iter(out.pop, None)][-1] for out in outs] == [0, 1, 0]
+    assert [task.failure for task in tasks] == [None] * 3
 
-    def failed(task: Task, error: BaseException) -> None:
+
+def test_a_failure_is_told_at_once_though_the_task_is_not_done() -> None:
+    waker = Waker()
+    lane, out = channel(consumer=waker), channel()
+    told = threading.Event()
+    task = map_task("task", lane, out, failing)
+    lane.push_rows([1])
+    thread = started(Runner([task], waker, lambda *_: told.set()))
+    assert told.wait(SECONDS)
+    assert not task.done
+    lane.push(end())
+    assert joined(thread)
+
+
+def test_who_is_told_may_raise_and_the_run_can_be_taken_up_again() -> None:
+    lane, out, told = channel(), channel(), []
+
+    def tell(task: Task, error: BaseException) -> None:
         told.append(error)
-        peer.notify()
+        raise RuntimeError("told")
 
-    lane = channel_of(4, 1, peer, main)
-    tasks = [middle(lane, out, lambda n: 1 // n)]
-    thread = in_thread(Runner(tasks, main, failed))
-    lane.push_rows([0])
-    wait_until(peer, lambda: bool(told))
-    assert not tasks[0].done
-    for _ in range(20):
-        wait_until(peer, lambda: lane.available() > 0)
-        lane.push_rows([0])
-    wait_until(peer, lambda: lane.push(end()))
-    join(thread)
-    assert len(told) == 1
-    assert tasks[0].done
-    assert tasks[0].dropped + 1 >= 20
-    assert lane.in_flight == 0
+    lane.push_rows([1])
+    lane.push(end())
+    runner = Runner([map_task("task", lane, out, failing)], Waker(), tell)
+    with pytest.raises(RuntimeError, match="told"):
+        runner.run()
+    runner.run()
+    assert (len(told), runner.tasks, lane.in_flight) == (1, [], 0)
 
 
-# Several threads.
+def test_a_failure_cuts_what_is_downstream_and_lets_what_is_upstream_run_on() -> None:
+    first, second, writer, told = channel(4, 1), channel(4, 1), Gather(), []
+    reader = Reader(list(range(50)))
+
+    def at_seven(row: int) -> int:
+        return row if row != 7 else failing(row)
+
+    tasks = [sink_task(second, writer), map_task("map", first, second, at_seven), source_task(reader, first)]
+    Runner(tasks, Waker(), lambda task, error: told.append(task)).run()
+    assert told == [tasks[1]]
+    assert (writer.rows, writer.ended) == (list(range(7)), "aborted")
+    assert reader.script == []
+    assert tasks[1].dropped == 42
+    assert (first.in_flight, second.in_flight) == (0, 0)
 
 
-@pytest.mark.parametrize(("most", "frame", "records"), [(1, 1, 1_500), (5, 2, 10_000), (256, 64, 200_000)])
-def test_a_source_and_a_sink_in_threads_of_their_own_and_the_rest_here(most: int, frame: int, records: int) -> None:
-    mine, reading, writing = Waker(), Waker(), Waker()
-    first, second = channel_of(most, frame, reading, mine), channel_of(most, frame, mine, writing)
-    writer = Writer()
-    threads = [
-        in_thread(Runner([source(Reader(records), first)], reading, unexpected)),
-        in_thread(Runner([sink(writer, second)], writing, unexpected)),
-    ]
-    Runner([middle(first, second, lambda n: -n)], mine, unexpected).run()
-    join(*threads)
-    assert writer.written == [-n for n in range(records)]
-    assert writer.end == "finished"
-    for channel in (first, second):
-        channel.validate()
-        assert channel.in_flight == 0
-        assert channel.most_in_flight <= most
-
-
-def test_a_cancelled_task_ends_when_its_runner_is_woken() -> None:
-    mine, peer = Waker(), Waker()
-    out = channel_of(3, 1, mine, peer)
-    head = Source("source", guard(), lambda _: Reader(10**9), [""], False, type(None))
-    task = Task("source", head, [], [], [[Port("forward", [out])]])
-    thread = in_thread(Runner([task], mine, unexpected))
-    wait_until(peer, lambda: out.in_flight == 3)
-    task.cancel()
-    mine.notify()
-    taken: list[Frame] = []
-
-    def ended() -> bool:
-        while (frame := out.pop()) is not None:
-            taken.append(frame)
-        return bool(taken) and taken[-1].kind == 3
-
-    wait_until(peer, ended)  # nothing was given back, so the source could read no more
-    join(thread)
-    assert [frame.rows for frame in taken[:-1]] == [[0], [1], [2]]
-    assert taken[-1].value == 0
-    out.give_back(3)
-
-
-# Nothing to do.
-
-
-def test_a_runner_wakes_for_what_comes_in_and_does_nothing_between() -> None:
-    mine, peer = Waker(), Waker()
-    lane, out = channel_of(64, 1, peer, mine), channel_of(128, 32)
-    head = Counting(peer)
-    task = Task("counting", head, [lane], [], [[Port("forward", [out])]])
-    thread = in_thread(Runner([task], mine, unexpected))
-    rounds = 60
-    for number in range(rounds):
-        lane.push_rows([number])
-        wait_until(peer, lambda number=number: head.settled == number + 1)
-    assert head.asked <= 10 * rounds + 10
-    assert lane.push(end())
-    join(thread)
-    assert [frame.rows for frame in iter(out.pop, None)][:-1] == [[n] for n in range(rounds)]
-
-
-def test_a_runner_wakes_for_a_deadline_and_not_before() -> None:
-    head = Counting(Waker())
-    waker, lane = Waker(), channel_of()
-    task = Task("counting", head, [lane], [], [[Port("forward", [channel_of()])]])
-    head.wake_at = wake_at = time.monotonic_ns() + 20_000_000
-    original = head.more
-
-    def stop_when_late(limit: int, now: int, side: Sideline) -> list[Any] | None:
-        rows = original(limit, now, side)
-        if head.late:
-            task.cancel()
-            if not lane.frames:
-                lane.push(end())
-        return rows
-
-    head.more = stop_when_late  # type: ignore[method-assign]
-    Runner([task], waker, unexpected).run()
-    assert time.monotonic_ns() >= wake_at
-    assert head.asked <= 6
-    assert len(head.late) == 1
-
-
-def test_a_reader_with_nothing_to_give_is_asked_when_it_wants_to_be() -> None:
-    pauses = 8
-    reader, out = Reader(*[0.004] * pauses, 3), channel_of()
-    start = time.monotonic()
-    Runner([source(reader, out)], Waker(), unexpected).run()
-    assert time.monotonic() - start >= 0.004 * pauses
-    assert reader.calls == pauses + 2
-    assert out.counters[0] == 3
-
-
-def test_a_source_without_credit_is_not_asked_and_its_thread_stands_still() -> None:
-    """A second task in the thread counts its rounds; it is one that has nothing to do."""
-    mine, peer = Waker(), Waker()
-    out, quiet = channel_of(3, 1, mine, peer), channel_of(4, 1, peer, mine)
-    reader, idler = Reader(10**9), Counting(peer)
-    blocked = source(reader, out)
-    other = Task("idler", idler, [quiet], [], [[Port("forward", [channel_of()])]])
-    thread = in_thread(Runner([other, blocked], mine, unexpected))
-    gives = 60
-    for number in range(gives):
-        wait_until(peer, lambda: out.in_flight == 3)
-        assert reader.calls == number + 3
-        frame = out.pop()
-        assert frame is not None
-        assert frame.rows == [number]
-        out.give_back(1)
-    wait_until(peer, lambda: out.in_flight == 3)
-    assert idler.asked <= 10 * (gives + 3)
-    for task in (blocked, other):
-        task.cancel()
-    assert quiet.push(end())
-
-    def ended() -> bool:
-        while (frame := out.pop()) is not None:
-            out.give_back(frame.records)
-            if frame.kind == 3:
-                return True
-        return False
-
-    wait_until(peer, ended)
-    join(thread)
-    assert reader.calls <= gives + 6
-
-
-# Others.
-
-
-def native_only(marks: int) -> list[Task]:
-    """Three tasks that have marks to pass on and no function of Python's to call."""
-    lanes = [channel_of(marks, 1) for _ in range(4)]
-    for number in range(marks):
-        assert lanes[0].push(barrier(number))
-    assert lanes[0].push(end()) or lanes[0].pop() is not None
-    lanes[0].push(end())
-    return [
-        Task(f"native {i}", Pass("", guard()), [lanes[i]], [], [[Port("forward", [lanes[i + 1]])]])
-        for i in reversed(range(3))
-    ]
-
-
-def test_other_threads_run_while_native_work_goes_on() -> None:
-    count = 0
-    stop = threading.Event()
-    running = threading.Event()
-
-    def work() -> None:
-        nonlocal count
-        while not stop.is_set():
-            count += 1
-            running.set()
-
-    tasks = native_only(120_000)
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        assert running.wait(PATIENCE)
-        before = count
-        Runner(tasks, Waker(), unexpected).run()
-        during = count - before
-    finally:
-        stop.set()
-        thread.join(PATIENCE)
-    assert during > 1_000
+def test_a_runner_is_made_whole() -> None:
+    build: Any = Runner
+    for arguments in ((None, Waker(), print), ([], None, print), ([],)):
+        with pytest.raises(TypeError):
+            build(*arguments)

@@ -1,820 +1,693 @@
-"""Tasks: marks in their place, failures and cancellations that leave nothing owed, and time that adds up."""
+"""Tasks: marks in order over several lanes, the end however it comes, and where the time went."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cext.chain import Filter, Inspect, Map, Operator, Router
+from cext.chain import Filter, Map, Operator
 from cext.channel import Channel
+from cext.columns import Count
 from cext.frame import Frame, barrier, end, watermark
 from cext.getter import Getter
-from cext.guard import Guard, Sideline
-from cext.head import Batch, Expand, Head, Pass
+from cext.groups import Groups
+from cext.guard import Guard
+from cext.head import Aggregate, Expand, Head, Pass
 from cext.port import Port
+from cext.sink import Sink
 from cext.source import Source
 from cext.task import Task
 from cext.window import Window
 
-NAMES = {1: "watermark", 2: "barrier", 3: "end"}
-WHOLE, CUT = ("end", 1), ("end", 0)
+WATERMARK, BARRIER, END = 1, 2, 3
+MODES = ["fail", "skip", "dead-letter"]
 
 
-def guard(mode: str = "fail") -> Guard:
-    return Guard(mode)
-
-
-def channel_of(most: int = 64, frame: int = 64) -> Channel:
+def channel(most: int = 1024, frame: int = 256) -> Channel:
     return Channel(Window(0.1, most, frame), frame)
 
 
-def forward(*channels: Channel) -> list[Port]:
-    return [Port("forward", [channel]) for channel in channels]
+def guard(mode: str = "fail") -> Guard:
+    return Guard(mode, None, lambda record, error: (record, error))
 
 
-def feed(channel: Channel, *items: list[Any] | Frame) -> Channel:
-    """Put lists of records and marks, all of which must fit."""
-    for item in items:
-        if isinstance(item, list):
-            channel.push_rows(item)
-        else:
-            assert channel.push(item)
-    return channel
+class Rig:
+    """A task between `lanes` and one output, and what came out: records, and marks as (kind, value)."""
 
+    def __init__(
+        self,
+        lanes: int = 1,
+        *chain: Operator,
+        head: Head | None = None,
+        most: int = 1024,
+        linger: int = 0,
+    ) -> None:
+        self.lanes = [channel() for _ in range(lanes)]
+        self.out, self.dead = channel(most, most), channel()
+        self.task = Task(
+            "task",
+            head or Pass("pass", guard()),
+            self.lanes,
+            list(chain),
+            [[Port("forward", [self.out])]],
+            [Port("forward", [self.dead])],
+            linger=linger,
+        )
+        self.got: list[Any] = []
+        self.letters: list[Any] = []
 
-def shown(frame: Frame) -> list[Any]:
-    """Its records, or its mark as (name, value)."""
-    return frame.rows if frame.records else [(NAMES[frame.kind], frame.value)]
+    def feed(self, lane: int, *items: Any) -> Rig:
+        """Marks as they are; anything else is a record in a frame of its own, lists are frames."""
+        for item in items:
+            if isinstance(item, Frame):
+                assert self.lanes[lane].push(item)
+            else:
+                self.lanes[lane].push_rows(item if isinstance(item, list) else [item])
+        return self
 
+    def take(self) -> list[Any]:
+        """What has come out since."""
+        for source, target in ((self.out, self.got), (self.dead, self.letters)):
+            for frame in iter(source.pop, None):
+                target.extend(frame.rows or [(frame.kind, frame.value)])
+                source.give_back(frame.records)
+        return self.got
 
-def drain(channel: Channel, frames: int = 1 << 30) -> list[Any]:
-    """Up to `frames` frames, their credit given back."""
-    out: list[Any] = []
-    for frame in itertools.islice(iter(channel.pop, None), frames):
-        out += shown(frame)
-        channel.give_back(frame.records)
-        channel.validate()
-    return out
-
-
-def run(task: Task, outputs: list[Channel]) -> list[list[Any]]:
-    """Step until nothing moves though all that comes out is taken; what came out of each output."""
-    out: list[list[Any]] = [[] for _ in outputs]
-    moved = True
-    while moved:
-        moved = task.run_until_idle() > 0
-        for got, channel in zip(out, outputs, strict=True):
-            more = drain(channel)
-            got += more
-            moved = moved or bool(more)
-    return out
-
-
-def assert_nothing_owed(task: Task) -> None:
-    for lane in task.input_channels:
-        lane.validate()
-        assert lane.in_flight == 0
-
-
-def burn(seconds: float) -> None:
-    """Be busy without letting time pass unused."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        pass
-
-
-class Watched(Head):
-    """A head that notes what is asked of `inner`; call number `broken` of those that may fail does fail."""
-
-    def __new__(cls, inner: Head, broken: int = -1) -> Watched:
-        return super().__new__(cls, inner.name, inner.guard)
-
-    def __init__(self, inner: Head, broken: int = -1) -> None:
-        self.inner = inner
-        self.broken = broken
-        self.calls: list[str] = []
-        self.closed_whole: list[bool] = []
-
-    def note(self, name: str) -> None:
-        self.calls.append(name)
-        if len(self.calls) - 1 == self.broken:
-            raise OSError(name)
-
-    def hungry(self) -> bool:
-        self.note("hungry")
-        return self.inner.hungry()
-
-    def accept(self, lane: Channel, frame: Frame, now: int) -> None:
-        self.inner.accept(lane, frame, now)
-        self.count_in(frame.records)
-        self.note("accept")
-
-    def more(self, limit: int, now: int, side: Sideline) -> list[Any] | None:
-        self.note("more")
-        self.born = self.inner.born
-        return self.inner.more(limit, now, side)
-
-    def settle(self) -> None:
-        self.note("settle")
-        self.inner.settle()
-
-    def drained(self) -> bool:
-        self.note("drained")
-        return self.inner.drained()
-
-    def finish(self, whole: bool) -> None:
-        self.note("finish")
-        self.inner.finish(whole)
-
-    def close(self, whole: bool) -> None:
-        self.closed_whole.append(whole)
-        self.note("close")
-        self.inner.close(whole)
-
-    def discard(self) -> int:
-        return self.inner.discard()
+    def run(self) -> list[Any]:
+        """Until nothing moves; everything that has come out so far."""
+        for _ in range(1000):
+            moved = self.task.run_until_idle(1)
+            for each in (*self.lanes, self.out, self.dead):
+                each.validate()
+                assert each.in_flight <= each.bound
+            if not moved:
+                self.take()
+                if not self.task.run_until_idle(1):
+                    break
+        return self.take()
 
 
 # The end.
 
 
-@pytest.mark.parametrize("whole", list(itertools.product([True, False], repeat=3)))
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
-def test_the_end_comes_when_every_lane_has_ended_and_is_whole_if_all_are(
-    whole: tuple[bool, ...], order: tuple[int, ...]
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("cut", [None, 0, 1, 2])
+def test_the_end_comes_once_all_lanes_have_ended_and_is_whole_if_all_were(
+    order: tuple[int, ...], cut: int | None
 ) -> None:
-    lanes = [feed(channel_of(), [i]) for i in range(3)]
-    out = channel_of()
-    head = Watched(Pass("pass", guard()))
-    task = Task("task", head, lanes, [], [forward(out)])
-    seen = run(task, [out])[0]
-    for lane in order:
-        assert not task.done
-        feed(lanes[lane], [10 + lane], end(whole[lane]))
-        seen += run(task, [out])[0]
-    assert task.done
-    assert seen == [0, 1, 2, *(10 + lane for lane in order), ("end", all(whole))]
-    assert head.closed_whole == [all(whole)]
-    assert_nothing_owed(task)
-    assert task.counters()["dropped"] == 0
+    rig = Rig(3)
+    for i, lane in enumerate(order):
+        assert not rig.task.done
+        rig.feed(lane, i, end(lane != cut))
+        assert rig.run()[i] == i
+    assert rig.task.done
+    assert rig.got == [0, 1, 2, (END, cut is None)]
+    assert rig.task.failure is None
 
 
-def test_after_the_end_nothing_is_done_any_more() -> None:
-    out = channel_of()
-    task = Task("task", Pass("pass", guard()), [feed(channel_of(), [1], end())], [], [forward(out)])
-    assert run(task, [out]) == [[1, WHOLE]]
-    task.cancel()
-    assert task.run_until_idle() == 0
-    assert out.pop() is None
-    assert task.failure is None
+def test_after_the_end_nothing_moves() -> None:
+    rig = Rig().feed(0, 1, end())
+    rig.run()
+    rig.task.cancel()
+    assert rig.task.run_until_idle() == 0
+    assert rig.got == [1, (END, 1)]
+    before = rig.task.counters()
+    assert rig.task.counters() == before
+
+
+def test_what_comes_behind_an_end_is_not_taken() -> None:
+    rig = Rig(2).feed(0, end(), 7).feed(1, 1)
+    assert rig.run() == [1]
+    assert rig.lanes[0].in_flight == 1
 
 
 # Watermarks.
 
 
-@given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(-5, 20)), max_size=40))
-def test_event_time_is_the_least_of_the_running_lanes(count: int, script: list[tuple[int, int | None]]) -> None:
-    """Each step of the script is a lane and a watermark for it, or its end."""
-    lanes, out = [channel_of() for _ in range(count)], channel_of()
-    task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-    clocks: dict[int, float] = {lane: float("-inf") for lane in range(count)}
-    last = float("-inf")
-    for lane, at in script:
-        if lane not in clocks:
+def test_event_time_is_the_least_of_all_lanes() -> None:
+    rig = Rig(2)
+    assert rig.feed(0, watermark(10)).run() == []
+    assert rig.feed(1, watermark(4)).run() == [(WATERMARK, 4)]
+    assert rig.feed(1, watermark(7)).run()[1:] == [(WATERMARK, 7)]
+    assert rig.feed(1, watermark(20)).run()[2:] == [(WATERMARK, 10)]
+    assert rig.feed(1, watermark(25)).run()[3:] == []
+
+
+def test_event_time_never_goes_back() -> None:
+    assert Rig().feed(0, watermark(5), watermark(3), watermark(5), watermark(-1), watermark(6)).run() == [
+        (WATERMARK, 5),
+        (WATERMARK, 6),
+    ]
+
+
+def test_a_lane_that_has_ended_holds_no_time_back() -> None:
+    rig = Rig(2).feed(0, watermark(10)).feed(1, watermark(4))
+    assert rig.run() == [(WATERMARK, 4)]
+    assert rig.feed(1, end()).run()[1:] == [(WATERMARK, 10)]
+    rig = Rig(2).feed(1, end()).feed(0, watermark(10))
+    assert rig.run() == [(WATERMARK, 10)]
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(-50, 50) | st.none() | st.just("end")),
+        max_size=30,
+    ),
+)
+def test_event_time_beside_its_definition(lanes: int, steps: list[tuple[int, Any]]) -> None:
+    """A number is a watermark, None a record."""
+    rig, ended, times, passed = Rig(lanes), set[int](), [-(2**62)] * lanes, -(2**62)
+    wanted: list[Any] = []
+    for lane, what in steps:
+        if lane >= lanes or lane in ended:
             continue
-        feed(lanes[lane], end() if at is None else watermark(at))
-        if at is None:
-            del clocks[lane]
+        if what is None:
+            wanted.append(lane)
+            rig.feed(lane, lane)
+        elif what == "end":
+            ended.add(lane)
+            rig.feed(lane, end())
         else:
-            clocks[lane] = max(clocks[lane], at)
-        least = min(clocks.values(), default=last)
-        expected = [("watermark", least)] if least > last else []
-        last = max(last, least)
-        assert run(task, [out])[0] == (expected if clocks else [*expected, WHOLE])
-    assert task.done == (not clocks)
-
-
-def test_a_watermark_of_a_lane_that_has_ended_does_not_count() -> None:
-    lanes, out = [channel_of(), channel_of()], channel_of()
-    task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-    feed(lanes[0], watermark(9), end())
-    feed(lanes[1], watermark(3), watermark(12))
-    assert run(task, [out])[0] == [("watermark", 3), ("watermark", 12)]
-
-
-def test_event_time_rises_though_a_barrier_was_under_way_when_a_lane_ended() -> None:
-    for late_barrier in (False, True):
-        lanes, out = [channel_of() for _ in range(3)], channel_of()
-        task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-        feed(lanes[0], watermark(5), barrier(1))
-        feed(lanes[1], watermark(10), *([] if late_barrier else [barrier(1)]))
-        feed(lanes[2], watermark(3))
-        assert run(task, [out])[0] == [("watermark", 3)]
-        feed(lanes[2], end())
-        seen = run(task, [out])[0]
-        if late_barrier:
-            feed(lanes[1], barrier(1))
-            seen += run(task, [out])[0]
-        assert sorted(seen) == [("barrier", 1), ("watermark", 5)]
+            times[lane] = max(times[lane], what)
+            rig.feed(lane, watermark(what))
+        running = [times[i] for i in range(lanes) if i not in ended]
+        if not running:
+            wanted.append((END, 1))
+        elif min(running) > passed:
+            passed = min(running)
+            wanted.append((WATERMARK, passed))
+        assert rig.run() == wanted
 
 
 # Barriers.
 
 
-def test_a_lane_that_has_brought_its_barrier_is_held_until_all_have() -> None:
-    lanes, out = [channel_of() for _ in range(3)], channel_of()
-    task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-    feed(lanes[0], [1], barrier(7), [10], barrier(8))
-    feed(lanes[1], [2])
-    assert run(task, [out])[0] == [1, 2]
-    feed(lanes[1], [3], barrier(7), [11])
-    assert run(task, [out])[0] == [3]
-    assert (lanes[0].in_flight, lanes[1].in_flight) == (1, 1)
-    feed(lanes[2], [4], end())
-    assert run(task, [out])[0] == [4, ("barrier", 7), 10, 11]
-    feed(lanes[1], end())
-    assert run(task, [out])[0] == [("barrier", 8)]
-    feed(lanes[0], [12], end())
-    assert run(task, [out])[0] == [12, WHOLE]
+def test_a_barrier_waits_for_all_lanes_and_holds_those_that_have_brought_it() -> None:
+    rig = Rig(3).feed(0, 1, barrier(5), 2).feed(1, 3, barrier(5), 4)
+    assert sorted(rig.run()) == [1, 3]
+    assert rig.feed(2, 6).run()[2:] == [6]
+    rig.feed(2, barrier(5), 7)
+    assert rig.run()[3] == (BARRIER, 5)
+    assert sorted(rig.got[4:]) == [2, 4, 7]
+
+
+def test_a_lane_that_has_ended_brings_no_barrier() -> None:
+    rig = Rig(3).feed(0, barrier(1), 2).feed(1, end())
+    assert rig.run() == []
+    assert rig.feed(2, end()).run() == [(BARRIER, 1), 2]
+
+
+def test_time_that_an_ended_lane_held_back_goes_on_though_a_barrier_is_awaited() -> None:
+    rig = Rig(2).feed(0, watermark(10), barrier(1)).feed(1, watermark(4), end())
+    got = rig.run()
+    assert got[0] == (WATERMARK, 4)
+    assert sorted(got[1:]) == [(WATERMARK, 10), (BARRIER, 1)]
+    rig = Rig(3).feed(0, watermark(10), barrier(1)).feed(1, watermark(4), end()).feed(2, watermark(20))
+    assert rig.run() == [(WATERMARK, 4), (WATERMARK, 10)]
+
+
+def test_watermarks_of_the_lanes_that_run_pass_while_one_is_held() -> None:
+    rig = Rig(2).feed(0, watermark(10), barrier(1)).feed(1, watermark(3), watermark(5))
+    assert rig.run() == [(WATERMARK, 3), (WATERMARK, 5)]
 
 
 @given(
-    st.integers(1, 4),
-    st.lists(st.tuples(st.integers(0, 3), st.sampled_from("rrwbbe"), st.integers(0, 30)), max_size=40),
+    st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["row", "barrier", "end"])), max_size=40)
 )
-def test_barriers_cut_every_lane_at_the_same_place(count: int, script: list[tuple[int, str, int]]) -> None:
-    lanes, out = [channel_of() for _ in range(count)], channel_of()
-    task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-    sent = dict.fromkeys(range(count), 0)  # how many barriers each running lane has had
-    clocks: dict[int, float] = dict.fromkeys(range(count), float("-inf"))
-    put: list[tuple[int, int]] = []  # (barriers before it, serial)
-    seen: list[Any] = []
-    for serial, (lane, kind, value) in enumerate(script):
-        if lane not in sent:
+@settings(deadline=None)
+def test_no_record_passes_a_barrier_in_either_direction(lanes: int, steps: list[tuple[int, str]]) -> None:
+    """Records carry the number of the checkpoint that they belong to: how many barriers their lane had before them."""
+    rig, ended, brought = Rig(lanes), set[int](), [0] * lanes
+    for lane, what in steps:
+        if lane >= lanes or lane in ended:
             continue
-        if kind == "r":
-            put.append((sent[lane], serial))
-            feed(lanes[lane], [put[-1]])
-        elif kind == "w":
-            clocks[lane] = max(clocks[lane], value)
-            feed(lanes[lane], watermark(value))
-        elif kind == "b":
-            sent[lane] += 1
-            feed(lanes[lane], barrier(sent[lane]))
-        elif len(sent) > 1:
-            del sent[lane], clocks[lane]
-            feed(lanes[lane], end())
-        seen += run(task, [out])[0]
-    most = max(sent.values())
-    for lane, had in sent.items():
-        feed(lanes[lane], *(barrier(number) for number in range(had + 1, most + 1)))
-    seen += run(task, [out])[0]
-
-    barriers = [value for name, value in seen if name == "barrier"]
-    times = [value for name, value in seen if name == "watermark"]
-    assert barriers == list(range(1, len(barriers) + 1))  # a lane that has ended may have had more of them
-    assert len(barriers) >= most
-    assert times == sorted(set(times))
-    assert max(times, default=float("-inf")) == min(clocks.values())
-    records = [item for item in seen if type(item[0]) is int]
-    assert sorted(records) == sorted(put)
+        if what == "row":
+            rig.feed(lane, ("row", lane, brought[lane]))
+        elif what == "barrier":
+            brought[lane] += 1
+            rig.feed(lane, barrier(brought[lane]))
+        else:
+            ended.add(lane)
+            rig.feed(lane, end())
+        rig.run()
     passed = 0
-    for item in seen:
-        passed += item[0] == "barrier"
-        assert type(item[0]) is not int or item[0] == passed
-    for lane in sent:
-        feed(lanes[lane], end())
-    *late, last = run(task, [out])[0]
-    assert last == WHOLE
-    assert {name for name, _ in late} <= {"watermark"}
-    assert_nothing_owed(task)
+    for item in rig.got:
+        if item[0] == "row":
+            assert item[2] == passed
+        elif item[0] == BARRIER:
+            passed += 1
+            assert item == (BARRIER, passed)
+    running = [brought[lane] for lane in range(lanes) if lane not in ended]
+    if running:
+        assert passed == min(running)
+        assert not rig.task.done
+    else:
+        assert rig.got[-1] == (END, 1)
 
 
-# Marks and records keep their order, whatever the room.
+# Lanes.
 
 
-def heads() -> dict[str, tuple[Head, Callable[[int], list[int]]]]:
-    """Heads that hold on to a frame, and what each makes of a record."""
-    return {
-        "expand": (Expand("expand", guard(), range), lambda n: list(range(n))),
-        "batch": (Batch("batch", guard(), lambda rows: [n for n in rows for _ in range(n)], 1), lambda n: [n] * n),
-        "pass": (Pass("pass", guard()), lambda n: [n]),
-    }
+def test_lanes_take_turns() -> None:
+    rig = Rig(3)
+    for lane in range(3):
+        rig.feed(lane, *[lane] * 4)
+    got = rig.run()
+    assert [sorted(got[i : i + 3]) for i in range(0, 12, 3)] == [[0, 1, 2]] * 4
 
 
-@pytest.mark.parametrize("most", [1, 2, 3, 64])
-@pytest.mark.parametrize("name", ["expand", "batch", "pass"])
-def test_a_mark_waits_for_all_that_lies_before_it(name: str, most: int) -> None:
-    head, made = heads()[name]
-    script: list[Any] = [[3, 0, 5], watermark(1), [2], barrier(1), watermark(4), [0, 0], watermark(5), [30], end()]
-    outputs = [channel_of(most, 1) for _ in range(4)]
-    ports = [*forward(*outputs[:2]), Port("broadcast", outputs[2:])]
-    task = Task("task", head, [feed(channel_of(), *script)], [], [ports])
-    expected = [
-        each
-        for item in script
-        for each in ([out for n in item for out in made(n)] if isinstance(item, list) else shown(item))
-    ]
-    assert run(task, outputs) == [expected] * 4
-    assert_nothing_owed(task)
-    assert all(channel.most_in_flight <= most for channel in outputs)
+def test_an_empty_lane_is_passed_over() -> None:
+    assert Rig(3).feed(1, 1, 2, 3).run() == [1, 2, 3]
 
 
-@given(st.lists(st.integers(0, 2), max_size=80), st.integers(1, 2))
-def test_full_rings_lose_no_mark_whoever_is_slow(order: list[int], most: int) -> None:
-    """Nothing but marks, over three channels; `order` says who takes a frame next."""
-    script: list[Any] = [watermark(1), [7], *map(watermark, range(2, 20)), barrier(1), [8], barrier(2), end()]
-    expected = [each for item in script for each in (item if isinstance(item, list) else shown(item))]
-    outputs = [channel_of(most, 1) for _ in range(3)]
-    ports = [*forward(outputs[0]), Port("broadcast", outputs[1:])]
-    task = Task("task", Pass("pass", guard()), [feed(channel_of(), *script)], [], [ports])
-    seen: list[list[Any]] = [[], [], []]
-    for which in [*order, *itertools.chain(*[(0, 1, 2)] * len(expected))]:
-        task.run_until_idle()
-        assert task.run_until_idle() == 0
-        seen[which] += drain(outputs[which], 1)
-    assert seen == [expected] * 3
-    assert task.done
+# Marks where there is no room.
 
 
-def half_way(*script: Any, head: Head | None = None) -> tuple[Task, list[Channel]]:
-    """A task whose first mark has reached the first of three channels, for the second is full."""
-    outputs = [channel_of(), feed(channel_of(1, 1), watermark(0), watermark(0)), channel_of()]
-    ports = [*forward(outputs[0]), Port("rebalance", outputs[1:])]
-    task = Task("task", head or Pass("pass", guard()), [feed(channel_of(), *script)], [], [ports])
-    task.run_until_idle()
-    assert [channel.frames for channel in outputs] == [1, 2, 0]
-    return task, outputs
+def test_a_mark_that_waits_for_a_slot_holds_back_what_is_behind_it() -> None:
+    rig = Rig(most=8).feed(0, 1, watermark(5), 2, end())
+    rig.task.run_until_idle(1)
+    while rig.out.push(watermark(-1)):
+        pass
+    assert rig.task.run_until_idle() == 0  # without credit it does not look for marks either
+    assert rig.run() == [1, *[(WATERMARK, -1)] * 7, (WATERMARK, 5), 2, (END, 1)]
 
 
-def test_a_task_that_waits_for_a_slot_is_backpressured_and_takes_nothing() -> None:
-    task, outputs = half_way(watermark(1), [7], end())
-    before = task.counters()["backpressured"]
-    burn(0.005)
+def two_outputs() -> tuple[Task, Channel, Channel, Channel]:
+    lane, free, full = channel(), channel(8, 8), channel(8, 8)
+    ports = [Port("forward", [free]), Port("forward", [full])]
+    return Task("task", Pass("pass", guard()), [lane], [], [ports], linger=0), lane, free, full
+
+
+@pytest.mark.parametrize("mark", [watermark(5), barrier(5)])
+def test_a_mark_that_one_port_has_had_goes_to_the_others_though_the_task_is_cancelled(mark: Frame) -> None:
+    task, lane, free, full = two_outputs()
+    lane.push(mark)
+    lane.push_rows([1, 2])
+    lane.push(end())
+    task.run_until_idle(1)  # the mark is taken
+    while full.push(watermark(-1)):
+        pass
     assert task.run_until_idle() == 0
-    assert task.frames_in == 1
-    assert task.counters()["backpressured"] >= before + 0.005
-    assert drain(outputs[1], 1) == [("watermark", 0)]
-    seen = run(task, outputs)
-    assert seen[0] == [("watermark", 1), 7, WHOLE]
-    assert (seen[1] + seen[2]).count(7) == 1
-
-
-# Failures.
-
-
-def explode(value: Any) -> Any:
-    if value == 5:
-        raise ValueError(value)
-    return value
-
-
-def failing(place: str, lanes: list[Channel], out: Channel) -> Task:
-    """A task that fails at record 5."""
-    head: Head = Pass("pass", guard())
-    chain: list[Operator] = []
-    router = None
-    outputs = [forward(out)]
-    if place == "head":
-        head = Expand("expand", guard(), lambda n: [explode(n)])
-    elif place == "chain":
-        chain = [
-            Map("before", guard(), int),
-            Filter("all", guard(), lambda n: explode(n) >= 0),
-            Map("map", guard(), int),
-        ]
-    elif place == "inspect":
-        chain = [Inspect("inspect", guard(), explode)]
-    elif place == "router":
-        router = Router(guard(), (lambda n: explode(n) < 0,))
-        outputs = [forward(channel_of()), forward(out)]
-    elif place == "port":
-        outputs = [[Port("hash", [out], Getter(explode), guard())]]
-    return Task("task", head, lanes, chain, outputs, router=router)
-
-
-PLACES = ["head", "chain", "inspect", "router", "port"]
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("most", [1, 4, 64])
-def test_after_a_failure_what_went_before_is_delivered_and_a_cut_end_follows(place: str, most: int) -> None:
-    lanes, out = (
-        [feed(channel_of(), list(range(10)), watermark(1), [10, 11], barrier(1)), channel_of()],
-        channel_of(most, 1),
-    )
-    task = failing(place, lanes, out)
-    assert run(task, [out])[0] == [0, 1, 2, 3, 4]
-    assert type(task.take_failure()) is ValueError
-    assert task.take_failure() is None
-    assert not task.done
-    assert_nothing_owed(task)
-    dropped = task.dropped
-    feed(lanes[1], list(range(20)), watermark(2), [1], barrier(1), [5])
-    assert run(task, [out])[0] == []
-    assert_nothing_owed(task)
-    assert task.dropped == dropped + 22
-    feed(lanes[0], [5], end())
-    feed(lanes[1], end())
-    assert run(task, [out])[0] == [CUT]
-    assert task.done
-    assert task.dropped == dropped + 23
-    assert task.take_failure() is None
-    assert_nothing_owed(task)
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_what_a_failure_leaves_of_its_frame_is_counted_as_dropped(place: str) -> None:
-    """With room for one record at a time, what the task had not taken in hand."""
-    out = channel_of(1, 1)
-    task = failing(place, [feed(channel_of(), list(range(10)), [10, 11], end())], out)
-    assert run(task, [out])[0] == [0, 1, 2, 3, 4, CUT]
-    assert task.dropped + len([5]) + 5 == 12 + (place == "head")  # the head had not let go of 5
-
-
-@pytest.mark.parametrize("mode", ["skip", "dead-letter"])
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_no_policy_swallows_what_is_not_an_exception(place: str, mode: str, error: type[BaseException]) -> None:
-    def fatal(value: int) -> int:
-        if value == 5:
-            raise error
-        return value
-
-    out, letters = channel_of(), channel_of()
-    head: Head = Expand("expand", guard(mode), lambda n: [fatal(n)]) if place == "head" else Pass("pass", guard())
-    chain = [Map("map", guard(mode), fatal)] if place == "chain" else []
-    chain += [Inspect("inspect", guard(mode), fatal)] if place == "inspect" else []
-    router = Router(guard(mode), (fatal,)) if place == "router" else None
-    port = Port("hash", [out], Getter(fatal if place == "port" else None), guard(mode))
-    outputs = [[port], []] if router else [[port]]
-    lane = feed(channel_of(), [1, 2, 5, 6], end())
-    task = Task("task", head, [lane], chain, outputs, forward(letters), router)
-    assert run(task, [out, letters]) == [[1, 2, CUT], [CUT]]
-    assert type(task.failure) is error
-    assert_nothing_owed(task)
-
-
-def test_the_rest_of_an_expansion_is_dropped_with_a_failure() -> None:
-    def some(n: int) -> Iterator[int]:
-        yield from range(n)
-        raise ValueError(n)
-
-    out = channel_of(2, 1)
-    task = Task("task", Expand("expand", guard(), some), [feed(channel_of(), [3, 4], end())], [], [forward(out)])
-    assert run(task, [out])[0] == [0, 1, 2, CUT]
-    assert task.dropped == 2
-    assert_nothing_owed(task)
-
-
-# At every point: a failure of the head, a cancellation.
-
-
-class Scene:
-    """A task with two lanes, an expanding head, a chain, marks, tight outputs and dead letters."""
-
-    def __init__(self, broken: int = -1) -> None:
-        self.lanes = [channel_of(), channel_of()]
-        feed(self.lanes[0], [3, 1, 4], watermark(2), [1, 5], barrier(1), [9], end())
-        feed(self.lanes[1], [2, 6], watermark(4), barrier(1), [5, 3], end())
-        self.outputs = [channel_of(2, 1) for _ in range(4)]
-        self.letters = channel_of(2, 1)
-        self.head = Watched(Expand("expand", guard(), range), broken)
-        ports = [*forward(self.outputs[0]), Port("broadcast", self.outputs[1:3])]
-        ports.append(Port("hash", self.outputs[3:], Getter(lambda n: n), guard()))
-        chain = [
-            Map(
-                "map",
-                guard(
-                    "dead-letter",
-                ),
-                lambda n: 12 // n,
-            )
-        ]
-        self.task = Task("task", self.head, self.lanes, chain, [ports], forward(self.letters))
-        self.channels = [*self.outputs, self.letters]
-        self.seen: list[list[Any]] = [[] for _ in self.channels]
-
-    def go(self, steps: int = 1 << 30) -> int:
-        """Take up to `steps` steps, and drain one frame of one channel after each; how many were taken."""
-        taken = idle = 0
-        while taken < steps and not self.task.done and idle < 3 * len(self.channels):
-            which = (taken + idle) % len(self.channels)
-            moved = self.task.run_until_idle(1)
-            self.seen[which] += [
-                each if type(each) is not ZeroDivisionError else "0" for each in drain(self.channels[which], 1)
-            ]
-            idle = 0 if moved else idle + 1
-            taken += moved
-        return taken
-
-    def drain(self) -> None:
-        for seen, channel in zip(self.seen, self.channels, strict=True):
-            seen += [each if type(each) is not ZeroDivisionError else "0" for each in drain(channel)]
-
-
-def whole_scene() -> tuple[Scene, int]:
-    scene = Scene()
-    steps = scene.go()
-    scene.drain()
-    assert scene.task.done
-    assert all(seen[-1] == WHOLE for seen in scene.seen)
-    return scene, steps
-
-
-def assert_cut_short(scene: Scene, complete: Scene, *, may_be_whole: bool) -> None:
-    assert scene.task.done
-    for seen, full in zip(scene.seen, complete.seen, strict=True):
-        assert seen[:-1] == full[: len(seen) - 1]
-        assert seen[-1] == CUT or (may_be_whole and seen == full)
-        assert CUT not in seen[:-1]
-        assert WHOLE not in seen[:-1]
-    assert len({seen[-1] for seen in scene.seen}) == 1
-    assert len(scene.head.closed_whole) == 1
-    assert_nothing_owed(scene.task)
-    for channel in scene.channels:
-        channel.validate()
-        assert channel.in_flight == 0
-
-
-def test_a_cancellation_at_any_point_leaves_nothing_owed_and_one_end() -> None:
-    complete, steps = whole_scene()
-    wholes = 0
-    for n in range(steps + 1):
-        scene = Scene()
-        assert scene.go(n) == n
-        scene.task.cancel()
-        scene.go()
-        scene.drain()
-        assert_cut_short(scene, complete, may_be_whole=True)
-        assert scene.task.failure is None
-        assert scene.head.closed_whole == [scene.seen[0][-1] == WHOLE]
-        wholes += scene.head.closed_whole == [True]
-    assert 0 < wholes < steps / 2  # only those that came when the end was on its way
-
-
-def test_a_failure_of_the_head_at_any_call_leaves_nothing_owed_and_one_end() -> None:
-    complete, _ = whole_scene()
-    kinds = set()
-    for n in range(len(complete.head.calls)):
-        scene = Scene(broken=n)
-        scene.go()
-        scene.drain()
-        kinds.add(scene.head.calls[n])
-        assert_cut_short(scene, complete, may_be_whole=False)
-        error = scene.task.take_failure()
-        assert type(error) is OSError
-        assert error.args == (scene.head.calls[n],)
-    assert kinds == {"hungry", "accept", "more", "settle", "drained", "finish", "close"}
-
-
-@pytest.mark.parametrize("frames", range(3))
-def test_a_mark_that_some_have_had_goes_on_to_the_others_when_the_task_is_cancelled(frames: int) -> None:
-    head = Watched(Pass("pass", guard()))
-    task, outputs = half_way(watermark(1), [1, 2], watermark(2), end(), head=head)
-    seen = drain(outputs[1], frames)
+    assert [frame.value for frame in iter(free.pop, None)] == [5]
     task.cancel()
-    out = run(task, outputs)
-    marks = [("watermark", 1), CUT]
-    assert [out[0], seen + out[1], out[2]] == [marks, [("watermark", 0)] * 2 + marks, marks]
-    assert head.closed_whole == [False]
-    assert_nothing_owed(task)
-    assert task.dropped == 2
+    assert task.run_until_idle() == 0
+    assert list(iter(free.pop, None)) == []
+    assert len(list(iter(full.pop, None))) == 8
+    task.run_until_idle()
+    assert task.done
+    for out, values in ((free, [(END, 0)]), (full, [(mark.kind, 5), (END, 0)])):
+        assert [(frame.kind, frame.value) for frame in iter(out.pop, None)] == values
+    assert (lane.in_flight, task.dropped) == (0, 2)
+
+
+def test_an_end_that_one_port_has_had_stays_whole_though_the_task_is_cancelled() -> None:
+    task, lane, free, full = two_outputs()
+    lane.push(end())
+    task.run_until_idle(1)
+    while full.push(watermark(-1)):
+        pass
+    assert task.run_until_idle() == 0
+    task.cancel()
+    assert len(list(iter(full.pop, None))) == 8
+    task.run_until_idle()
+    assert task.done
+    for out in (free, full):
+        assert [(frame.kind, frame.value) for frame in iter(out.pop, None)] == [(END, 1)]
+
+
+def test_a_mark_that_no_port_has_had_yet_is_dropped_with_the_rest() -> None:
+    rig = Rig(head=Expand("expand", guard(), lambda row: [row] * 50), most=8)
+    rig.feed(0, 1, watermark(5), end())
+    rig.task.run_until_idle()
+    rig.task.cancel()
+    got = rig.run()
+    assert got == [1] * 8 + [(END, 0)]
+    assert rig.lanes[0].in_flight == 0
+
+
+# Failure.
+
+
+def broken(at: int, error: BaseException | None = None) -> Callable[[int], int]:
+    def function(row: int) -> int:
+        if row == at:
+            raise error or ValueError(row)
+        return row
+
+    return function
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_what_came_before_a_failure_is_delivered_and_then_a_cut_end(at: int) -> None:
+    rig = Rig(1, Map("map", guard(), broken(at))).feed(0, [0, 1], 2, [3, 4, 5], watermark(9), 6, end())
+    assert rig.run() == [*range(at), (END, 0)]
+    assert isinstance(rig.task.failure, ValueError)
+    assert (rig.task.done, rig.lanes[0].in_flight) == (True, 0)
+
+
+def test_letters_of_records_before_a_failure_are_delivered() -> None:
+    chain = [Map("first", guard("dead-letter"), broken(1)), Map("second", guard(), broken(3))]
+    rig = Rig(1, *chain).feed(0, [0, 1, 2, 3, 4], end())
+    assert rig.run() == [0, 2, (END, 0)]
+    assert [letter[0] for letter in rig.letters] == [1, END]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), MemoryError(), RecursionError()])
+def test_whatever_is_raised_ends_the_task_and_not_its_thread(error: BaseException) -> None:
+    rig = Rig(1, Map("map", guard("skip"), broken(1, error))).feed(0, [0, 1, 2], end())
+    got = rig.run()
+    assert got == ([0, 2, (END, 1)] if isinstance(error, Exception) else [0, (END, 0)])
+    assert rig.task.failure is (None if isinstance(error, Exception) else error)
+
+
+def test_a_failure_is_handed_over_once() -> None:
+    rig = Rig(1, Map("map", guard(), broken(0))).feed(0, 0, end())
+    rig.run()
+    failure = rig.task.take_failure()
+    assert isinstance(failure, ValueError)
+    assert (rig.task.take_failure(), rig.task.failure) == (None, None)
+
+
+@pytest.mark.parametrize("way", ["fails", "is cancelled"])
+def test_who_drops_lets_everything_by_until_all_lanes_end(way: str) -> None:
+    """Its producers are not stopped: they learn nothing of it, and must not wait for credit."""
+    rig = Rig(2, Map("map", guard(), broken(0)))
+    if way == "fails":
+        rig.feed(0, [0, 1, 2])
+    else:
+        rig.task.cancel()
+    rig.run()
+    for turn in range(50):
+        rig.feed(turn % 2, [turn] * 100, watermark(turn))
+        if turn == 20:
+            rig.feed(0, barrier(1))
+        assert rig.run() == []
+        assert rig.lanes[turn % 2].available() >= 924
+        assert not rig.task.done
+    assert rig.task.dropped == 50 * 100
+    rig.feed(0, end()).run()
+    assert rig.feed(1, end()).run() == [(END, 0)]
+    assert rig.task.done
+
+
+def test_dropping_needs_no_credit() -> None:
+    rig = Rig(most=5)
+    rig.feed(0, [1] * 5, [2] * 100)
+    rig.task.run_until_idle()
+    assert rig.lanes[0].in_flight == 100
+    rig.task.cancel()
+    rig.task.run_until_idle()
+    assert rig.lanes[0].in_flight == 0
+    assert rig.out.in_flight == 5
+
+
+def test_a_held_lane_is_let_by_too() -> None:
+    rig = Rig(2).feed(0, barrier(1), [1, 2, 3], end())
+    rig.run()
+    assert rig.lanes[0].in_flight == 3
+    rig.task.cancel()
+    rig.feed(1, 5, end())
+    assert rig.run() == [(END, 0)]
+    assert rig.task.dropped == 4
+
+
+@pytest.mark.parametrize("steps", range(10))
+def test_cancelled_at_any_moment_it_ends_cut_unless_it_had_ended(steps: int) -> None:
+    rig = Rig(1, Filter("filter", guard(), lambda row: row % 2)).feed(0, [1, 2], watermark(1), 3, barrier(1), 4, end())
+    rig.task.run_until_idle(steps)
+    ended = rig.task.done
+    rig.task.cancel()
+    rig.task.cancel()
+    got = rig.run()
+    whole = [1, (WATERMARK, 1), 3, (BARRIER, 1), (END, 1)]
+    assert got == whole if ended else got == [*whole[: len(got) - 1], (END, 0)]
+    assert rig.lanes[0].in_flight == 0
+    assert rig.task.failure is None
+
+
+def test_of_two_failures_the_first_counts() -> None:
+    head = BrokenEnd("head", guard())
+    rig = Rig(1, Map("map", guard(), broken(0)), head=head).feed(0, 0, end())
+    assert rig.run() == [(END, 0)]
+    assert str(rig.task.failure) == "0"
+    assert head.closed == [False]
+
+
+class BrokenEnd(Head):
+    """Passes on what it is given, and fails when it is closed."""
+
+    def __init__(self, name: str, guard: Guard) -> None:
+        self.rows: list[Any] | None = None
+        self.lane: Channel | None = None
+        self.closed: list[bool] = []
+        self.finished: list[bool] = []
+
+    def hungry(self) -> bool:
+        return self.rows is None
+
+    def accept(self, lane: Channel, frame: Frame, now: int) -> None:
+        self.lane, self.rows = lane, frame.rows
+
+    def more(self, limit: int, now: int, side: Any) -> list[Any] | None:
+        if self.rows is None or self.lane is None:
+            return None
+        rows, self.rows = self.rows, None
+        self.lane.give_back(len(rows))
+        return rows
+
+    def drained(self) -> bool:
+        return self.rows is None
+
+    def finish(self, whole: bool) -> None:
+        self.finished.append(whole)
+
+    def close(self, whole: bool) -> None:
+        self.closed.append(whole)
+        raise OSError("close")
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_an_end_that_some_have_had_goes_on_as_it_is(whole: bool) -> None:
-    task, outputs = half_way(end(whole))
-    task.cancel()
-    assert [out[-1] for out in run(task, outputs)] == [("end", whole)] * 3
+def test_an_end_that_cannot_be_closed_is_cut(whole: bool) -> None:
+    head = BrokenEnd("head", guard())
+    rig = Rig(head=head).feed(0, 1, end(whole))
+    assert rig.run() == [1, (END, 0)]
+    assert str(rig.task.failure) == "close"
+    assert (head.finished, head.closed) == ([whole], [whole])
 
 
-def test_a_cut_end_waits_for_a_slot_too() -> None:
-    out = feed(channel_of(1, 1), watermark(0), watermark(0))
-    task = Task("task", Pass("pass", guard()), [feed(channel_of(), [1], end())], [], [forward(out)])
-    task.cancel()
-    task.run_until_idle()
-    assert not task.done
-    assert run(task, [out])[0] == [("watermark", 0), ("watermark", 0), CUT]
-    assert_nothing_owed(task)
+def test_a_policy_that_raises_ends_the_task() -> None:
+    def describe(record: Any, error: BaseException) -> BaseException:
+        raise RuntimeError("describe")
+
+    rig = Rig(1, Map("map", Guard("fail", describe), broken(1))).feed(0, [0], [1], end())
+    assert rig.run() == [0, (END, 0)]
+    assert str(rig.task.failure) == "describe"
+    assert rig.lanes[0].in_flight == 0
 
 
-# Dead letters.
+# Time and counters.
 
 
-def refuse(value: Any) -> Any:
-    raise ValueError(value)
-
-
-@pytest.mark.parametrize("hashes", [1, 2, 3])
-@pytest.mark.parametrize("room", range(1, 8))
-def test_dead_letters_stay_within_credit_though_each_of_several_ports_refuses_a_record(hashes: int, room: int) -> None:
-    most = hashes * room
-    outputs, letters, plain = [channel_of(4, 2) for _ in range(hashes)], channel_of(most, 1), channel_of(32, 8)
-    ports = [Port("hash", [out], Getter(refuse), guard("dead-letter")) for out in outputs]
-    lane = feed(channel_of(), list(range(40)), end())
-    task = Task("task", Pass("pass", guard()), [lane], [], [[*ports, *forward(plain)]], forward(letters))
-    seen: list[Any] = []
-    while not task.done:
-        assert task.run_until_idle() > 0
-        letters.validate()
-        assert letters.in_flight <= most
-        seen += drain(letters)
-        for out in (*outputs, plain):
-            drain(out)
-    seen += drain(letters)
-    assert [error.args[0] for error in seen[:-1]] == sorted(list(range(40)) * hashes) or hashes > 1
-    assert sorted(error.args[0] for error in seen[:-1]) == sorted(list(range(40)) * hashes)
-    assert_nothing_owed(task)
-
-
-@pytest.mark.parametrize("most", [1, 2, 5])
-def test_dead_letters_of_every_operator_reach_all_their_ports_in_order(most: int) -> None:
-    def odd(remainder: int) -> Callable[[int], int]:
-        return lambda n: explode(5) if n % 5 == remainder else n
-
-    outs, letters = [channel_of(3, 1), channel_of(3, 1)], [channel_of(most, 1), channel_of(2 * most, 1)]
-    strict = guard("dead-letter")
-    chain = [
-        Map("map", strict, odd(0)),
-        Inspect("inspect", strict, odd(1)),
-        Filter("filter", strict, lambda n: odd(2)(n) > -1),
-    ]
-    outputs = [forward(outs[0]), forward(outs[1])]
-    router = Router(strict, (lambda n: odd(3)(n) < 0,))
-    head = Expand("expand", strict, lambda n: [n] if n < 20 else explode(5))
-    lane = feed(channel_of(), list(range(25)), watermark(3), end())
-    task = Task("task", head, [lane], chain, outputs, forward(*letters), router)
-    seen = run(task, [*outs, *letters])
-    marks = [("watermark", 3), WHOLE]
-    assert seen[:2] == [marks, [*range(4, 20, 5), *marks]]
-    for each in seen[2:]:
-        assert len(each) == 21 + len(marks)
-        assert each[-2:] == marks
-    assert strict.lettered == 21
-
-
-# Time.
-
-
-def sum_of_states(task: Task) -> float:
-    counters = task.counters()
-    return float(counters["busy"] + counters["idle"] + counters["backpressured"])
-
-
-def test_busy_idle_and_backpressured_add_up_to_the_wall() -> None:
-    lane, out = channel_of(), channel_of(16, 16)
-    before = time.monotonic()
-    task = Task(
-        "task", Pass("pass", guard()), [lane], [Inspect("work", guard(), lambda _: burn(0.005))], [forward(out)]
-    )
-    made = time.monotonic()
-    grew: list[dict[str, float]] = []
-
-    def phase(act: Callable[[], object]) -> None:
-        start = task.counters()
-        act()
-        stop = task.counters()
-        grew.append({state: stop[state] - start[state] for state in ("busy", "idle", "backpressured")})
-
-    feed(lane, list(range(12)))
-    phase(task.run_until_idle)
-    phase(lambda: [(task.run_until_idle(), burn(0.001)) for _ in range(50)])
-    feed(lane, list(range(12)))
-    task.run_until_idle()
-    assert out.available() == 0
-    phase(lambda: [(task.run_until_idle(), burn(0.001)) for _ in range(50)])
-    least = time.monotonic()
-    total = sum_of_states(task)
-    most = time.monotonic()
-
-    assert (least - made) * 0.99 <= total <= (most - before) * 1.01
-    for state, grown in zip(("busy", "idle", "backpressured"), grew, strict=True):
-        assert grown[state] >= 0.045
-        assert grown[state] >= 0.9 * sum(grown.values())
-
-
-def test_time_between_steps_belongs_to_what_the_task_waits_for() -> None:
-    """It is the thread that is busy then, with other tasks."""
-    lane, out = feed(channel_of(), [1, 2]), channel_of(2, 2)
-    task = Task("task", Pass("pass", guard()), [lane], [], [forward(out)])
-    assert task.run_until_idle(1) == 1
-    before = task.counters()
-    burn(0.02)
-    after = task.counters()
-    assert after["backpressured"] - before["backpressured"] >= 0.02
-    assert (after["busy"], after["idle"]) == (before["busy"], before["idle"])
-
-
-def test_a_head_whose_work_is_under_way_elsewhere_makes_its_task_busy() -> None:
-    head = Watched(Pass("pass", guard()))
-    task = Task("task", head, [channel_of()], [], [forward(channel_of())])
-    head.waiting = True
-    task.run_until_idle()
-    before = task.counters()
-    burn(0.02)
-    task.run_until_idle()
-    after = task.counters()
-    assert after["busy"] - before["busy"] >= 0.02
-    assert after["idle"] == before["idle"]
-
-
-def test_the_clock_of_a_task_that_is_done_stands_still() -> None:
-    out = channel_of()
-    task = Task("task", Pass("pass", guard()), [feed(channel_of(), end())], [], [forward(out)])
-    task.run_until_idle()
-    assert task.done
-    before = task.counters()
-    burn(0.005)
-    task.run_until_idle()
-    assert task.counters() == before
-
-
-def test_counters_count_what_went_in_and_out() -> None:
-    lane, outs = feed(channel_of(), [1, 2, 3], watermark(1), [4], end()), [channel_of(), channel_of()]
-    task = Task("task", Pass("pass", guard()), [lane], [Filter("odd", guard(), lambda n: n % 2)], [forward(*outs)])
-    run(task, outs)
-    counters = task.counters()
-    assert {name: counters[name] for name in ("records_in", "records_out", "frames_in", "frames_out", "dropped")} == {
-        "records_in": 4,
-        "records_out": 2,
-        "frames_in": 4,
-        "frames_out": 6,  # [1, 3] and two marks, to each; 4 goes nowhere
-        "dropped": 0,
-    }
-
-
-# Open frames.
-
-
-class Trickle:
-    """A reader that gives one record a call, and nothing where a record is None."""
-
-    def __init__(self, records: list[int | None]) -> None:
-        self.records = iter([[] if record is None else [record] for record in records])
-
-    def read(self, limit: int) -> list[int] | None:
-        return next(self.records, None)
-
-    def poll_after(self) -> float | None:
-        return 3600
-
-    def close(self) -> None:
+def spin(ms: float) -> None:
+    until = time.monotonic_ns() + int(ms * 1e6)
+    while time.monotonic_ns() < until:
         pass
 
 
-def trickle(records: list[int | None], outputs: list[Channel]) -> Task:
-    source = Source("source", guard(), lambda _: Trickle(records), [""], False, type(None))
-    return Task("source", source, [], [], [forward(*outputs)], linger=1 << 60)
+def test_busy_idle_and_backpressured_add_up_to_its_wall_time() -> None:
+    """30 ms of each, however they are mixed."""
+    before = time.monotonic_ns()
+    rig = Rig(1, Map("map", guard(), lambda row: spin(1)), most=10)
+    after = time.monotonic_ns()
+    for _ in range(3):
+        for _ in range(10):
+            rig.task.run_until_idle()
+            spin(1)
+        rig.feed(0, *range(20))
+        rig.task.run_until_idle()
+        for _ in range(10):
+            assert rig.task.run_until_idle() == 0
+            spin(1)
+        rig.take()
+        rig.task.run_until_idle()
+        rig.take()
+    begin = time.monotonic_ns()
+    counters = rig.task.counters()
+    end_ = time.monotonic_ns()
+    spent = counters["busy"] + counters["idle"] + counters["backpressured"]
+    assert (begin - after) / 1e9 - 1e-9 <= spent <= (end_ - before) / 1e9 + 1e-9
+    assert counters["busy"] >= 0.060
+    assert counters["idle"] >= 0.030
+    assert counters["backpressured"] >= 0.030
+    assert counters["busy"] <= spent - 0.060
 
 
-def test_open_frames_leave_when_nothing_is_there_to_read() -> None:
-    out = channel_of()
-    task = trickle([1, 2, 3, None, 4], [out])
-    assert task.run_until_idle(3) == 3
-    assert (out.frames, out.in_flight) == (0, 3)
-    assert task.run_until_idle() == 0
-    assert (out.frames, out.in_flight) == (1, 3)
-    assert drain(out) == [1, 2, 3]
+def test_time_stands_still_after_the_end() -> None:
+    rig = Rig().feed(0, 1, end())
+    rig.run()
+    first = rig.task.counters()
+    spin(3)
+    assert rig.task.counters() == first
 
 
-def test_open_frames_leave_when_another_output_is_out_of_credit() -> None:
-    """Or what waits in them could never come, if the one who must give credit waits for it."""
-    wide, narrow = channel_of(), channel_of(3, 1)
-    task = trickle([1, 2, 3, 4, 5], [wide, narrow])
-    assert task.run_until_idle(3) == 3
-    assert (wide.frames, narrow.frames) == (0, 3)
-    assert task.run_until_idle() == 0
-    assert (wide.frames, wide.in_flight) == (1, 3)
-    assert drain(wide) == [1, 2, 3]
-    assert drain(narrow) == [1, 2, 3]
+def test_what_is_under_way_elsewhere_is_busy_time() -> None:
+    class Away(BrokenEnd):
+        def more(self, limit: int, now: int, side: Any) -> list[Any] | None:
+            self.waiting = self.rows is not None
+            return None
+
+    rig = Rig(head=Away("away", guard())).feed(0, 1)
+    rig.task.run_until_idle()
+    spin(20)
+    rig.task.run_until_idle()
+    spin(20)
+    assert rig.task.counters()["busy"] >= 0.040
 
 
-def test_an_open_frame_leaves_before_a_mark() -> None:
-    lane, out = feed(channel_of(), [1], [2], watermark(1), [3]), channel_of()
-    task = Task("task", Pass("pass", guard()), [lane], [], [forward(out)], linger=1 << 60)
-    assert task.run_until_idle(2) == 2
-    assert out.frames == 0
-    assert task.run_until_idle(2) == 2
-    assert drain(out) == [1, 2, ("watermark", 1)]
+def test_a_task_counts_records_and_frames() -> None:
+    rig = Rig(1, Filter("filter", guard(), lambda row: row % 2)).feed(0, [1, 2, 3], watermark(1), [4, 5], end())
+    rig.run()
+    counters = rig.task.counters()
+    assert {name: counters[name] for name in ("records_in", "records_out", "frames_in", "dropped")} == {
+        "records_in": 5,
+        "records_out": 3,
+        "frames_in": 4,
+        "dropped": 0,
+    }
+    assert counters["frames_out"] == 4 + 2  # two of data and two marks, and the marks to where letters go
+    assert rig.task.input_channels == rig.lanes
 
 
-@settings(max_examples=50)
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.integers(1, 16), st.integers(1, 8))
-def test_lanes_take_turns(sizes: list[int], most: int, frame: int) -> None:
-    """With room for everybody, no lane is two frames ahead of another that has something."""
-    lanes, out = [channel_of(), channel_of(), channel_of()], channel_of(most, frame)
-    for number, lane in enumerate(lanes):
-        feed(lane, *([(number, at)] * size for at, size in enumerate(sizes)), end())
-    task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-    seen = run(task, [out])[0]
-    assert seen.pop() == WHOLE
-    ranks = [at for _, at in seen]
-    assert ranks == sorted(ranks)
-    assert_nothing_owed(task)
+def test_a_task_shows_what_it_is_made_of() -> None:
+    head, operator, lane, out = Pass("pass", guard()), Map("map", guard(), len), channel(), channel()
+    outputs = [[Port("forward", [out])]]
+    task = Task("name", head, [lane], [operator], outputs)
+    assert (task.name, task.head, task.chain, task.outputs, task.letters) == ("name", head, [operator], outputs, [])
+    assert [lane.channel for lane in task.lanes] == [lane]
+
+
+def test_a_task_cannot_be_made_of_nothing() -> None:
+    build: Any = Task
+    wrong: list[tuple[Any, ...]] = [
+        (),
+        (None, Pass("p", guard()), [], [], []),
+        ("task", None, [], [], []),
+        ("task", Pass("p", guard()), [1], [], []),
+    ]
+    for arguments in wrong:
+        with pytest.raises(TypeError):
+            build(*arguments)
+
+
+# Deadlines: a thread that parks must wake for them, which is seen by what a runner does; here by what a step does.
+
+
+def test_a_task_that_waits_for_records_lets_go_of_what_it_has() -> None:
+    rig = Rig(linger=10**15, most=1024)
+    rig.feed(0, 1, 2).task.run_until_idle()
+    assert rig.take() == [1, 2]
+
+
+def test_a_task_without_credit_lets_go_of_what_it_has() -> None:
+    lane, first, second = channel(), channel(64, 64), channel(3, 3)
+    ports = [Port("forward", [first]), Port("forward", [second])]
+    task = Task("task", Pass("pass", guard()), [lane], [], [ports], linger=10**15)
+    lane.push_rows([1, 2, 3, 4])
+    task.run_until_idle()
+    assert [row for frame in iter(first.pop, None) for row in frame.rows] == [1, 2, 3]
+
+
+# Many tasks at once: whatever happens to a task, credit comes back and the end goes on.
+
+faults = st.none() | st.tuples(st.integers(0, 40), st.sampled_from([ValueError, KeyboardInterrupt]))
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(0, 40) | st.sampled_from(["watermark", "barrier"]), max_size=12), min_size=1, max_size=3
+    ),
+    st.sampled_from(["pass", "expand", "aggregate"]),
+    st.sampled_from(MODES),
+    faults,
+    st.integers(1, 6),
+    st.none() | st.integers(0, 60),
+    st.lists(st.booleans(), min_size=1, max_size=8),
+)
+@settings(deadline=None, max_examples=200)
+def test_any_task_comes_to_its_end_and_gives_all_credit_back(
+    lanes: list[list[Any]],
+    kind: str,
+    mode: str,
+    fault: tuple[int, type[BaseException]] | None,
+    most: int,
+    cancel_at: int | None,
+    takes: list[bool],
+) -> None:
+    def function(row: int) -> int:
+        if fault is not None and row == fault[0]:
+            raise fault[1](row)
+        return row
+
+    heads: dict[str, Callable[[], Head]] = {
+        "pass": lambda: Pass("head", guard(mode)),
+        "expand": lambda: Expand("head", guard(mode), lambda row: [function(row)] * (row % 5)),
+        "aggregate": lambda: Aggregate(
+            "head", guard(mode), Groups(Getter(function), [Count(Getter())], lambda key, got: key)
+        ),
+    }
+    rig = Rig(len(lanes), Map("map", guard(mode), function), head=heads[kind](), most=most)
+    for at, script in enumerate(lanes):
+        barriers = 0
+        for item in script:
+            barriers += item == "barrier"
+            rig.feed(
+                at, watermark(barriers) if item == "watermark" else barrier(barriers) if item == "barrier" else item
+            )
+        rig.feed(at, end())
+    for step, take in enumerate(itertools.cycle([*takes, True])):
+        if step == cancel_at:
+            rig.task.cancel()
+        rig.task.run_until_idle(1)
+        for each in (*rig.lanes, rig.out, rig.dead):
+            each.validate()
+            assert each.in_flight <= each.bound
+        if take:
+            rig.take()
+        if rig.task.done:
+            break
+        assert step < 5000
+    rig.take()
+    assert [lane.in_flight for lane in rig.lanes] == [0] * len(lanes)
+    assert [item for item in rig.got if isinstance(item, tuple) and item[0] == END] == [rig.got[-1]]
+    if rig.got[-1] == (END, 1):
+        assert rig.task.failure is None
+
+
+def test_a_source_and_a_sink_have_no_lanes_and_no_ports() -> None:
+    source = Source("source", guard(), lambda _: None, [], False, type(None))
+    out = channel()
+    task = Task("source", source, [], [], [[Port("forward", [out])]])
+    task.run_until_idle()
+    assert [(frame.kind, frame.value) for frame in iter(out.pop, None)] == [(END, 1)]
+
+    class Nowhere:
+        def write(self, rows: list[Any]) -> None:
+            pass
+
+        def finish(self) -> None:
+            pass
+
+    lane = channel()
+    lane.push_rows([1])
+    lane.push(end())
+    task = Task("sink", Sink("sink", guard(), Nowhere, lambda _: False), [lane], [], [])
+    task.run_until_idle()
+    assert task.done
+    assert (task.counters()["records_in"], task.counters()["records_out"]) == (1, 0)

@@ -21,7 +21,9 @@ from connectors.files import csv_files, json_lines
 from engine.errors import ConnectorError, GraphError
 from engine.source import BadRecord, Reader, Source
 
-_MODULES = "files paths byte_streams compression encodings lines json_format csv_format csv_table csv_writer"
+_MODULES = (
+    "files paths byte_streams compression encodings lines json_format csv_format csv_rows csv_writer file_writer output_file"
+)
 
 
 class Event(msgspec.Struct):

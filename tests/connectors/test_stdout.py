@@ -121,7 +121,7 @@ def test_what_the_sinks_say_of_themselves() -> None:
     [
         ("{x", "the format '{x' is no str.format template: expected '}'"),
         (5, "stdout wanted a function or a template as its format, came 5"),
-        ("{x} {z} {z!r}", r"names z, not in Data\n  hint: fields there: x"),
+        ("{x} {z} {z!r}", r"names z, not in Data\n  hint: there are: x"),
     ],
 )
 def test_formats_that_cannot_be_used(format_: Any, message: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Aggregate, collect, count, custom, distinct, max_, mean, min_, sum_, top
@@ -234,6 +234,7 @@ def test_an_aggregate_of_an_aggregate(runner: Runner, parallelism: int) -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.one_of(st.none(), st.integers(-50, 50)))))
 def test_all_aggregates_against_python(records: list[tuple[str, int | None]]) -> None:
     from engine import Dataflow

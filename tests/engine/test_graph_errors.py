@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 from collections.abc import Callable
@@ -146,6 +147,59 @@ def test_wrong_arguments_fail_where_they_are_written(wrong: Callable[[Any], Any]
         wrong(stream)
     written = f"test_graph_errors.py:{wrong.__code__.co_firstlineno}"
     assert str(caught.value).startswith(f"{written}:")
+
+
+async def awaits(x: Any) -> Any:
+    return x
+
+
+async def awaits_and_yields(x: Any) -> Any:
+    yield x
+
+
+def yields(x: Any) -> Any:
+    yield x
+
+
+class Yields:
+    def __call__(self, x: Any) -> Any:
+        yield x
+
+    async def later(self, x: Any) -> Any:
+        return x
+
+
+PLAIN: dict[str, Callable[[Stream[Any], Any], Any]] = {
+    "map": lambda s, f: s.map(f),
+    "filter": lambda s, f: s.filter(f),
+    "inspect": lambda s, f: s.inspect(f),
+    "split": lambda s, f: s.split(str, f),
+    "lookup_join": lambda s, f: s.lookup_join({}, on="x", into=f),
+    "reduce": lambda s, f: s.key_by().reduce(f),
+    "fold": lambda s, f: s.key_by().fold(int, f),
+    "stateful_map": lambda s, f: s.key_by().stateful_map(f),
+}
+
+
+@pytest.mark.parametrize("what", PLAIN)
+def test_plain_operators_neither_await_nor_take_what_is_yielded(what: str) -> None:
+    for function in (awaits, awaits_and_yields, functools.partial(awaits), Yields().later):
+        with fails(f"{LINE}: {what} awaits nothing, but [a-zA-Z_]+ is async", "use map_async"):
+            PLAIN[what](flights(), function)
+    for function in (yields, functools.partial(yields, 1), Yields()):
+        with fails(f"{LINE}: {what} takes what its function returns, but [a-zA-Z]+ yields", "use flat_map"):
+            PLAIN[what](flights(), function)
+
+
+def test_where_yielding_and_awaiting_belong() -> None:
+    for function in (yields, Yields(), functools.partial(yields)):
+        flights().flat_map(function)
+        flights().map_batch(function)
+    flights().map_async(awaits)
+    with fails(f"{LINE}: flat_map awaits nothing, but awaits is async"):
+        flights().flat_map(awaits)  # type: ignore[arg-type]
+    with fails(f"{LINE}: map_async takes what its function returns, but yields yields"):
+        flights().map_async(yields)
 
 
 def test_errors_are_value_errors_and_ours() -> None:

@@ -77,7 +77,9 @@ def test_what_was_read_does_not_wait_for_more(runner: Runner) -> None:
     flow = runner.flow()
     sink = runner.sink(batch=1000, refuse=lambda x: written.set() if x == 2 else None)
     source = runner.source(lambda: itertools.chain(range(3), nothing()), bounded=False, poll_after=3600)
-    flow.source(source).flat_map(lambda x: [x]).key_by(lambda x: x, parallelism=3).map(lambda x: x).rebalance(1).sink(sink)
+    flow.source(source).flat_map(lambda x: [x]).key_by(lambda x: x, parallelism=3).map(lambda x: x).rebalance(1).sink(
+        sink
+    )
     job = flow.start()
     assert written.wait(50)
     job.stop()
@@ -95,7 +97,8 @@ def head_of(source: ListSource) -> SourceHead:
 def test_without_a_word_of_its_own_it_is_asked_after_1_to_16_ms() -> None:
     source = ListSource(nothing)
     head = head_of(source)
-    now, asked_at = 0, []
+    now = 0
+    asked_at: list[int] = []
     while len(asked_at) < 8:
         before = source.reads
         ask(head, now)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import signal
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -148,7 +150,7 @@ def test_cancel_drops_what_is_on_its_way(runner: Runner) -> None:
     job.cancel()
     job.cancel()
     gate.opened.set()
-    with pytest.raises(JobCancelled, match="^job 'test' was cancelled$") as caught:
+    with pytest.raises(JobCancelled, match=r"^job 'test' was cancelled$") as caught:
         job.wait()
     result = caught.value.result
     assert result is not None
@@ -228,7 +230,7 @@ def test_a_job_is_started_once(runner: Runner) -> None:
     flow = runner.flow()
     flow.source(runner.source([1])).sink(runner.sink())
     job = flow.start()
-    with pytest.raises(RuntimeError, match="job 'test' has been started; flow.start\\(\\) makes another one"):
+    with pytest.raises(RuntimeError, match="has been started"):
         job.start()
     job.wait()
 
@@ -342,7 +344,7 @@ def test_many_jobs_at_once(runner: Runner) -> None:
     jobs = []
     for n in range(8):
         flow, sink = runner.flow(f"job {n}", settings=Settings(max_window=16)), runner.sink()
-        flow.source(runner.source(range(2000))).map(lambda x, n=n: x + n).sink(sink)
+        flow.source(runner.source(range(2000))).map(partial(operator.add, n)).sink(sink)
         jobs.append((n, flow.start(), sink))
     for n, job, sink in jobs:
         assert job.wait().state == "finished"
@@ -466,7 +468,8 @@ def test_progress_goes_to_stderr_and_only_if_wanted(
         return capsys.readouterr().err
 
     thread = threading.Thread(target=lambda: flow.run(progress=progress))
-    monkeypatch.setattr("engine.job.Job.start", _remembering(jobs := []))
+    jobs: list[Job] = []
+    monkeypatch.setattr("engine.job.Job.start", _remembering(jobs))
     thread.start()
     assert gate.reached.wait(50)
     shown = ""

@@ -125,9 +125,7 @@ def test_the_target_delay_is_shared_along_the_longest_path_through_each_channel(
         long = long.flat_map(str, name=name)
     short.sink(ListSink(), name="short")
     long.union(short).sink(ListSink(), name="long")
-    shares = {
-        (edge.producer.name, edge.consumer.name): round(edge.share * 1000, 6) for edge in Plan.of(flow).edges
-    }
+    shares = {(edge.producer.name, edge.consumer.name): round(edge.share * 1000, 6) for edge in Plan.of(flow).edges}
     assert shares == {
         ("in", "split"): 120,  # five channels from in to long
         ("split", "short"): 300,

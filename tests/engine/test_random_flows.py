@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Dataflow, Settings, Stream, collect, count, sum_
+from engine import Dataflow, KeyedStream, Settings, Stream, collect, count, sum_
 from tests.engine.helpers import ListSink, ListSource, Runner
 
 MOST = 3000
@@ -72,69 +72,93 @@ def flat(pair: tuple[int, int]) -> int:
     return pair[0] * 100_000 + pair[1]
 
 
-def grouped(rows: list[int], n: int) -> dict[int, list[int]]:
+def keyed(one: Known, step: Step) -> tuple[KeyedStream[Any], dict[int, list[int]]]:
+    """The stream keyed by x % 5, and the records of each key."""
     groups: dict[int, list[int]] = defaultdict(list)
-    for x in rows:
-        groups[x % n].append(x)
-    return groups
+    for x in one.rows:
+        groups[x % 5].append(x)
+    return one.stream.key_by(lambda x: x % 5, parallelism=step.parallelism), groups
+
+
+Grow = Callable[[Known, Known, Step], list[Known]]
+"""The streams that a step makes of one stream, and of a second where it takes two."""
+
+
+def per_record(step: Step) -> dict[str, tuple[Callable[[Stream[Any]], Stream[Any]], Callable[[int], list[int]]]]:
+    """Operators that go by the record: how they are added, and what each record becomes."""
+    n, table = step.n, {0: 10, 1: 20}
+    return {
+        "map": (lambda s: s.map(partial(shift, n)), lambda x: [x + n]),
+        "filter": (lambda s: s.filter(partial(is_kept, n)), lambda x: [x] * is_kept(n, x)),
+        "inspect": (lambda s: s.inspect(str), lambda x: [x]),
+        "flat_map": (lambda s: s.flat_map(partial(copies, n)), partial(copies, n)),
+        "map_batch": (lambda s: s.map_batch(pairs, size=n + 1), lambda x: [x, -x]),
+        "map_async": (
+            lambda s: s.map_async(shift_later, concurrency=n + 1, ordered=n % 2 == 0),
+            lambda x: [x + 1],
+        ),
+        "skip": (lambda s: s.map(partial(refuse, n), on_error="skip"), lambda x: [x] * is_kept(n, x)),
+        "lookup": (
+            lambda s: s.lookup_join(table, on=lambda x: x % 3, into=lambda x, more: x + more, how="inner"),
+            lambda x: [x + table[x % 3]] if x % 3 in table else [],
+        ),
+        "rebalance": (lambda s: s.rebalance(step.parallelism).map(abs), lambda x: [abs(x)]),
+        "broadcast": (lambda s: s.broadcast(step.parallelism).map(abs), lambda x: [abs(x)] * step.parallelism),
+        "keyed map": (lambda s: s.key_by(lambda x: x % 5, parallelism=step.parallelism).map(abs), lambda x: [abs(x)]),
+    }
+
+
+def union(one: Known, two: Known, step: Step) -> list[Known]:
+    return [Known(one.stream.union(two.stream), one.rows + two.rows)]
+
+
+def split(one: Known, two: Known, step: Step) -> list[Known]:
+    kept = partial(is_kept, step.n)
+    yes, no = one.stream.split(kept)
+    return [Known(yes, [x for x in one.rows if kept(x)]), Known(no, [x for x in one.rows if not kept(x)])]
+
+
+def stateful(one: Known, two: Known, step: Step) -> list[Known]:
+    stream, groups = keyed(one, step)
+    numbers = [k * 1000 + i + 1 for k, group in groups.items() for i in range(len(group))]
+    return [Known(stream.stateful_map(number), numbers)]
+
+
+def fold(one: Known, two: Known, step: Step) -> list[Known]:
+    stream, groups = keyed(one, step)
+    sums = [flat((k, sum(group))) for k, group in groups.items()]
+    return [Known(stream.fold(int, lambda state, x: state + x).map(flat), sums)]
+
+
+def reduce(one: Known, two: Known, step: Step) -> list[Known]:
+    stream, groups = keyed(one, step)
+    return [Known(stream.reduce(max).map(flat), [flat((k, max(group))) for k, group in groups.items()])]
+
+
+def aggregate(one: Known, two: Known, step: Step) -> list[Known]:
+    stream, groups = keyed(one, step)
+    rows = stream.aggregate(n=count(), total=sum_(lambda x: x))
+    totals = [k + len(group) + sum(group) for k, group in groups.items()]
+    return [Known(rows.map(lambda row: row.key + row.n + row.total), totals)]
+
+
+def update(one: Known, two: Known, step: Step) -> list[Known]:
+    stream, groups = keyed(one, step)
+    counts = [flat((k, i + 1)) for k, group in groups.items() for i in range(len(group))]
+    return [Known(stream.fold(int, lambda state, x: state + 1, emit="update").map(flat), counts)]
+
+
+WHOLE: dict[str, Grow] = {f.__name__: f for f in (union, split, stateful, fold, reduce, aggregate, update)}
 
 
 def grow(one: Known, two: Known, step: Step) -> list[Known]:
-    """The streams that `step` makes of `one`, and of `two` where it takes two."""
-    s, rows, n, parallelism = one.stream, one.rows, step.n, step.parallelism
-    keyed = s.key_by(lambda x: x % 5, parallelism=parallelism)
-    match step.kind:
-        case "map":
-            return [Known(s.map(partial(shift, n)), [x + n for x in rows])]
-        case "filter":
-            return [Known(s.filter(partial(is_kept, n)), [x for x in rows if is_kept(n, x)])]
-        case "inspect":
-            return [Known(s.inspect(str), rows)]
-        case "flat_map":
-            return [Known(s.flat_map(partial(copies, n)), [y for x in rows for y in copies(n, x)])]
-        case "map_batch":
-            return [Known(s.map_batch(pairs, size=n + 1), pairs(rows))]
-        case "map_async":
-            return [Known(s.map_async(shift_later, concurrency=n + 1, ordered=n % 2 == 0), [x + 1 for x in rows])]
-        case "skip":
-            return [Known(s.map(partial(refuse, n), on_error="skip"), [x for x in rows if x % (n + 2)])]
-        case "lookup":
-            table = {0: 10, 1: 20}
-            joined = s.lookup_join(table, on=lambda x: x % 3, into=lambda x, more: x + more, how="inner")
-            return [Known(joined, [x + table[x % 3] for x in rows if x % 3 in table])]
-        case "union":
-            return [Known(s.union(two.stream), rows + two.rows)]
-        case "split":
-            yes, no = s.split(partial(is_kept, n))
-            return [Known(yes, [x for x in rows if is_kept(n, x)]), Known(no, [x for x in rows if not is_kept(n, x)])]
-        case "rebalance":
-            return [Known(s.rebalance(parallelism).map(abs), [abs(x) for x in rows])]
-        case "broadcast":
-            return [Known(s.broadcast(parallelism).map(abs), [abs(x) for x in rows] * parallelism)]
-        case "keyed map":
-            return [Known(keyed.map(abs), [abs(x) for x in rows])]
-        case "stateful":
-            numbers = [k * 1000 + i + 1 for k, group in grouped(rows, 5).items() for i in range(len(group))]
-            return [Known(keyed.stateful_map(number), numbers)]
-        case "fold":
-            sums = [flat((k, sum(group))) for k, group in grouped(rows, 5).items()]
-            return [Known(keyed.fold(int, lambda state, x: state + x).map(flat), sums)]
-        case "reduce":
-            return [Known(keyed.reduce(max).map(flat), [flat((k, max(g))) for k, g in grouped(rows, 5).items()])]
-        case "aggregate":
-            totals = [k + len(group) + sum(group) for k, group in grouped(rows, 5).items()]
-            rows_of = keyed.aggregate(n=count(), total=sum_(lambda x: x))
-            return [Known(rows_of.map(lambda row: row.key + row.n + row.total), totals)]
-        case "update":
-            counts = [flat((k, i + 1)) for k, group in grouped(rows, 5).items() for i in range(len(group))]
-            return [Known(keyed.fold(int, lambda state, x: state + 1, emit="update").map(flat), counts)]
-    raise AssertionError(step.kind)
+    if step.kind in WHOLE:
+        return WHOLE[step.kind](one, two, step)
+    add, becomes = per_record(step)[step.kind]
+    return [Known(add(one.stream), [y for x in one.rows for y in becomes(x)])]
 
 
-KINDS = (
-    "map filter inspect flat_map map_batch map_async skip lookup union split rebalance broadcast stateful fold "
-    "reduce aggregate update"
-).split() + ["keyed map"]
+KINDS = [*per_record(Step("", 0, 0, 1, 1)), *WHOLE]
 
 steps = st.builds(
     Step,
@@ -203,9 +227,10 @@ def mix(state: int, x: int) -> int:
 def rich_by_hand(numbers: Iterable[int]) -> list[tuple[int, int]]:
     states: dict[int, int] = defaultdict(int)
     out = []
-    for x in pairs([x for x in numbers if x % 3 for _ in range(x % 4)]):
-        states[(x + 1) % 7] = mix(states[(x + 1) % 7], x + 1)
-        out.append(((x + 1) % 7, states[(x + 1) % 7]))
+    for value in pairs([x for x in numbers if x % 3 for _ in range(x % 4)]):
+        key = (value + 1) % 7
+        states[key] = mix(states[key], value + 1)
+        out.append((key, states[key]))
     return out
 
 
@@ -219,14 +244,12 @@ def test_answers_do_not_depend_on_the_settings(runner: Runner, frame_records: in
 @pytest.mark.parametrize("max_window", [1, 2, 64, 8192])
 @pytest.mark.parametrize("frame_records", [1, 2, 7, 1024])
 @pytest.mark.parametrize("parallelism", [1, 2, 4])
-def test_the_order_within_a_key_is_kept(
-    runner: Runner, frame_records: int, max_window: int, parallelism: int
-) -> None:
+def test_the_order_within_a_key_is_kept(runner: Runner, frame_records: int, max_window: int, parallelism: int) -> None:
     flow = runner.flow(settings=Settings(frame_records=frame_records, max_window=max_window))
     sink = runner.sink()
     numbers = flow.source(runner.source(range(300))).map(lambda x: x)
-    keyed: Callable[[Stream[Any]], Any] = lambda s: s.key_by(lambda x: x % 9, parallelism=parallelism)  # noqa: E731
-    keyed(keyed(numbers).map(lambda x: x).filter(lambda x: x % 2)).aggregate(all=collect()).sink(sink)
+    first = numbers.key_by(lambda x: x % 9, parallelism=parallelism).map(lambda x: x).filter(lambda x: x % 2)
+    first.key_by(lambda x: x % 9).aggregate(all=collect()).sink(sink)
     flow.run()
     assert {row.key: row.all for row in sink.records} == {
         k: [x for x in range(300) if x % 9 == k and x % 2] for k in range(9)

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 
-PROGRAM = '''
+PROGRAM = """
 import itertools, json, os, sys, threading
 import engine.job
 from engine import *
@@ -36,20 +36,22 @@ noted("cancel")
 engine.job._STUCK_SECONDS = 0.05
 blocking = {blocking}
 written = []
-started = threading.Event()
+never, entered = threading.Event(), threading.Event()
 
 def slow(record):
     if not written:
+        entered.wait(50)
         say("ready")
     written.append(record)
-    started.wait({pause})
+    never.wait({pause})
 
 flow = Dataflow("signals", settings=Settings(max_window=64))
 sink = ListSink(blocking=blocking, batch=1, refuse=slow)
 flow.source(ListSource(itertools.count, blocking=blocking)).map(lambda x: x).sink(sink)
-'''
+"""
 
 RUN = """
+entered.set()
 try:
     result = flow.run()
     say("result", result.state, result.records_read, result.records_written, len(sink.records), sink.ends)
@@ -126,6 +128,7 @@ def test_a_sink_that_never_comes_back_does_not_hold_the_program(blocking: bool) 
 STARTED = """
 try:
     with flow.start() as job:
+        entered.set()
         job.wait()
 except KeyboardInterrupt:
     say("interrupted", job.state, sink.ends)
@@ -145,9 +148,9 @@ AFTERWARDS = """
 flow = Dataflow("short")
 flow.source(ListSource([1])).sink(ListSink())
 flow.run()
-say("ready")
 try:
-    started.wait(50)
+    say("ready")
+    never.wait(50)
 except KeyboardInterrupt:
     say("interrupted")
 """
@@ -161,8 +164,9 @@ def test_after_a_run_an_interrupt_is_an_interrupt_again() -> None:
 
 
 ABANDONED = """
+entered.set()
 job = flow.start()
-started.wait(0.01)
+never.wait(0.01)
 say("leaving")
 """
 

@@ -1,0 +1,362 @@
+"""Stream: records of one type on their way, and the operators that take them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+
+from cext.getter import Getter
+from engine import operations as ops
+from engine.checks import call_it, check_count, check_field, check_function
+from engine.durations import Duration, nanoseconds
+from engine.errors import GraphError
+from engine.graph import Input, Key, Node, OnError, Route, users_place
+from engine.sink import Sink
+from engine.source import Source
+from engine.types import awaited_from, fields_of, items_returned_by, name_of, returned_by
+
+if TYPE_CHECKING:
+    from engine.dataflow import Dataflow
+    from engine.keyed import KeyedStream
+
+T = TypeVar("T")
+U = TypeVar("U")
+M = TypeVar("M")
+
+
+class Stream(Generic[T]):
+    """Records of one type on their way: what an operator gives, for the next one to take.
+
+    Every method that adds an operator takes `name` (what plans, counters and errors call it; unique in the flow)
+    and `on_error` (see Dataflow). Functions are called with one record, on one thread. A stream that is used twice
+    goes, whole, both ways.
+    """
+
+    def __init__(
+        self, flow: Dataflow, inputs: tuple[Input, ...], record_type: Any, parallelism: int | None = None
+    ) -> None:
+        self._flow = flow
+        self._inputs = inputs
+        self.type = record_type
+        """The type of the records, or None where it is not known."""
+        self._parallelism = parallelism or max((each.node.parallelism for each in inputs if each.node), default=1)
+
+    # One record to at most one.
+
+    def map(
+        self,
+        function: Callable[[T], U],
+        *,
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[U]:
+        """Each record becomes what `function` returns; `type` says its type where no annotation does.
+
+        >>> flow = Dataflow("f")
+        >>> from connectors.memory import from_iterable
+        >>> flow.source(from_iterable(["12"])).map(int).type
+        <class 'int'>
+        """
+        return self._then(ops.Map(function), type or returned_by(function), name, on_error)
+
+    def filter(
+        self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
+    ) -> Stream[T]:
+        """Records go on for which `function` is true."""
+        return self._then(ops.Filter(function), self.type, name, on_error)
+
+    def inspect(
+        self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
+    ) -> Stream[T]:
+        """Records go on unchanged once `function` has seen them: to log, to count, to stop in a debugger."""
+        return self._then(ops.Inspect(function), self.type, name, on_error)
+
+    @overload
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: None = None,
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["left", "inner"] = "left",
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[Any]: ...
+    @overload
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: Callable[[T, M], U] | Callable[[T, M | None], U],
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["left", "inner"] = "left",
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[U]: ...
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: Callable[[T, M], U] | Callable[[T, M | None], U] | None = None,
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["left", "inner"] = "left",
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[Any]:
+        """Each record meets its match in `table`, which is read into memory once, when the job starts.
+
+        `table`: a mapping, or a source with `table_key`, a field or function by which its records are found
+        (unique, or the job fails); `on`: the field or function of this stream's records to look up;
+        `into(record, match)` makes what goes on, by default the pair; `how`: without a match, "left" gives None for
+        it and "inner" drops the record (what went in and what came out is counted).
+        """
+        place = users_place()
+        if isinstance(table, Source) == (table_key is None):
+            raise GraphError(
+                f"{place}: lookup_join wants table_key with a source, and no table_key with a mapping",
+                hint='e.g. lookup_join(csv_files("planes.csv", type=Plane), on="tail", table_key="tail")',
+            )
+        if not isinstance(table, Source | Mapping):
+            raise GraphError(f"{place}: lookup_join wants a mapping or a source as its table, got {table!r}")
+        if how not in {"left", "inner"}:
+            raise GraphError(f'{place}: how is "left" or "inner", not {how!r}')
+        for what, part in (("on", on), ("table_key", table_key)):
+            if part is not None and not isinstance(part, str) and not callable(part):
+                raise GraphError(f"{place}: lookup_join wants a field or a function as {what}, got {part!r}")
+        self._check_field(on, "lookup_join", place)
+        if isinstance(table, Source):
+            if not table.bounded:
+                raise GraphError(f"{place}: lookup_join reads its table to the end, but {table.name!r} never ends")
+            check_field(table.type, table_key, "lookup_join's table", place)
+        operation = ops.LookupJoin(table, Getter(table_key), Getter(on), into, how == "inner")
+        known = type or (None if into is None else returned_by(into))
+        return self._then(operation, known, name, on_error)
+
+    # One or many records to any number.
+
+    def flat_map(
+        self,
+        function: Callable[[T], Iterable[U]],
+        *,
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[U]:
+        """Each record becomes all that `function` returns or yields, of any length: it is taken up as there is credit."""
+        return self._then(ops.FlatMap(function), type or items_returned_by(function), name, on_error)
+
+    def map_batch(
+        self,
+        function: Callable[[list[T]], Iterable[U]],
+        *,
+        size: int = 1024,
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[U]:
+        """Up to `size` records at a time, fewer when no more are there, become all that `function` returns.
+
+        Where `on_error` is not "fail", a batch that raises is tried again record by record, to set aside only those at fault.
+        """
+        check_count(size, "map_batch wants a size", users_place())
+        return self._then(ops.MapBatch(function, size), type or items_returned_by(function), name, on_error)
+
+    def map_async(
+        self,
+        function: Callable[[T], Awaitable[U]],
+        *,
+        concurrency: int = 100,
+        ordered: bool = True,
+        timeout: Duration | None = None,
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[U]:
+        """Each record becomes what the coroutine `function(record)` returns, at most `concurrency` under way at once.
+
+        `ordered`: results keep the order of the records, else they go on as they come; `timeout`: how long one call may
+        take; past it, TimeoutError is that record's error.
+        """
+        place = users_place()
+        check_count(concurrency, "map_async wants a concurrency", place)
+        try:
+            seconds = None if timeout is None else nanoseconds(timeout) / 1e9
+        except (TypeError, ValueError) as error:
+            raise GraphError(f"{place}: map_async's timeout: {error}") from error
+        known = type or awaited_from(function)
+        return self._then(ops.MapAsync(function, concurrency, ordered, seconds), known, name, on_error)
+
+    # Ways apart and together.
+
+    @overload
+    def split(
+        self, predicate: Callable[[T], object], /, *, name: str | None = None, on_error: OnError | None = None
+    ) -> tuple[Stream[T], Stream[T]]: ...
+    @overload
+    def split(
+        self, *predicates: Callable[[T], object], name: str | None = None, on_error: OnError | None = None
+    ) -> tuple[Stream[T], ...]: ...
+    def split(
+        self, *predicates: Callable[[T], object], name: str | None = None, on_error: OnError | None = None
+    ) -> tuple[Stream[T], ...]:
+        """One stream for each predicate, and one for the rest; a record takes the first whose predicate is true.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> flow, even, odd = Dataflow("parity"), [], []
+        >>> evens, odds = flow.source(from_iterable(range(5))).split(lambda x: x % 2 == 0)
+        >>> _ = evens.sink(collect(even)), odds.sink(collect(odd))
+        >>> _ = flow.run()
+        >>> even, odd
+        ([0, 2, 4], [1, 3])
+        """
+        place = users_place()
+        if not predicates:
+            raise GraphError(
+                f"{place}: split wants at least one predicate", hint="e.g. late, on_time = flights.split(is_late)"
+            )
+        for predicate in predicates:
+            check_function(predicate, "split", place)
+        operation = ops.Split(predicates)
+        outputs = len(predicates) + 1
+        node = self._add(operation, self.type, name, on_error, place, outputs)
+        return tuple(Stream(self._flow, (Input(node, output),), self.type) for output in range(outputs))
+
+    def union(self, *others: Stream[T]) -> Stream[T]:
+        """The records of this stream and of `others`, as they come; each one's own order is kept."""
+        place = users_place()
+        for other in others:
+            if not isinstance(other, Stream):
+                raise GraphError(f"{place}: union wants streams, got {other!r}")
+            if other._flow is not self._flow:
+                raise GraphError(
+                    f"{place}: union of streams of two flows, {self._flow.name!r} and {other._flow.name!r}",
+                    hint="build both in one Dataflow",
+                )
+        streams = (self, *others)
+        inputs = tuple(each for stream in streams for each in stream._inputs)
+        known = self.type if all(other.type == self.type for other in others) else None
+        return Stream(self._flow, inputs, known, max(stream._parallelism for stream in streams))
+
+    def rebalance(self, parallelism: int) -> Stream[T]:
+        """What follows runs `parallelism` times; each record goes to one of them, whichever has most credit."""
+        return self._spread("rebalance", parallelism)
+
+    def broadcast(self, parallelism: int) -> Stream[T]:
+        """What follows runs `parallelism` times; each record goes to all of them."""
+        return self._spread("broadcast", parallelism)
+
+    def key_by(
+        self, *parts: str | Callable[[T], Any], parallelism: int | None = None, **named: str | Callable[[T], Any]
+    ) -> KeyedStream[T]:
+        """Group by fields and functions; records with equal keys meet in the same place, in order.
+
+        A field is given by its name, or by another_name="field"; a function by name=function, or alone (then it is
+        called "key"). Several make a tuple; none at all makes one group of everything. `parallelism`: how many times
+        what follows runs.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import count
+        >>> flow, sizes = Dataflow("sizes"), []
+        >>> _ = flow.source(from_iterable(["a", "bb", "cc"])).key_by(size=len).aggregate(words=count()).sink(collect(sizes))
+        >>> _ = flow.run()
+        >>> [(row.size, row.words) for row in sizes]
+        [(1, 1), (2, 2)]
+        """
+        place = users_place()
+        functions = [part for part in parts if not isinstance(part, str)]
+        if len(functions) > 1:
+            raise GraphError(
+                f"{place}: key_by has {len(functions)} functions without a name", hint="write key_by(day=..., hour=...)"
+            )
+        everything: tuple[Any, ...] = (*parts, *named.values())
+        for part in everything:
+            if not isinstance(part, str) and not callable(part):
+                raise GraphError(f"{place}: key_by wants field names and functions, got {part!r}")
+            self._check_field(part, "key_by", place)
+        names = (*(part if isinstance(part, str) else "key" for part in parts), *named)
+        if len(set(names)) < len(names):
+            raise GraphError(f"{place}: key_by has two parts with one name: {', '.join(names)}")
+        fields = fields_of(self.type) or {}
+        types = tuple(
+            fields.get(part, Any) if isinstance(part, str) else returned_by(part) or Any for part in everything
+        )
+        key = Key(everything, names, types)
+        if parallelism is not None:
+            check_count(parallelism, "key_by wants a parallelism", place)
+        inputs = self._routed("hash", "key_by", place, key)
+        from engine.keyed import KeyedStream  # which is a Stream itself
+
+        return KeyedStream(self._flow, inputs, self.type, parallelism or self._parallelism, key)
+
+    def sink(self, sink: Sink[T], *, name: str | None = None, on_error: OnError | None = None) -> None:
+        """Write every record to `sink`: the end of a stream."""
+        place = users_place()
+        if not isinstance(sink, Sink):
+            raise GraphError(
+                f"{place}: wanted a Sink, got {sink!r}",
+                hint=call_it(sink) or "use one of connectors.*, or a class of your own on engine.Sink",
+            )
+        unique = self._flow.graph.unique(name, sink.name, place)
+        try:
+            sink.check(self.type)
+        except GraphError as error:
+            raise GraphError(f"{place}: sink {unique!r}: {error}") from error
+        self._flow._add(
+            ops.ToSink(sink), self._inputs, self.type, name, sink.name, on_error, self._parallelism, place, 0
+        )
+
+    # For all of them.
+
+    def _then(
+        self, operation: ops.Operation, record_type: Any, name: str | None, on_error: OnError | None
+    ) -> Stream[Any]:
+        place = users_place()
+        if operation.function is not None or not isinstance(operation, ops.LookupJoin):
+            check_function(operation.function, operation.kind, place)
+        node = self._add(operation, record_type, name, on_error, place)
+        return Stream(self._flow, (Input(node),), record_type)
+
+    def _add(
+        self,
+        operation: ops.Operation,
+        record_type: Any,
+        name: str | None,
+        on_error: OnError | None,
+        place: str,
+        outputs: int = 1,
+    ) -> Node:
+        default = operation.default_name
+        return self._flow._add(
+            operation, self._inputs, record_type, name, default, on_error, self._parallelism, place, outputs
+        )
+
+    def _spread(self, route: Route, parallelism: int) -> Stream[T]:
+        place = users_place()
+        check_count(parallelism, f"{route} wants a parallelism", place)
+        return Stream(self._flow, self._routed(route, route, place), self.type, parallelism)
+
+    def _routed(self, route: Route, what: str, place: str, key: Key | None = None) -> tuple[Input, ...]:
+        if any(each.route == "broadcast" for each in self._inputs):
+            raise GraphError(
+                f"{place}: {what} right after broadcast would undo it",
+                hint="put the operator between them that is to see every record",
+            )
+        return tuple(replace(each, route=route, key=key) for each in self._inputs)
+
+    def _check_field(self, part: Any, where: str, place: str) -> None:
+        check_field(self.type, part, where, place)
+
+    def __iter__(self) -> AsyncIterator[T]:
+        raise TypeError("a Stream holds no records to iterate over; add operators and a sink, then flow.run()")
+
+    def __repr__(self) -> str:
+        names = ", ".join("dead letters" if each.node is None else each.node.name for each in self._inputs)
+        return f"<{type(self).__name__} of {name_of(self.type)} from {names}>"

@@ -1,0 +1,152 @@
+"""What a job's metrics say of each operator, and the table that shows them."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine import Dataflow, JobMetrics, JobResult, OperatorMetrics, Settings, count
+from engine.metrics import table
+from engine.progress import _line, _table
+from tests.engine.helpers import Runner
+
+BUSY = OperatorMetrics("read", 0, 2_000, 0, 0, 0, 0.25, 0.5, 0.25, 0, 10, 0)
+CHAINED = OperatorMetrics("clean", 2_000, 1_234, 7, 3, 0, 0.125)
+LAST = OperatorMetrics("load", 1_234, 1_200, 0, 0, 0, 1.0, 0.0, 0.0, 9, 0, 34, dropped=34, p50=0.0015, p99=2.5)
+
+
+def metrics(**changes: Any) -> JobMetrics:
+    whole = JobMetrics("finished", 2.0, (BUSY, CHAINED, LAST), 34, 5_000, 16_384, 2_000, 1_200)
+    return msgspec.structs.replace(whole, **changes)
+
+
+def test_the_table() -> None:
+    assert str(metrics()) == dedent(
+        """\
+        finished after 2.00 s: 2,000 records read (1,000/s), 1,200 written, at most 5,000 in flight (bound 16,384)
+        7 records skipped: clean 7
+        3 records sent to the dead letters: clean 3
+        34 records dropped: load 34
+        operator     in    out  out/s    busy   idle  back-pr.  queued      p50     p99
+        --------  -----  -----  -----  ------  -----  --------  ------  -------  ------
+        read          0  2,000  1,000   25.0%  50.0%     25.0%       0
+        clean     2,000  1,234    617   12.5%
+        load      1,234  1,200    600  100.0%   0.0%      0.0%      34  1.50 ms  2.50 s"""
+    )
+
+
+def test_nothing_to_complain_of_nothing_said() -> None:
+    lines = str(metrics(operators=(BUSY,), seconds=0.0)).splitlines()
+    assert lines[0].startswith("finished after 0.00 s: 2,000 records read (0/s), ")
+    assert lines[1].split() == ["operator", "in", "out", "out/s", "busy", "idle", "back-pr.", "queued", "p50", "p99"]
+    assert lines[3].split() == ["read", "0", "2,000", "25.0%", "50.0%", "25.0%", "0"]
+
+
+def test_sums_and_lookup_by_name() -> None:
+    whole = metrics()
+    assert (whole.skipped, whole.dead_letters, whole.dropped) == (7, 3, 34)
+    assert whole["clean"] is CHAINED
+    with pytest.raises(KeyError, match="no operator 'cleam'; there are read, clean, load"):
+        whole["cleam"]
+    assert JobResult is JobMetrics
+
+
+def test_a_plain_table() -> None:
+    assert list(table(["a", "bb"], [["long name", "1"], ["x", "22,222"]])) == [
+        "a              bb",
+        "---------  ------",
+        "long name       1",
+        "x          22,222",
+    ]
+    assert list(table(["a"], [])) == ["a", "-"]
+
+
+def test_the_line_of_progress() -> None:
+    before = metrics(records_read=1_000, records_written=200, seconds=1.0)
+    assert _line("job", before, metrics(), 1.0) == (
+        "job: 2 s, 2,000 read (1,000/s), 1,200 written (1,000/s), 34 in flight, busiest load"
+    )
+
+
+def test_the_live_table() -> None:
+    pytest.importorskip("rich")
+    from io import StringIO
+
+    from rich.console import Console
+
+    console = Console(file=StringIO(), width=120)
+    console.print(_table("job", metrics(seconds=1.0), metrics()))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "job: 2.0 s, 34 of at most 16,384 records in flight" in shown
+    assert "back-pr." in shown
+    assert "1,234" in shown
+
+
+def divide(x: int) -> float:
+    return 60 / x
+
+
+def test_every_operator_counts_what_goes_in_and_out(runner: Runner) -> None:
+    flow = runner.flow(on_error="skip", settings=Settings(max_window=16))
+    numbers = flow.source(runner.source(range(10)), name="in")
+    quotients = numbers.map(divide, name="divide").filter(lambda x: x > 10, name="large")
+    doubled = quotients.flat_map(lambda x: [x, x], name="double")
+    low, high = doubled.split(lambda x: x < 20, name="split")
+    low.key_by().aggregate(n=count(), name="count").sink(runner.sink(), name="low")
+    high.lookup_join({60.0: 1}, on=lambda x: x, how="inner", name="join").sink(runner.sink(), name="high")
+    result = flow.run()
+    counts = {each.name: (each.records_in, each.records_out) for each in result.operators}
+    assert counts == {
+        "in": (10, 10),
+        "divide": (10, 9),
+        "large": (9, 5),
+        "double": (5, 10),
+        "split": (10, 10),
+        "count": (4, 1),
+        "low": (1, 1),
+        "join": (6, 2),
+        "high": (2, 2),
+    }
+    assert (result["divide"].skipped, result["join"].unmatched) == (1, 4)
+    assert (result.records_read, result.records_written) == (10, 3)
+    assert [each.name for each in result.operators if each.p50 is not None] == ["low", "high"]
+    for each in result.operators:
+        assert (each.idle is None) == (each.name in {"large", "split"})
+
+
+def test_parallel_instances_are_counted_together(runner: Runner) -> None:
+    flow = runner.flow(settings=Settings(max_window=8))
+    stream = flow.source(runner.source(range(100)), name="in").rebalance(3).map(abs, name="a").filter(bool, name="b")
+    stream.sink(runner.sink(), name="out")
+    result = flow.run()
+    assert {each.name: (each.records_in, each.records_out) for each in result.operators} == {
+        "in": (100, 100),
+        "a": (100, 100),
+        "b": (100, 99),
+        "out": (99, 99),
+    }
+    for name in ("in", "a", "out"):
+        each = result[name]
+        assert each.frames_in is not None
+        assert each.frames_out is not None
+        assert each.queued == 0
+
+
+def test_a_frame_is_counted_where_it_leaves_and_where_it_comes(runner: Runner) -> None:
+    flow = runner.flow(settings=Settings(max_window=1, frame_records=1))
+    flow.source(runner.source(range(7)), name="in").sink(runner.sink(), name="out")
+    result = flow.run()
+    assert result["in"].frames_out == result["out"].frames_in == 8  # the end is one
+
+
+def test_metrics_are_data() -> None:
+    flow = Dataflow("data")
+    runner = Runner("inline", blocking=False)
+    flow.source(runner.source([1])).sink(runner.sink())
+    result = flow.run()
+    assert msgspec.json.decode(msgspec.json.encode(result), type=JobMetrics) == result
+    with pytest.raises(AttributeError):
+        result.seconds = 1.0  # type: ignore[misc]
