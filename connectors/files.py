@@ -15,7 +15,7 @@ from connectors.json_format import JsonLinesReader, JsonLinesWriter, check_decod
 from connectors.lines import MAX_LINE_BYTES, Lines
 from connectors.output_file import OutputFile
 from connectors.paths import Pattern, as_patterns, matching_files, may_block, numbered
-from connectors.record_types import UNKNOWN, row_type
+from connectors.record_types import row_type
 from connectors.rows import RowDecoder
 from engine.errors import GraphError
 from engine.sink import Sink, SinkContext, Writer
@@ -26,41 +26,17 @@ __all__ = ["csv_file", "csv_files", "json_lines", "json_lines_file"]
 T = TypeVar("T")
 
 
-@overload
 def csv_files(
     pattern: Pattern,
     *,
-    type: type[T],
-    delimiter: str = ...,
-    quote: str = ...,
-    header: bool | Sequence[str] = ...,
-    null: Sequence[str] = ...,
-    encoding: str = ...,
-    max_record_bytes: int = ...,
-) -> Source[T]: ...
-@overload
-def csv_files(
-    pattern: Pattern,
-    *,
-    type: Any,
-    delimiter: str = ...,
-    quote: str = ...,
-    header: bool | Sequence[str] = ...,
-    null: Sequence[str] = ...,
-    encoding: str = ...,
-    max_record_bytes: int = ...,
-) -> Source[Any]: ...
-def csv_files(
-    pattern: Pattern,
-    *,
-    type: Any,  # noqa: A002
+    type: type[T],  # noqa: A002
     delimiter: str = ",",
     quote: str = '"',
     header: bool | Sequence[str] = True,
     null: Sequence[str] = ("",),
     encoding: str = "utf-8",
     max_record_bytes: int = MAX_LINE_BYTES,
-) -> Source[Any]:
+) -> Source[T]:
     """Read the rows of CSV files as records of `type`.
 
     `pattern`: a path, a glob (`*`, `?`, `[abc]`, `**` for any folders), or a sequence of these. Each file is
@@ -69,7 +45,7 @@ def csv_files(
     `headgate[zstd]`).
 
     `type`: a `msgspec.Struct`, dataclass, NamedTuple or TypedDict, whose fields take the columns of their
-    names (as msgspec's `rename` has them), while other columns are passed over; or `dict[str, X]`, or `Any`
+    names (as msgspec's `rename` has them), while other columns are passed over; or `dict[str, X]`, or `dict`
     for dicts of text. Values are converted by msgspec: text stays text, dates and times are ISO 8601 with "T"
     or a blank, lists and records are JSON.
 
@@ -111,9 +87,7 @@ def csv_files(
     layout = Layout(record, dialect(delimiter, quote), _names(header), tuple(null), _positive(max_record_bytes))
     if layout.header is not None:
         TextRows(record, layout.header, layout.null, "csv_files(header=...)", GraphError)
-    source = _CsvFiles(pattern, layout, None if is_utf8(encoding) else encoding)
-    source.type = dict[str, Any] if type in UNKNOWN else type
-    return source
+    return _CsvFiles(pattern, layout, None if is_utf8(encoding) else encoding, type)
 
 
 @overload
@@ -236,11 +210,12 @@ def _positive(size: int) -> int:
     return size
 
 
-class _Files(Source[Any]):
+class _Files(Source[T]):
     """What both formats have in common: files that match a pattern, a partition each."""
 
-    def __init__(self, pattern: Pattern) -> None:
+    def __init__(self, pattern: Pattern, type: Any) -> None:  # noqa: A002
         self._patterns = as_patterns(pattern)
+        self.type = None if type is Any else type
         self.blocking = may_block(self._patterns)
 
     def partitions(self) -> Sequence[str]:
@@ -254,18 +229,18 @@ class _Files(Source[Any]):
         return Lines(path, stream, max_line_bytes, poll_after=0.0 if self.blocking else None)
 
 
-class _CsvFiles(_Files):
+class _CsvFiles(_Files[T]):
     name = "csv_files"
 
-    def __init__(self, pattern: Pattern, layout: Layout, encoding: str | None) -> None:
-        super().__init__(pattern)
+    def __init__(self, pattern: Pattern, layout: Layout, encoding: str | None, type: type[T]) -> None:  # noqa: A002
+        super().__init__(pattern, type)
         self._layout = layout
         self._encoding = encoding
 
-    def open(self, partition: str) -> Reader[Any]:
+    def open(self, partition: str) -> Reader[T]:
         lines = self._lines(partition, self._layout.max_record_bytes, self._encoding)
         try:
-            reader: CsvReader[Any] = CsvReader(lines, self._layout)
+            reader: CsvReader[T] = CsvReader(lines, self._layout)
             reader.begin()
         except BaseException:
             lines.close()
@@ -273,12 +248,11 @@ class _CsvFiles(_Files):
         return reader
 
 
-class _JsonLines(_Files):
+class _JsonLines(_Files[Any]):
     name = "json_lines"
 
     def __init__(self, pattern: Pattern, type: Any, max_line_bytes: int) -> None:  # noqa: A002
-        super().__init__(pattern)
-        self.type = None if type is Any else type
+        super().__init__(pattern, type)
         self._max_line_bytes = max_line_bytes
 
     def open(self, partition: str) -> Reader[Any]:

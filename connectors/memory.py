@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -173,71 +172,68 @@ def generate(
         raise GraphError(f"generate wanted a rate of more than 0 records a second, came {rate!r}")
     if count is not None and count < 0:
         raise GraphError(f"generate wanted a count of 0 records or more, came {count!r}")
-    source = _Generate(function, _Pace(rate, count, catch_up, clock))
+    source = _Generate(function, rate, count, catch_up, clock)
     source.type, source.name = type or returned_by(function), name
     return source
-
-
-@dataclass(frozen=True)
-class _Pace:
-    """How many records there are to be, and when; as `generate` was told."""
-
-    rate: float | None
-    count: int | None
-    catch_up: bool
-    clock: Callable[[], float]
 
 
 class _Generate(Source[T]):
     blocking = False
 
-    def __init__(self, function: Callable[[int], T], pace: _Pace) -> None:
-        self.bounded = pace.count is not None
-        self._function, self._pace = function, pace
+    def __init__(
+        self,
+        function: Callable[[int], T],
+        rate: float | None,
+        count: int | None,
+        catch_up: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.function, self.rate, self.count, self.catch_up, self.clock = function, rate, count, catch_up, clock
+        self.bounded = count is not None
 
     def open(self, partition: str) -> Reader[T]:
-        return _GenerateReader(self.name, self._function, self._pace)
+        return _GenerateReader(self)
 
 
 class _GenerateReader(_Delivering[T]):
-    def __init__(self, name: str, function: Callable[[int], T], pace: _Pace) -> None:
+    def __init__(self, source: _Generate[T]) -> None:
         super().__init__()
-        self._name, self._function, self._pace = name, function, pace
+        self._source = source
         # Record `first` is due at `start`, and the others at the rate's distance from it.
-        self._first, self._start = 0, pace.clock()
+        self._first, self._start = 0, source.clock()
 
     def _read_into(self, records: list[T], limit: int) -> bool:
-        if self._pace.count is not None:
-            limit = min(limit, self._pace.count - self._delivered)
+        if self._source.count is not None:
+            limit = min(limit, self._source.count - self._delivered)
         if limit == 0:
             return False
         stop = self._delivered + min(limit, self._due(limit))
-        records.extend(map(self._function, range(self._delivered, stop)))
+        records.extend(map(self._source.function, range(self._delivered, stop)))
         return True
 
     def _due(self, limit: int) -> int:
         """How many records are due by now; `limit` without a rate."""
-        if self._pace.rate is None:
+        if self._source.rate is None:
             return limit
-        now = self._pace.clock()
-        late = now - self._due_at(self._delivered, self._pace.rate)
+        now = self._source.clock()
+        late = now - self._due_at(self._delivered, self._source.rate)
         if late < 0:
             return 0
-        if late > STALL_SECONDS and not self._pace.catch_up:
+        if late > STALL_SECONDS and not self._source.catch_up:
             self._first, self._start = self._delivered, now
         # At least 1, whatever rounding says: the next one's time has come.
-        return max(1, 1 + int((now - self._start) * self._pace.rate) - (self._delivered - self._first))
+        return max(1, 1 + int((now - self._start) * self._source.rate) - (self._delivered - self._first))
 
     def _due_at(self, number: int, rate: float) -> float:
         return self._start + (number - self._first) / rate
 
     def poll_after(self) -> float | None:
-        if self._pace.rate is None:
+        if self._source.rate is None:
             return None
-        return max(0.0, self._due_at(self._delivered, self._pace.rate) - self._pace.clock())
+        return max(0.0, self._due_at(self._delivered, self._source.rate) - self._source.clock())
 
     def _culprit(self) -> str:
-        return f"{self._name}: {self._function!r}, called for record {self._delivered},"
+        return f"{self._source.name}: {self._source.function!r}, called for record {self._delivered},"
 
 
 def collect(into: list[T]) -> Sink[T]:

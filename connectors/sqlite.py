@@ -10,7 +10,7 @@ from connectors.record_types import row_type
 from connectors.rows import RowDecoder
 from connectors.sqlite_sink import TableSink
 from connectors.sqlite_source import Query
-from connectors.sqlite_table import Table
+from connectors.sqlite_statements import Table
 from engine.errors import GraphError
 from engine.sink import Sink
 from engine.source import Source

@@ -22,7 +22,8 @@ _HINTS = {
     "(for a database in WAL mode, even to read it)",
 }
 _NOT_NULL_HINT = "make the field `... | None` before the table is made (SQLite keeps NaN as NULL too)"
-_OF_A_RECORD = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG}
+OF_A_RECORD = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG}
+"""The codes that say that a record is to blame."""
 
 
 def code(error: Exception) -> int:
@@ -35,26 +36,15 @@ def _full_code(error: Exception) -> int:
 
 
 def is_locked(error: Exception) -> bool:
+    """Whether another connection has what was wanted."""
     return code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
-def is_of_record(error: Exception) -> bool:
-    """Whether `error`, which an INSERT raised that had been given a record, is for that record's values alone."""
-    return code(error) in _OF_A_RECORD | {0}
-
-
-def failure(wanted: str, error: Exception, timeout: float) -> ConnectorError:
-    """Say that what was `wanted` did not happen, in `timeout` seconds where it was a lock that stood against it."""
-    if is_locked(error):
-        wanted += f" in {timeout:g} s"
-    return ConnectorError(f"{wanted}: {_what(error)}", hint=_HINTS.get(code(error)))
-
-
-def refusal(wanted: str, error: Exception, about: str) -> OutputError:
-    """Say that what was `wanted` did not happen because of the record that it was `about`."""
+def failure(wanted: str, error: Exception, timeout: float, record: str = "") -> ConnectorError:
+    """Say that what was `wanted` in at most `timeout` seconds did not happen, and which `record` is to blame."""
     is_null = _full_code(error) == sqlite3.SQLITE_CONSTRAINT_NOTNULL
-    return OutputError(f"{wanted}: {_what(error)}{about}", hint=_NOT_NULL_HINT if is_null else None)
-
-
-def _what(error: Exception) -> str:
-    return str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
+    hint = _NOT_NULL_HINT if is_null else _HINTS.get(code(error))
+    what = str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
+    seconds = f" in {timeout:g} s" if is_locked(error) else ""
+    blamed = OutputError if record or code(error) in OF_A_RECORD else ConnectorError
+    return blamed(f"{wanted}{seconds}: {what}{record}", hint=hint)

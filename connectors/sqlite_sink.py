@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from connectors.record_types import Field, RecordType, record_type, row_type
 from connectors.rows import Row, listed, row_encoder, tuple_fields
-from connectors.sqlite_errors import RETRY_SECONDS, code, failure, is_locked, is_of_record, refusal
-from connectors.sqlite_table import Table, folded, quoted
+from connectors.sqlite_errors import OF_A_RECORD, RETRY_SECONDS, code, failure, is_locked
+from connectors.sqlite_statements import Table, folded, quoted
 from engine.errors import ConnectorError, GraphError, OutputError
 from engine.sink import Sink, SinkContext, Writer
 
@@ -52,15 +52,14 @@ class _TableWriter(Writer[Any]):
         self._sink = sink
         self._insert: _Insert | None = None
         is_new = not os.path.exists(sink.database) or os.path.getsize(sink.database) == 0
-        try:
+        with self._trying_to("open"):
             self._db = sqlite3.connect(sink.database, timeout=0, isolation_level=None)
-        except sqlite3.Error as error:
-            raise self._failed("open", error) from error
         try:
-            self._set_up(is_new)
-            if record.kind != "dict":
-                with self._transaction("open"):
-                    self._insert = self._plan(record, record.fields, ConnectorError)
+            with self._trying_to("open"):
+                self._set_up(is_new)
+                if record.kind != "dict":
+                    with self._transaction():
+                        self._insert = self._plan(record, record.fields, ConnectorError)
         except BaseException:
             self._db.close()
             raise
@@ -68,17 +67,16 @@ class _TableWriter(Writer[Any]):
     def write(self, records: list[Any]) -> None:
         if not records:
             return
-        with self._transaction("write to"):
+        with self._trying_to("write to"), self._transaction():
             insert = self._insert or self._plan_from(records[0])
             self._add(records, insert)
         self._insert = insert
 
     def finish(self) -> None:
         try:
-            # Closing does this too, but would not say that it failed.
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        except sqlite3.Error as error:
-            raise self._failed("move what was committed into the file of", error) from error
+            with self._trying_to("move what was committed into the file of"):
+                # Closing does this too, but would not say that it failed.
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         finally:
             self._db.close()
 
@@ -86,27 +84,31 @@ class _TableWriter(Writer[Any]):
         self._db.close()  # which rolls back what is open
 
     def _set_up(self, is_new: bool) -> None:
-        try:
-            if is_new:
-                self._until_free("PRAGMA journal_mode = WAL")
-            # Safe in WAL mode alone: elsewhere a power cut could then break the file.
-            if self._until_free("PRAGMA journal_mode") == [("wal",)]:
-                self._db.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error as error:
-            raise self._failed("open", error) from error
+        if is_new:
+            self._until_free("PRAGMA journal_mode = WAL")
+        # Safe in WAL mode alone: elsewhere a power cut could then break the file.
+        if self._until_free("PRAGMA journal_mode") == [("wal",)]:
+            self._db.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
-    def _transaction(self, what: str) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
         try:
             self._until_free("BEGIN IMMEDIATE")
             yield
             self._until_free("COMMIT")
-        except BaseException as error:
+        except BaseException:
             with suppress(sqlite3.Error):
                 self._db.rollback()
-            if isinstance(error, sqlite3.Error | ValueError) and not isinstance(error, GraphError):
-                raise self._failed(what, error) from error
             raise
+
+    @contextmanager
+    def _trying_to(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except GraphError:
+            raise
+        except (sqlite3.Error, ValueError) as error:
+            raise failure(f"cannot {what} {self._sink.where}", error, self._sink.timeout) from error
 
     def _until_free(self, sql: str) -> list[Any]:
         """Run `sql`, again and again for `timeout` seconds while another connection has the lock."""
@@ -119,9 +121,6 @@ class _TableWriter(Writer[Any]):
                     raise
             time.sleep(RETRY_SECONDS)
 
-    def _failed(self, what: str, error: Exception) -> ConnectorError:
-        return failure(f"cannot {what} {self._sink.where}", error, self._sink.timeout)
-
     # ---------------------------------------------------------------------------------- adding rows
 
     def _add(self, records: list[Any], insert: _Insert) -> None:
@@ -130,20 +129,20 @@ class _TableWriter(Writer[Any]):
             self._db.executemany(insert.sql, map(insert.row, rest))
         except Exception as error:
             taken = len(records) - length_hint(rest)  # executemany takes a record only when the one before it is in
-            if not taken or not self._is_refused(insert, error):
-                raise self._failed("write to", error) from error
+            if not taken or not self._is_refusal(error, insert):
+                raise
             about = f"; record {taken} of {len(records)}: {records[taken - 1]!r:.200}"
-            raise refusal(f"cannot write to {self._sink.where}", error, about) from error
+            raise failure(f"cannot write to {self._sink.where}", error, 0, about) from error
 
-    def _is_refused(self, insert: _Insert, error: Exception) -> bool:
-        """Whether `error` is the fault of a record: of no code but SQLITE_ERROR is that uncertain."""
+    def _is_refusal(self, error: Exception, insert: _Insert) -> bool:
+        """Whether the record that was taken last is to blame for `error`."""
         if code(error) != sqlite3.SQLITE_ERROR:
-            return is_of_record(error)
+            return code(error) in OF_A_RECORD | {0}
         try:
             self._db.execute(insert.sql_of_none)
-        except sqlite3.Error:  # the table is no longer there, or no longer what it was
-            return False
-        return True  # an expression of the table's own, as in a CHECK, has failed
+        except sqlite3.Error:
+            return False  # the table is no longer there, or no longer what it was
+        return True  # it is an expression of the table's own, as in a CHECK, that has failed
 
     # ------------------------------------------------------------------------- what is to be inserted
 

@@ -128,6 +128,7 @@ class KeyedStream(Stream[T]):
 
         A key's first state is `initial()`, or None without it. A key whose new state is None is forgotten.
 
+        >>> from engine import Dataflow
         >>> from connectors.memory import collect, from_iterable
         >>> flow, got = Dataflow("gaps"), []
         >>> readings = flow.source(from_iterable([("a", 1), ("b", 5), ("a", 4)]))

@@ -54,6 +54,7 @@ class Stream(Generic[T]):
     ) -> Stream[U]:
         """Each record becomes what `function` returns; `type` says its type where no annotation does.
 
+        >>> from engine import Dataflow
         >>> flow = Dataflow("f")
         >>> from connectors.memory import from_iterable
         >>> flow.source(from_iterable(["12"])).map(int).type
@@ -209,6 +210,7 @@ class Stream(Generic[T]):
     ) -> tuple[Stream[T], ...]:
         """One stream for each predicate, and one for the rest; a record takes the first whose predicate is true.
 
+        >>> from engine import Dataflow
         >>> from connectors.memory import collect, from_iterable
         >>> flow, even, odd = Dataflow("parity"), [], []
         >>> evens, odds = flow.source(from_iterable(range(5))).split(lambda x: x % 2 == 0)
@@ -263,7 +265,7 @@ class Stream(Generic[T]):
         what follows runs.
 
         >>> from connectors.memory import collect, from_iterable
-        >>> from engine import count
+        >>> from engine import Dataflow, count
         >>> flow, sizes = Dataflow("sizes"), []
         >>> _ = flow.source(from_iterable(["a", "bb", "cc"])).key_by(size=len).aggregate(words=count()).sink(collect(sizes))
         >>> _ = flow.run()

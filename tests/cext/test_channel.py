@@ -38,7 +38,7 @@ class Thing:
 
 
 def open_channel(most: int = 64, frame: int = 16, *, now: int = 0, **wakers: Waker) -> Channel:
-    return Channel(Window(0.1, most, frame, now=now), frame, **wakers)
+    return Channel(Window(0.1, most, 2 * frame, now=now), frame, **wakers)
 
 
 def adapt(channel: Channel) -> None:
@@ -185,16 +185,18 @@ def test_a_window_that_shrinks_takes_no_credit_back_but_gives_none_until_it_is_m
     channel = open_channel(1024, 256, now=LONG_AGO)
     channel.push_rows(list(range(700)))
     channel.pop()
-    adapt(channel)  # nothing was released so far, so the consumer is slow: the window is half as large
+    adapt(channel)  # nothing was released for long, so the consumer is slow: the window is the least there is
     pushed, released, limit, window = channel.counters
-    assert (pushed, released, limit, window) == (700, 0, 1024, 512)
+    assert (pushed, released, limit, window) == (700, 0, 1024, 16)
     assert channel.available() == 324
-    channel.give_back(512)
+    channel.push_rows([0] * 324)
+    channel.pop()
+    channel.give_back(1008)
     assert channel.counters[2] == 1024
     channel.give_back(1)
     assert channel.counters[2] == 1025
-    channel.give_back(187)
-    assert channel.available() == 512
+    channel.give_back(15)
+    assert channel.available() == 16
     channel.validate()
 
 

@@ -29,7 +29,7 @@ KINDS = ["pass", "expand", "batch", "aggregate"]
 
 
 def channel(most: int = 1024, frame: int = 256) -> Channel:
-    return Channel(Window(0.1, most, frame), frame)
+    return Channel(Window(0.1, most, 2 * frame), frame)
 
 
 def guard(mode: str = "fail") -> Guard:

@@ -146,8 +146,8 @@ def specs(draw: Callable[[Any], Any]) -> Spec:
 
 def channel_of(most: int, frame: int, producer: Waker | None = None, consumer: Waker | None = None) -> Channel:
     if producer is consumer:
-        return Channel(Window(0.1, most, frame), frame)
-    return Channel(Window(0.1, most, frame), frame, producer, consumer)
+        return Channel(Window(0.1, most, 2 * frame), frame)
+    return Channel(Window(0.1, most, 2 * frame), frame, producer, consumer)
 
 
 @dataclass

@@ -25,7 +25,7 @@ GROUPS = 128
 
 
 def channel(most: int = 1024, frame: int = 256) -> Channel:
-    return Channel(Window(0.1, most, frame), frame)
+    return Channel(Window(0.1, most, 2 * frame), frame)
 
 
 def guard(mode: str = "fail") -> Guard:

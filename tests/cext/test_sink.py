@@ -189,7 +189,7 @@ def test_in_a_task_a_batch_may_be_larger_than_a_frame() -> None:
 def test_in_a_task_a_batch_larger_than_a_frame_may_send_letters() -> None:
     rig = Rig(batch=50, mode="dead-letter")
     rig.writer.bad = set(range(0, 100, 3))
-    dead = Channel(Window(0.1, 64, 16), 16)
+    dead = Channel(Window(0.1, 64, 32), 16)
     for start in range(0, 100, 10):
         rig.lane.push_rows(list(range(start, start + 10)))
     rig.lane.push(end())
@@ -231,7 +231,7 @@ def test_credit_goes_back_when_the_write_has_returned() -> None:
 
 def test_credit_goes_back_to_the_lane_that_it_came_from_the_oldest_first() -> None:
     rig = Rig(batch=4)
-    lanes = [Channel(Window(0.1, 64, 16), 16) for _ in range(3)]
+    lanes = [Channel(Window(0.1, 64, 32), 16) for _ in range(3)]
     for i, lane in enumerate([lanes[0], lanes[1], lanes[0], lanes[2]]):
         rig.accept(2 * i, 2 * i + 1, lane=lane)
     rig.more()
@@ -427,7 +427,7 @@ def test_whatever_happens_credit_comes_back_and_the_writer_is_ended_once(
     rig.writer.bad = bad
     if fuse is not None:
         rig.writer.outage, rig.writer.fuse = OSError("down"), fuse
-    dead = Channel(Window(0.1, 64, 16), 16)
+    dead = Channel(Window(0.1, 64, 32), 16)
     for frame in frames:
         rig.lane.push_rows(frame)
     rig.lane.push(end(whole))

@@ -385,7 +385,7 @@ def test_whatever_happens_each_reader_is_closed_once_and_never_read_again(
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_stopped_source_asks_no_more_and_says_how_to_take_what_it_gave(whole: bool) -> None:
     rig = one(*range(100), per_read=3)
-    out = Channel(Window(0.1, 64, 16), 16)
+    out = Channel(Window(0.1, 64, 32), 16)
     task = Task("task", rig.source, [], [], [[Port("forward", [out])]])
     task.run_until_idle(2)
     rig.source.stop(whole)
@@ -431,7 +431,7 @@ def test_a_source_takes_no_frames() -> None:
 
 
 def channel(most: int = 4096, frame: int = 1024) -> Channel:
-    return Channel(Window(0.1, most, frame), frame)
+    return Channel(Window(0.1, most, 2 * frame), frame)
 
 
 def task_of(rig: Rig, out: Channel, dead: Channel | None = None) -> Task:

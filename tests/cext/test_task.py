@@ -30,7 +30,7 @@ MODES = ["fail", "skip", "dead-letter"]
 
 
 def channel(most: int = 1024, frame: int = 256) -> Channel:
-    return Channel(Window(0.1, most, frame), frame)
+    return Channel(Window(0.1, most, 2 * frame), frame)
 
 
 def guard(mode: str = "fail") -> Guard:

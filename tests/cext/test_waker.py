@@ -58,7 +58,7 @@ class Gather:
 def test_no_wake_up_is_lost_between_two_threads(most: int, frame: int) -> None:
     """With credit for so few records each side parks for the other at every turn; one lost wake-up would hang both."""
     producer, consumer = Waker(), Waker()
-    channel = Channel(Window(0.1, most, frame), frame, producer, consumer)
+    channel = Channel(Window(0.1, most, 2 * frame), frame, producer, consumer)
     guard, gathered = Guard("fail"), Gather()
     source = Source("source", guard, lambda _: Counter(TURNS), [""], False, type(None))
     tasks = {

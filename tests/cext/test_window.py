@@ -33,18 +33,20 @@ class Twin:
         self.share, self.most, self.frame = share, most, frame
         self.floor = min(most, max(16, 2 * batch))
         self.rates: deque[float] = deque(maxlen=10)
-        self.size = self.within(4 * frame)
+        self.size = self.within(2 * frame)
         self.since, self.seen = now, 0
 
     def within(self, size: int) -> int:
         return min(self.most, max(self.floor, size))
 
     def update(self, now: int, released: int, starved: bool, blocked: bool) -> int:
-        self.rates.append((released - self.seen) * 1e9 / max(1, now - self.since))
+        periods = min(10, max(1, (now - self.since) // (PERIOD * MS)))  # a long one counts as all that it lasted
+        self.rates.extend([(released - self.seen) * 1e9 / max(1, now - self.since)] * periods)
         self.since, self.seen = now, released
         rate = max(self.rates)
         if not starved:
-            self.size = self.within((self.size + int(rate * self.share)) // 2)
+            for _ in range(periods):
+                self.size = self.within((self.size + int(rate * self.share)) // 2)
         elif blocked:
             self.size = self.within(2 * self.size)
         else:
@@ -98,7 +100,7 @@ def test_a_slow_consumer_gets_what_it_takes_in_its_share() -> None:
 
 
 def test_the_way_down_is_half_way_each_period() -> None:
-    law = Window(0.1, 8192, 2048)
+    law = Window(0.1, 8192, 4096)
     sizes = [law.update(tick * PERIOD * MS, 100 * tick, False, True) for tick in range(1, 8)]
     assert sizes == [4146, 2123, 1111, 605, 352, 226, 163]  # towards 1,000/s x 0.1 s
 
@@ -111,18 +113,27 @@ def test_a_producer_that_is_the_slow_side_leaves_twice_the_share_but_no_less_tha
 
 
 def test_who_is_short_at_both_ends_gets_twice_as_much_each_period() -> None:
-    law = Window(0.001, 8192, 8)
+    law = Window(0.001, 8192, 16)
     sizes = [law.update(tick * PERIOD * MS, 0, True, True) for tick in range(1, 10)]
     assert sizes == [64, 128, 256, 512, 1024, 2048, 4096, 8192, 8192]
 
 
 def test_the_rate_is_remembered_for_ten_periods_and_no_longer() -> None:
-    law = Window(0.1, 8192, 512)
+    law = Window(0.1, 8192, 1024)
     ms = settle(law, 20_000, 1, starved=False, blocked=True)
     assert law.size == 2000
     sizes = [law.update((ms + tick * PERIOD) * MS, 20_000, False, True) for tick in range(1, 13)]
     assert sizes[:9] == [2000] * 9  # a stall of 0.9 s: the period of 20,000/s is still among the last ten
     assert sizes[9:] == [1000, 500, 250]
+
+
+def test_a_long_period_counts_as_all_that_it_lasted() -> None:
+    """A consumer that was back-pressured for seconds must not wake with the window and the rate of before."""
+    law = Window(0.1, 8192, 1024)
+    ms = settle(law, 80_000, 1, starved=True, blocked=True)
+    assert law.size == 8192
+    law.update((ms + 4_000) * MS, 80_000 + 4_000, False, True)  # 1,000/s for four seconds
+    assert law.size == 107  # ten times half-way from 8,192 towards 100
 
 
 def test_a_batching_consumer_keeps_room_for_two_batches() -> None:

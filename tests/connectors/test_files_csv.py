@@ -63,7 +63,7 @@ _pieces = st.sampled_from([b"a", b"1", b",", b",", b'"', b"\n", b"\n", b"\r\n", 
 @given(st.lists(_pieces, max_size=30).map(b"".join), _limits, st.integers(1, 40))
 def test_no_text_is_read_differently_for_how_it_is_asked(text: bytes, limits: list[int], size: int) -> None:
     with blocks_of(100_000) as folder:
-        source = csv_files(write(folder, b"x,y\n" + text), type=Any)
+        source = csv_files(write(folder, b"x,y\n" + text), type=dict)
         whole = read_all(source)
         with (
             mock.patch.object(lines, "BLOCK_BYTES", size),

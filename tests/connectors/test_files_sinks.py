@@ -178,7 +178,7 @@ def test_other_delimiters_nulls_and_no_header(tmp_path: Path) -> None:
 
 def test_one_column_that_is_empty_is_not_a_blank_line(tmp_path: Path) -> None:
     _write(csv_file(tmp_path / "a.csv"), [{"a": None}, {"a": ""}, {"a": "x"}])
-    assert read_all(csv_files(tmp_path / "a.csv", type=Any)) == [{"a": None}, {"a": None}, {"a": "x"}]
+    assert read_all(csv_files(tmp_path / "a.csv", type=dict)) == [{"a": None}, {"a": None}, {"a": "x"}]
 
 
 def test_no_records(tmp_path: Path) -> None:

@@ -394,7 +394,11 @@ def test_a_query_that_fails_half_way_delivers_what_came_before(path: str) -> Non
             "wanted column 'id' for Row from the query .*\n  hint: there are: name; add it to the SELECT",
         ),
         ("SELECT 1 AS x", Pair, "wanted columns 'id', 'name' for Pair from"),
-        ("SELECT id, id FROM t", Row, "the query .* has several columns 'id': id, id\n  hint: give each a name of its own"),
+        (
+            "SELECT id, id FROM t",
+            Row,
+            "the query .* has several columns 'id': id, id\n  hint: give each a name of its own",
+        ),
         ("SELECT id, id FROM t", dict, "several columns 'id'"),
         ("SELECT * FROM t", tuple[int], "wanted 1 columns in the query .*, came 2: id, name"),
         ("SELEC 1", Row, "cannot read .* with the query 'SELEC 1': near \"SELEC\": syntax error"),
@@ -435,7 +439,9 @@ def test_a_locked_database_is_waited_for_and_then_an_error(numbers: str) -> None
         with locked(numbers):
             assert patient.read(10) == ()
             assert patient.poll_after() == pytest.approx(0.002)
-            with pytest.raises(ConnectorError, match=r"cannot read .* with the query .* in 0 s: database is locked\n  hint: another"):
+            with pytest.raises(
+                ConnectorError, match=r"cannot read .* with the query .* in 0 s: database is locked\n  hint: another"
+            ):
                 hasty.read(1)
         assert patient.read(10) == [Row(1)]
 
