@@ -28,7 +28,13 @@ if sanitizer:
 
 macros: list[tuple[str, str | None]] = [("HEADGATE_DEBUG", "1" if debug else "0")]
 directives = {"language_level": 3, "embedsignature": False, "boundscheck": debug, "wraparound": False}
-directives |= {"initializedcheck": False, "cdivision": True, "binding": True, "auto_pickle": False, "autotestdict": False}
+directives |= {
+    "initializedcheck": False,
+    "cdivision": True,
+    "binding": True,
+    "auto_pickle": False,
+    "autotestdict": False,
+}
 if coverage:
     directives["linetrace"] = True
     macros += [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]

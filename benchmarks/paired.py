@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-from engine import Reader, Sink, SinkContext, Source, Writer
 from pytest_benchmark.fixture import BenchmarkFixture
+
+from engine import Reader, Sink, SinkContext, Source, Writer
 
 SCALE = float(os.environ.get("HEADGATE_BENCH_SCALE", "1"))
 FRAME = 1024

@@ -1,8 +1,8 @@
 """What a job costs while it waits, how late a record arrives, and whether memory grows: one process each.
 
-    python -m benchmarks.steady idle [--seconds 60]
-    python -m benchmarks.steady latency [--seconds 30] [--rate 1000]
-    python -m benchmarks.steady memory [--records 10000000]
+python -m benchmarks.steady idle [--seconds 60]
+python -m benchmarks.steady latency [--seconds 30] [--rate 1000]
+python -m benchmarks.steady memory [--records 10000000]
 """
 
 from __future__ import annotations

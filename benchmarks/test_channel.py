@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from cext.channel import Channel
-from cext.window import Window
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.paired import FRAME, paired, scaled
+from cext.channel import Channel
+from cext.window import Window
 
 FRAMES = scaled(20_000_000) // FRAME
 ROWS = list(range(FRAME))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from connectors.files import json_lines, json_lines_file
-from engine import Dataflow
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.paired import paired, scaled
+from connectors.files import json_lines, json_lines_file
+from engine import Dataflow
 
 RECORDS = scaled(500_000)
 CHUNK = 128 * 1024

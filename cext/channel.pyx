@@ -158,7 +158,7 @@ cdef class Channel:
     cdef int _check(self) except -1:
         if not self.released <= self.taken <= self.pushed <= self.limit:
             raise AssertionError(
-                f"released {self.released} <= taken {self.taken} <= pushed {self.pushed} <= limit {self.limit} is broken"
+                f"released {self.released} <= taken {self.taken} <= pushed {self.pushed} <= limit {self.limit} broken"
             )
         return 0
 
@@ -174,7 +174,7 @@ cdef class Channel:
     @property
     def in_flight(self):
         """Records pushed and not yet released: waiting here, or in the consumer's hands."""
-        cdef uint64_t released = load(&self.released)  # first, so that what is released meanwhile counts as in flight
+        cdef uint64_t released = load(&self.released)  # first: what is released meanwhile counts
         return load(&self.pushed) - released
 
     @property

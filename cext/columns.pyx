@@ -190,7 +190,7 @@ cdef class Distinct(Objects):
 
 @cython.final
 cdef class Top(Objects):
-    """What `pick` takes of the `most` values greatest by `by`, the greatest first, or smallest; of equals, the earlier."""
+    """What `pick` takes of the `most` values greatest (or smallest) by `by`, in order; of equals, the earlier."""
 
     def __cinit__(self, Getter value, Py_ssize_t most, Getter by not None, Getter pick not None, bint smallest=False):
         if most < 1:
@@ -248,4 +248,3 @@ cdef class Custom(Objects):
     cdef object result(self, Py_ssize_t slot):
         state = self.states[slot]
         return state if self.finish is None else self.finish(state)
-

@@ -3,7 +3,6 @@
 cimport cython
 
 
-
 cdef int raise_pending() except -1:
     """Turn the error that a C call has set into an exception that can be caught."""
     return -1

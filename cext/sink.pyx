@@ -12,7 +12,8 @@ cdef class Sink(Head):
     """Writes with what `open_writer()` gives: an object with write(records), finish() and abort().
 
     `batch`: how many records make a good write, 0: whatever there is; a batch that is not full is written once nothing
-    has come for `linger` ns; `is_refusal(error)` tells an error that a record is to blame for from an outage. Credit goes back when `write` has returned, for then the records' fate is final.
+    has come for `linger` ns; `is_refusal(error)` tells an error that a record is to blame for from an outage.
+    Credit goes back when `write` has returned, for then the records' fate is final.
     """
 
     def __cinit__(self, str name, Guard guard, open_writer, is_refusal, Py_ssize_t batch=0, int64_t linger=1_000_000):

@@ -52,9 +52,8 @@ cdef class Source(Head):
 
     cdef list _read(self, Py_ssize_t limit, int64_t now, Sideline side):
         cdef list rows
-        cdef Py_ssize_t asked
         self._open()
-        for asked in range(len(self.readers)):
+        for _ in range(len(self.readers)):
             rows = self._ask(limit, side)
             if rows is not None:
                 self.retry_at = 0

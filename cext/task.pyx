@@ -26,9 +26,9 @@ cdef class Lane:
 cdef class Task:
     """Steps records from `lanes` (channels) through `head`, `chain` and `router` into `outputs`.
 
-    `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports that get
-    dead letters. The whole contract is `step`: if an output has no credit, nothing is read; else one frame moves. So a
-    consumer that stops stops its producer, whatever lies between.
+    `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports
+    that get dead letters. The whole contract is `step`: if an output has no credit, nothing is read; else one frame
+    moves. So a consumer that stops stops its producer, whatever lies between.
     """
 
     def __cinit__(
@@ -97,7 +97,6 @@ cdef class Task:
         return 0
 
     cdef int _step(self, int64_t now) except -1:
-        cdef Lane lane
         cdef list rows
         if self.done:
             return DONE

@@ -40,7 +40,8 @@ cdef class Window:
 
     def __cinit__(self, double share, int64_t most, int64_t frame, int64_t batch=0, int64_t now=0):
         if not (share > 0 and most >= 1 and frame >= 1 and batch >= 0):
-            raise ValueError(f"wanted share > 0, most >= 1, frame >= 1, batch >= 0; got {share}, {most}, {frame}, {batch}")
+            got = f"{share}, {most}, {frame}, {batch}"
+            raise ValueError(f"wanted share > 0, most >= 1, frame >= 1, batch >= 0; got {got}")
         self.share = share
         self.most = most
         self.frame = frame
@@ -74,7 +75,7 @@ cdef class Window:
         """Remember the rate of the last `periods`; the greatest that is remembered."""
         cdef double best = 0
         cdef int i
-        for i in range(<int>periods):
+        for _ in range(<int>periods):
             self.rates[self.at] = (released - self.seen) * 1e9 / max(1, now - self.since)
             self.at = (self.at + 1) % PERIODS
         self.since = now

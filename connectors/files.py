@@ -29,7 +29,7 @@ T = TypeVar("T")
 def csv_files(
     pattern: Pattern,
     *,
-    type: type[T],  # noqa: A002
+    type: type[T],
     delimiter: str = ",",
     quote: str = '"',
     header: bool | Sequence[str] = True,
@@ -99,7 +99,7 @@ def json_lines(pattern: Pattern, *, type: Any, max_line_bytes: int = ...) -> Sou
 def json_lines(
     pattern: Pattern,
     *,
-    type: Any = Any,  # noqa: A002
+    type: Any = Any,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> Source[Any]:
     """Read files with one JSON value a line as records of `type`.
@@ -213,7 +213,7 @@ def _positive(size: int) -> int:
 class _Files(Source[T]):
     """What both formats have in common: files that match a pattern, a partition each."""
 
-    def __init__(self, pattern: Pattern, type: Any) -> None:  # noqa: A002
+    def __init__(self, pattern: Pattern, type: Any) -> None:
         self._patterns = as_patterns(pattern)
         self.type = None if type is Any else type
         self.blocking = may_block(self._patterns)
@@ -232,7 +232,7 @@ class _Files(Source[T]):
 class _CsvFiles(_Files[T]):
     name = "csv_files"
 
-    def __init__(self, pattern: Pattern, layout: Layout, encoding: str | None, type: type[T]) -> None:  # noqa: A002
+    def __init__(self, pattern: Pattern, layout: Layout, encoding: str | None, type: type[T]) -> None:
         super().__init__(pattern, type)
         self._layout = layout
         self._encoding = encoding
@@ -251,7 +251,7 @@ class _CsvFiles(_Files[T]):
 class _JsonLines(_Files[Any]):
     name = "json_lines"
 
-    def __init__(self, pattern: Pattern, type: Any, max_line_bytes: int) -> None:  # noqa: A002
+    def __init__(self, pattern: Pattern, type: Any, max_line_bytes: int) -> None:
         super().__init__(pattern, type)
         self._max_line_bytes = max_line_bytes
 
@@ -278,7 +278,7 @@ class _CsvFile(_OneFile):
         super().__init__(path)
         self._options = options
 
-    def check(self, type: Any) -> None:  # noqa: A002
+    def check(self, type: Any) -> None:
         row_type("csv_file writes", type, named=True)
 
     def open(self, context: SinkContext) -> Writer[Any]:

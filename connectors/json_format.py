@@ -18,7 +18,7 @@ T = TypeVar("T")
 _BLANK = b" \t\r\n"
 
 
-def check_decodable(type: Any) -> None:  # noqa: A002
+def check_decodable(type: Any) -> None:
     """Raise `GraphError` unless `msgspec` can make a `type` out of JSON."""
     try:
         known = msgspec.inspect.type_info(type)
@@ -43,7 +43,7 @@ class JsonLinesReader(Reader[T], Generic[T]):
        place of each bad line.
     """
 
-    def __init__(self, lines: Lines, type: Any) -> None:  # noqa: A002
+    def __init__(self, lines: Lines, type: Any) -> None:
         self._lines = lines
         self._decode_list = msgspec.json.Decoder(list[type]).decode
         self._decode = msgspec.json.Decoder(type).decode

@@ -27,7 +27,7 @@ STALL_SECONDS = 0.02
 def from_iterable(
     items: Iterable[T] | Callable[[], Iterable[T]],
     *,
-    type: type[T] | None = None,  # noqa: A002
+    type: type[T] | None = None,
     name: str = "from_iterable",
     blocking: bool = False,
     clock: Callable[[], float] = time.monotonic,
@@ -142,7 +142,7 @@ def generate(
     *,
     rate: float | None = None,
     count: int | None = None,
-    type: type[T] | None = None,  # noqa: A002
+    type: type[T] | None = None,
     catch_up: bool = True,
     clock: Callable[[], float] = time.monotonic,
     name: str = "generate",

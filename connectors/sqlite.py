@@ -26,7 +26,7 @@ def sqlite_query(
     query: str,
     parameters: Sequence[Any] | Mapping[str, Any] = (),
     *,
-    type: type[T],  # noqa: A002
+    type: type[T],
     timeout: float = 5.0,
 ) -> Source[T]:
     """Read the rows that `query`, with `parameters` in its placeholders, finds in the file `database`.

@@ -31,7 +31,7 @@ class TableSink(Sink[Any]):
     def where(self) -> str:
         return f"table {self.table.name!r} of {self.database}"
 
-    def check(self, type: Any) -> None:  # noqa: A002
+    def check(self, type: Any) -> None:
         record = row_type(f"sqlite_table {self.table.name!r} writes", type)
         if record.fields and (wrong := self.table.complaint(record.columns)):
             raise GraphError(f"sqlite_table {self.table.name!r} of {record.cls.__name__}: {wrong}")
@@ -158,31 +158,34 @@ class _TableWriter(Writer[Any]):
 
     def _plan(self, record: RecordType, fields: Sequence[Field], wrong: type[ConnectorError]) -> _Insert:
         """Work out how to insert such records, and make the table; raise `wrong` if their fields do not suit it."""
-        sink, table = self._sink, self._sink.table
+        table, where = self._sink.table, self._sink.where
         info = self._db.execute("SELECT name FROM pragma_table_info(?)", (table.name,))
         there = [name for (name,) in info.fetchall()]
-        if record.kind == "tuple":
-            fields = tuple_fields(record, there, sink.where, wrong) if there else ()
-            wrong = ConnectorError
+        if record.kind == "tuple" and there:
+            fields = tuple_fields(record, there, where, wrong)
         if not fields:
-            raise wrong(
-                f"a {record.cls.__name__} names no columns, and there is no {sink.where} to take them from",
-                hint="create the table, or use a NamedTuple",
-            )
+            blamed = ConnectorError if record.kind == "tuple" else wrong
+            message = f"a {record.cls.__name__} names no columns, and there is no {where} to take them from"
+            raise blamed(message, hint="create the table, or use a NamedTuple")
         columns = [field.column for field in fields]
-        if complaint := table.complaint(columns):
-            raise wrong(f"cannot write to {sink.where}: {complaint}")
+        self._check(columns, there, wrong)
         if not there:
             self._create(record, fields)
-        elif missing := set(map(folded, columns)) - set(map(folded, there)):
-            raise wrong(
-                f"wanted {listed([column for column in columns if folded(column) in missing])} in {sink.where}; "
-                f"columns there: {', '.join(there)}",
-                hint="ALTER TABLE ... ADD COLUMN, or map the records to the columns that are there",
-            )
         insert = _Insert(table.insert_sql(columns), table.insert_sql(columns, rows=False), row_encoder(record, fields))
         self._try_out(insert)
         return insert
+
+    def _check(self, columns: Sequence[str], there: Sequence[str], wrong: type[ConnectorError]) -> None:
+        """Raise `wrong` unless a table can have `columns`, and the one that is `there` has them."""
+        where = self._sink.where
+        if complaint := self._sink.table.complaint(columns):
+            raise wrong(f"cannot write to {where}: {complaint}")
+        known = set(map(folded, there or columns))
+        if missing := [column for column in columns if folded(column) not in known]:
+            raise wrong(
+                f"wanted {listed(missing)} in {where}; columns there: {', '.join(there)}",
+                hint="ALTER TABLE ... ADD COLUMN, or map the records to the columns that are there",
+            )
 
     def _create(self, record: RecordType, fields: Sequence[Field]) -> None:
         if self._sink.create:

@@ -22,7 +22,7 @@ __all__ = ["stderr", "stdout"]
 Format = str | Callable[[Any], object] | None
 
 
-def stdout(format: Format = None, *, stream: TextIO | None = None) -> Sink[Any]:  # noqa: A002
+def stdout(format: Format = None, *, stream: TextIO | None = None) -> Sink[Any]:
     """Print each record as a line to standard output, or to the text stream `stream`.
 
     `format` is a function of the record, or a `str.format` template in which `{}` is the record and
@@ -48,7 +48,7 @@ def stdout(format: Format = None, *, stream: TextIO | None = None) -> Sink[Any]:
     return _Lines(format, "stdout" if stream is None else stream)
 
 
-def stderr(format: Format = None) -> Sink[Any]:  # noqa: A002
+def stderr(format: Format = None) -> Sink[Any]:
     """Print each record as a line to standard error, as `stdout` does to standard output.
 
     >>> stderr("late: {}").name
@@ -58,14 +58,14 @@ def stderr(format: Format = None) -> Sink[Any]:  # noqa: A002
 
 
 class _Lines(Sink[Any]):
-    def __init__(self, format: Format, stream: TextIO | Literal["stdout", "stderr"]) -> None:  # noqa: A002
+    def __init__(self, format: Format, stream: TextIO | Literal["stdout", "stderr"]) -> None:
         self._format, self._stream = format, stream
         self.name = "stderr" if stream == "stderr" else "stdout"
         self._names = _names_in(format) if isinstance(format, str) else set()
         if not (format is None or isinstance(format, str) or callable(format)):
             raise GraphError(f"{self.name} wanted a function or a template as its format, came {format!r}")
 
-    def check(self, type: Any) -> None:  # noqa: A002
+    def check(self, type: Any) -> None:
         for name in sorted(self._names):
             if not has_field(type, name):
                 raise GraphError(
@@ -112,14 +112,13 @@ def _as_text(record: Any) -> str:
 class _LineWriter(Writer[Any]):
     def __init__(self, line: Callable[[Any], Any], stream: TextIO, name: str) -> None:
         self._line, self._stream, self._name = line, stream, name
-        self._gone = False
 
     def write(self, records: list[Any]) -> None:
         text = "".join(self._lines(records))
         try:
-            self._print(text)
+            self._stream.write(text)
+            self._stream.flush()
         except BrokenPipeError as error:
-            self._gone = True
             _silence(self._stream)
             hint = "let the reader take everything, or print to a file"
             raise ConnectorError(f"cannot print to {self._name}: its reader went away", hint=hint) from error
@@ -128,12 +127,6 @@ class _LineWriter(Writer[Any]):
             raise OutputError(f"cannot print to {self._name}: {error}", hint=hint) from error
         except (OSError, ValueError) as error:
             raise ConnectorError(f"cannot print to {self._name}: {error}") from error
-
-    def _print(self, text: str) -> None:
-        if self._gone:  # what is tried again must not seem to have been printed
-            raise BrokenPipeError
-        self._stream.write(text)
-        self._stream.flush()
 
     def _lines(self, records: list[Any]) -> list[str]:
         lines: list[str] = []

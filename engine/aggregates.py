@@ -103,9 +103,9 @@ def collect(value: Value | None = None) -> Aggregate:
 
 
 def top(most: int, by: Value, value: Value | None = None, *, smallest: bool = False) -> Aggregate:
-    """A list of the `most` records (or of their `value`) whose `by` is greatest, the greatest first; of equals the earlier.
+    """A list of the `most` records (or of their `value`) with the greatest `by`, the greatest first.
 
-    `smallest`: those whose `by` is smallest. Records whose `by` is None or NaN are passed over.
+    Of equals the earlier comes first. `smallest`: those whose `by` is smallest. Records whose `by` is None or NaN are passed over.
     With `value`, `by` is still taken from the record.
     """
     if not isinstance(most, int) or most < 1:
@@ -129,7 +129,7 @@ def custom(
     """An aggregate of your own: `create()` makes a key's first state, `add(state, value)` returns the next.
 
     `result(state)` makes what is emitted, by default the state itself; its return annotation is the field's type.
-    Unlike the others it is given None values too. An `add` that raises must leave the state that it was given unchanged.
+    Unlike the others it is given None values too. An `add` that raises must leave the state as it was.
 
     >>> longest = custom(str, lambda best, word: max(best, word, key=len))
     """

@@ -30,7 +30,7 @@ class _Call:
 
 
 class AsyncMap(Head):
-    """Keeps up to `concurrency` calls of `function` under way; their records stay in flight until their results leave."""
+    """Keeps up to `concurrency` calls of `function` under way; the records stay in flight until results leave."""
 
     def __init__(
         self,

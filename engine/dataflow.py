@@ -69,8 +69,8 @@ class Dataflow:
         """Run to the end and return what was done.
 
         SIGINT or SIGTERM stops the sources and drains; a second one drops what is on its way. `progress`: show a live
-        table on stderr, and a summary at the end (by default where stderr is a terminal). Raises GraphError before anything runs if the graph is not whole,
-        and JobError, with `.result`, when the job fails.
+        table on stderr, and a summary at the end (by default where stderr is a terminal). Raises GraphError before
+        anything runs if the graph is not whole, and JobError, with `.result`, when the job fails.
         """
         from engine.job import run
 

@@ -76,7 +76,7 @@ def svg(graph: Graph) -> str:
 
 
 def _places(graph: Graph) -> dict[Node, tuple[int, int]]:
-    """Where each node's box stands: a column beyond what feeds it; what becomes of dead letters stands below all else."""
+    """Where each node's box stands: a column beyond what feeds it; who reads dead letters stands below all."""
     column: dict[Node, int] = {}
     below: set[Node] = set()
     for node in graph.nodes:

@@ -152,7 +152,7 @@ class Job:
             self._end()
 
     def wait(self, timeout: float | None = None) -> JobResult:
-        """Wait for the end and return the result; raise what made the job fail, or TimeoutError after `timeout` seconds."""
+        """Wait for the end and return the result; raise what made it fail, or TimeoutError after `timeout` seconds."""
         if not self.join(timeout):
             raise TimeoutError(f"job {self.name!r} still runs after {timeout} s")
         for thread in self._threads:

@@ -132,7 +132,8 @@ class KeyedStream(Stream[T]):
         >>> from connectors.memory import collect, from_iterable
         >>> flow, got = Dataflow("gaps"), []
         >>> readings = flow.source(from_iterable([("a", 1), ("b", 5), ("a", 4)]))
-        >>> _ = readings.key_by(lambda r: r[0]).stateful_map(lambda last, r: (r[1], r[1] - (last or 0))).sink(collect(got))
+        >>> gaps = readings.key_by(lambda r: r[0]).stateful_map(lambda last, r: (r[1], r[1] - (last or 0)))
+        >>> gaps.sink(collect(got))
         >>> _ = flow.run()
         >>> got
         [1, 5, 3]

@@ -133,8 +133,8 @@ class Plan:
         for task in self.tasks:
             if not task.inputs:
                 yield from self._tree(task, "", seen)
-        share = self.settings.target_delay
-        yield f"at most {self.bound:,} records in flight; about {share} of the sink's pace once a slow sink has filled the job"
+        delay = self.settings.target_delay
+        yield f"at most {self.bound:,} records in flight; behind a slow sink about as many as it takes in {delay}"
 
     def _tree(self, task: TaskPlan, indent: str, seen: set[TaskPlan]) -> Iterator[str]:
         times = f" x {task.parallelism}" if task.parallelism > 1 else ""

@@ -70,7 +70,7 @@ class Sink(Generic[T_contra]):
     name: str = "sink"
     """What the operator is called in plans, counters and errors unless the user names it."""
 
-    def check(self, type: Any) -> None:  # noqa: A002
+    def check(self, type: Any) -> None:
         """Raise `GraphError` when records of `type` cannot be written; called when the graph is built.
 
         `type` is None where it is not known.

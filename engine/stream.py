@@ -151,7 +151,7 @@ class Stream(Generic[T]):
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[U]:
-        """Each record becomes all that `function` returns or yields, of any length: it is taken up as there is credit."""
+        """Each record becomes all that `function` returns or yields, taken up as there is credit."""
         return self._then(ops.FlatMap(function), type or items_returned_by(function), name, on_error)
 
     def map_batch(
@@ -165,7 +165,7 @@ class Stream(Generic[T]):
     ) -> Stream[U]:
         """Up to `size` records at a time, fewer when no more are there, become all that `function` returns.
 
-        Where `on_error` is not "fail", a batch that raises is tried again record by record, to set aside only those at fault.
+        Where `on_error` is not "fail", a batch that raises is tried again record by record.
         """
         check_count(size, "map_batch wants a size", users_place())
         return self._then(ops.MapBatch(function, size), type or items_returned_by(function), name, on_error)
@@ -267,7 +267,8 @@ class Stream(Generic[T]):
         >>> from connectors.memory import collect, from_iterable
         >>> from engine import Dataflow, count
         >>> flow, sizes = Dataflow("sizes"), []
-        >>> _ = flow.source(from_iterable(["a", "bb", "cc"])).key_by(size=len).aggregate(words=count()).sink(collect(sizes))
+        >>> words = flow.source(from_iterable(["a", "bb", "cc"]))
+        >>> words.key_by(size=len).aggregate(words=count()).sink(collect(sizes))
         >>> _ = flow.run()
         >>> [(row.size, row.words) for row in sizes]
         [(1, 1), (2, 2)]

@@ -31,7 +31,7 @@ class Slowed(Sink[T]):
         self.batch_records = max(1, round(rate * BATCH_SECONDS))
         self.name = f"{sink.name} at {rate:,g}/s"
 
-    def check(self, type: Any) -> None:  # noqa: A002
+    def check(self, type: Any) -> None:
         self.sink.check(type)
 
     def open(self, context: SinkContext) -> Writer[T]:

@@ -1,33 +1,29 @@
-"""Whole graphs with tiny windows, stepped in any order: nothing lost, nothing doubled, never past any limit.
+"""Rows of tasks between real sources and sinks, stepped in any order, to their end or cancelled on the way.
 
-This is what the core promises whatever is built of it: `pushed <= limit` on every channel at every moment, the most in
-flight within the bound, every record accounted for, order kept within a key, and an end that always comes.
+What comes out is what went in, each connector is closed once, and all credit comes back.
 """
 
 from __future__ import annotations
 
 import itertools
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cext.chain import Filter, Map, Router
+from cext.chain import Filter, Map, Operator, Router
 from cext.channel import Channel
 from cext.getter import Getter
 from cext.guard import Guard
 from cext.head import Batch, Expand, Head, Pass
 from cext.port import Port
-from cext.runner import Runner
 from cext.sink import Sink
 from cext.source import Source
 from cext.task import Task
-from cext.waker import Waker
 from cext.window import Window
 
 KEYS = 5
@@ -57,17 +53,14 @@ class Stage:
         """Between as many tasks as there were; forward needs the same number."""
         return "hash" if self.route == "forward" and before != self.width else self.route
 
-    def head(self) -> Head:
+    def operators(self) -> tuple[Head, list[Operator]]:
+        """What each of its tasks is made of."""
         guard = Guard("fail")
         if self.kind == "expand":
-            return Expand("expand", guard, expand)
+            return Expand("expand", guard, expand), [Map("map", guard, lambda record: record)]
         if self.kind == "batch":
-            return Batch("batch", guard, lambda rows: rows, 3)
-        return Pass("pass", guard)
-
-    def chain(self) -> list[Any]:
-        guard = Guard("fail")
-        return [Filter("filter", guard, keep)] if self.kind == "filter" else [Map("map", guard, lambda record: record)]
+            return Batch("batch", guard, lambda rows: rows, 3), []
+        return Pass("pass", guard), [Filter("filter", guard, keep)] if self.kind == "filter" else []
 
 
 def expand(record: Record) -> list[Record]:
@@ -156,80 +149,64 @@ class Writer:
 
 @dataclass
 class Graph:
-    """Tasks, nearest the sinks last, and every channel between them; `apart`: for a thread each, with its waker."""
+    """The tasks of a plan, nearest the sinks last, and every channel between them."""
 
     plan: Plan
-    apart: bool = False
     tasks: list[Task] = field(default_factory=list)
-    wakers: list[Waker] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
     readers: list[Reader] = field(default_factory=list)
     writers: list[Writer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         plan = self.plan
-        widths = [len(plan.sources), *(stage.width for stage in plan.stages)]
-        self.rows = [[Waker() for _ in range(width)] for width in widths]
-        sinks = 2 if plan.split else 1
-        self.rows.append([Waker() for _ in range(sinks)])
+        self.widths = [len(plan.sources), *(stage.width for stage in plan.stages), 2 if plan.split else 1]
         into: list[list[Channel]] = [[] for _ in plan.sources]
-        for at in range(len(widths)):
+        for at in range(len(plan.stages) + 1):
             into = self.build(at, into)
         for at, lanes in enumerate(into):
             writer = Writer()
             self.writers.append(writer)
-            sink = Sink("sink", Guard("fail"), self.opener(writer), lambda _: False, plan.batch)
-            self.add(Task(f"sink {at}", sink, lanes, [], []), self.rows[-1][at])
+            sink = Sink("sink", Guard("fail"), partial(Graph.open, writer), lambda _: False, plan.batch)
+            self.tasks.append(Task(f"sink {at}", sink, lanes, [], []))
 
     @staticmethod
-    def opener(writer: Writer) -> Any:
-        return lambda: writer
+    def open(connector: Any, *_: str) -> Any:
+        return connector
 
     def build(self, at: int, into: list[list[Channel]]) -> list[list[Channel]]:
         """The tasks of row `at`, fed by `into`; the lanes of the next row's."""
         plan, last = self.plan, at == len(self.plan.stages)
-        following: list[list[Channel]] = [[] for _ in self.rows[at + 1]]
-        for index, waker in enumerate(self.rows[at]):
-            ports = self.ports(at, index, following, last)
+        following: list[list[Channel]] = [[] for _ in range(self.widths[at + 1])]
+        for index in range(self.widths[at]):
+            ports = self.ports_to_sinks(following) if last else [[self.port(at, index, following)]]
             router = Router(Guard("fail"), (key_of,)) if last and plan.split else None
-            if at == 0:
-                reader = Reader(index, plan.sources[index], plan.per_read)
-                self.readers.append(reader)
-                head: Head = Source("source", Guard("fail"), self.opener_of(reader), [""], False, type(None))
-                chain: list[Any] = []
-            else:
-                head, chain = plan.stages[at - 1].head(), plan.stages[at - 1].chain()
-            self.add(Task(f"{at}.{index}", head, into[index], chain, ports, router=router, linger=1000), waker)
+            head, chain = (self.source(index), []) if at == 0 else plan.stages[at - 1].operators()
+            self.tasks.append(Task(f"{at}.{index}", head, into[index], chain, ports, router=router, linger=1000))
         return following
 
-    @staticmethod
-    def opener_of(reader: Reader) -> Any:
-        return lambda _: reader
+    def source(self, index: int) -> Source:
+        reader = Reader(index, self.plan.sources[index], self.plan.per_read)
+        self.readers.append(reader)
+        return Source("source", Guard("fail"), partial(Graph.open, reader), [""], False, type(None))
 
-    def ports(self, at: int, index: int, following: list[list[Channel]], last: bool) -> list[list[Port]]:
-        waker = self.rows[at][index]
-        if last:
-            made = [self.channel(self.plan.most, waker, consumer) for consumer in self.rows[at + 1]]
-            for lanes, channel in zip(following, made, strict=True):
-                lanes.append(channel)
-            return [[Port("forward", [channel])] for channel in made]
+    def ports_to_sinks(self, following: list[list[Channel]]) -> list[list[Port]]:
+        made = [self.channel(self.plan.most) for _ in following]
+        for lanes, channel in zip(following, made, strict=True):
+            lanes.append(channel)
+        return [[Port("forward", [channel])] for channel in made]
+
+    def port(self, at: int, index: int, following: list[list[Channel]]) -> Port:
         stage = self.plan.stages[at]
-        route = stage.effective(len(self.rows[at]))
+        route = stage.effective(self.widths[at])
         targets = [index] if route == "forward" else list(range(stage.width))
-        made = [self.channel(stage.most, waker, self.rows[at + 1][target]) for target in targets]
+        made = [self.channel(stage.most) for _ in targets]
         for target, channel in zip(targets, made, strict=True):
             following[target].append(channel)
-        return [[Port(route, made, Getter(key_of), Guard("fail"))]]
+        return Port(route, made, Getter(key_of), Guard("fail"))
 
-    def channel(self, most: int, producer: Waker, consumer: Waker) -> Channel:
-        wakers = (producer, consumer) if self.apart else (None, None)
-        made = Channel(Window(0.1, most, max(1, most // 2)), max(1, most // 2), *wakers)
-        self.channels.append(made)
-        return made
-
-    def add(self, task: Task, waker: Waker) -> None:
-        self.tasks.append(task)
-        self.wakers.append(waker)
+    def channel(self, most: int) -> Channel:
+        self.channels.append(Channel(Window(0.1, most, max(1, most // 2)), max(1, most // 2)))
+        return self.channels[-1]
 
     # Driven by hand.
 
@@ -311,44 +288,3 @@ def test_cancelled_anywhere_at_any_moment_every_task_ends_and_all_credit_comes_b
     ):
         if task in targets and not was_done:
             assert writer.ended != ["finished"]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_every_task_in_a_thread_of_its_own(seed: int) -> None:
-    plan = Plan(
-        sources=(400, 300),
-        per_read=7,
-        stages=(
-            Stage("expand", 2, "hash", 1 + seed),
-            Stage("filter", 2, "forward", 3 + seed),
-            Stage("batch", 3, "rebalance" if seed % 2 else "hash", 2),
-        ),
-        split=seed >= 2,
-        batch=seed,
-        most=4,
-    )
-    graph = Graph(plan, apart=True)
-    failures: list[BaseException] = []
-    threads = [
-        threading.Thread(target=Runner([task], waker, lambda _, error: failures.append(error)).run, daemon=True)
-        for task, waker in zip(graph.tasks, graph.wakers, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(50)
-    assert not any(thread.is_alive() for thread in threads), "stuck"
-    assert failures == []
-    assert graph.written() == plan.expected()
-    if plan.keeps_order:
-        check_order(graph)
-    graph.at_rest()
-
-
-def test_a_diamond_does_not_lock_itself_up() -> None:
-    """One output feeds two ways of very different growth, that meet again; both windows hold one record."""
-    plan = Plan((200,), 3, (Stage("expand", 3, "broadcast", 1), Stage("pass", 1, "hash", 1)), False, 0, 1)
-    graph = Graph(plan)
-    Runner(list(reversed(graph.tasks)), Waker(), lambda *_: None).run()
-    assert graph.written() == plan.expected()
-    graph.at_rest()

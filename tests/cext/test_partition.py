@@ -164,9 +164,7 @@ def test_kinds_and_values_hash_apart() -> None:
 
 
 def test_the_same_in_a_process_with_another_hash_seed() -> None:
-    source = (
-        "[frozenset('abcdef'), 'abc', b'abc', ('a', 1.5), 2**100, None, frozenset({('a',), frozenset('bc')})]"
-    )
+    source = "[frozenset('abcdef'), 'abc', b'abc', ('a', 1.5), 2**100, None, frozenset({('a',), frozenset('bc')})]"
     program = f"from cext.partition import stable_hash; print([stable_hash(key) for key in {source}])"
     place = str(Path(partition.__file__).parents[1])
     for seed in ("1", "2"):
@@ -184,9 +182,7 @@ numbers = st.one_of(
     small,
     st.booleans(),
     st.integers(),
-    st.sampled_from(
-        [2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 2**61 - 1, 10**300, -0.0, float("inf")]
-    ),
+    st.sampled_from([2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 2**61 - 1, 10**300, -0.0, float("inf")]),
     st.floats(allow_nan=False),
     st.decimals(-(10**30), 10**30),
     st.fractions(),
@@ -196,9 +192,7 @@ zones = st.one_of(
     st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone),
     st.timezones().map(lambda zone: ZoneInfo.no_cache(zone.key)),  # another object for the same zone
 )
-moments = st.builds(
-    datetime.replace, st.datetimes(datetime(1900, 1, 3), datetime(2100, 1, 1)), fold=st.integers(0, 1)
-)
+moments = st.builds(datetime.replace, st.datetimes(datetime(1900, 1, 3), datetime(2100, 1, 1)), fold=st.integers(0, 1))
 around_a_fold = st.builds(
     lambda minutes, fold: datetime(2024, 10, 27, tzinfo=ZoneInfo("Europe/Paris")).replace(
         hour=minutes // 60, minute=minutes % 60, fold=fold
@@ -301,9 +295,7 @@ def test_equal_times_of_day_in_two_zones_hash_equally(at: time, offset: timedelt
     """As Python compares them: whole seconds of offset, and the day does not wrap."""
     here = at.replace(tzinfo=timezone(offset), fold=1)
     other = timedelta(minutes=minutes)
-    moved = (
-        datetime.combine(date(2024, 1, 2), at) + other - timedelta(microseconds=offset.microseconds)
-    ).time()
+    moved = (datetime.combine(date(2024, 1, 2), at) + other - timedelta(microseconds=offset.microseconds)).time()
     for there in (moved.replace(tzinfo=timezone(other)), at.replace(tzinfo=timezone(offset))):
         assert here != there or stable_hash(here) == stable_hash(there)
 
@@ -320,9 +312,7 @@ def test_records_go_by_class_and_fields() -> None:
     assert stable_hash(Route("JFK", "LAX")) != stable_hash(("JFK", "LAX"))
 
 
-@pytest.mark.parametrize(
-    "key", [[1], {1: 2}, {1}, bytearray(b"a"), memoryview(b"a"), 1j, object(), int, Route]
-)
+@pytest.mark.parametrize("key", [[1], {1: 2}, {1}, bytearray(b"a"), memoryview(b"a"), 1j, object(), int, Route])
 def test_what_cannot_be_a_key(key: object) -> None:
     name = type(key).__qualname__
     text = f"a value of type {name} cannot be a key: keys are None, .* frozensets of these; key by a field"
@@ -380,9 +370,7 @@ def test_key_groups_are_in_range_and_follow_the_hash(key: object, max_parallelis
     assert key_group(key, max_parallelism) == stable_hash(key) % max_parallelism
 
 
-@pytest.mark.parametrize(
-    "kind", [int, str, float, lambda i: (i, "DL"), lambda i: f"carrier-{i:08}", timedelta]
-)
+@pytest.mark.parametrize("kind", [int, str, float, lambda i: (i, "DL"), lambda i: f"carrier-{i:08}", timedelta])
 @pytest.mark.parametrize("max_parallelism", [7, 128])
 def test_key_groups_are_even(kind: Any, max_parallelism: int) -> None:
     """Chi-square, five standard deviations at most; the keys are fixed, so it holds always or never."""

@@ -70,9 +70,7 @@ def run_ring_test(tmp_path: Path, *flags: str) -> subprocess.CompletedProcess[st
     assert built.returncode == 0, built.stderr
     options = f"exitcode={FOUND}"
     prefix = without_address_randomization()
-    return run(
-        *prefix, tmp_path / "ring_test", ASAN_OPTIONS=options, TSAN_OPTIONS=options, UBSAN_OPTIONS=options
-    )
+    return run(*prefix, tmp_path / "ring_test", ASAN_OPTIONS=options, TSAN_OPTIONS=options, UBSAN_OPTIONS=options)
 
 
 @pytest.mark.parametrize("optimized", ["-O0", "-O3"])

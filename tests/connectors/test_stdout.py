@@ -174,11 +174,9 @@ class Broken(io.StringIO):
         raise BrokenPipeError
 
 
-def test_a_reader_that_went_away_is_not_forgotten() -> None:
-    writer = stdout(stream=Broken()).open(SinkContext("print"))
-    for _ in range(2):
-        with pytest.raises(ConnectorError, match=r"cannot print to stdout: its reader went away\n  hint: let the"):
-            writer.write([1])
+def test_a_reader_that_went_away() -> None:
+    with pytest.raises(ConnectorError, match=r"cannot print to stdout: its reader went away\n  hint: let the"):
+        printed(stdout(stream=Broken()), [1])
 
 
 HEAD = """

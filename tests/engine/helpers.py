@@ -37,7 +37,7 @@ class ListSource(Source[Any]):
         items: Items | dict[str, Items],
         *,
         blocking: bool = False,
-        type: Any = None,  # noqa: A002
+        type: Any = None,
         bounded: bool = True,
         per_read: int | None = None,
         poll_after: float | None = None,

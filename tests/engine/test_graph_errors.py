@@ -444,7 +444,7 @@ def test_wrong_options_of_a_flow() -> None:
 
 
 class Picky(ListSink):
-    def check(self, type: Any) -> None:  # noqa: A002
+    def check(self, type: Any) -> None:
         if type is not str:
             raise GraphError(f"only texts can be written, not {type}", hint="map(str)")
 

@@ -183,7 +183,7 @@ def test_explain_a_line() -> None:
              map str; keep (filter lambda)
                └─ forward: at most 10,000 records
                   load (sink into) [own thread]
-        at most 18,192 records in flight; about 200ms of the sink's pace once a slow sink has filled the job
+        at most 18,192 records in flight; behind a slow sink about as many as it takes in 200ms
         """,
     )
 
@@ -201,7 +201,7 @@ def test_explain_keys_parallelism_and_policies() -> None:
              aggregate (count by a, b, on_error=skip) x 3
                └─ rebalance: at most 3,000 records
                   out (sink into)
-        at most 6,000 records in flight; about 50ms of the sink's pace once a slow sink has filled the job
+        at most 6,000 records in flight; behind a slow sink about as many as it takes in 50ms
         """,
     )
 
@@ -228,7 +228,7 @@ def test_explain_ways_apart_and_together() -> None:
                             bad (sink into)
                └─ part 2 of 2, forward: at most 10 records
                   out (sink into)
-        at most 60 records in flight; about 200ms of the sink's pace once a slow sink has filled the job
+        at most 60 records in flight; behind a slow sink about as many as it takes in 200ms
         """,
     )
 
@@ -248,7 +248,7 @@ def test_explain_names_what_was_seen_above() -> None:
         in2 (source list)
           └─ forward: at most 1 records
              reduce (reduce by k) (see above)
-        at most 3 records in flight; about 200ms of the sink's pace once a slow sink has filled the job
+        at most 3 records in flight; behind a slow sink about as many as it takes in 200ms
         """,
     )
 

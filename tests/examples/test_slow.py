@@ -30,7 +30,7 @@ class Recorder(Sink[int], Writer[int]):
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
-    def check(self, type: Any) -> None:  # noqa: A002
+    def check(self, type: Any) -> None:
         if type is not int:
             raise GraphError("only ints")
 
