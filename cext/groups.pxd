@@ -13,6 +13,7 @@ cdef class Groups:
 
     cdef Py_ssize_t add(self, object row) except -1
     cdef Py_ssize_t _take_in(self, object key, object row) except -1
+    cdef int _take_back(self, object key, Py_ssize_t slot, bint is_new) except -1
     cdef Py_ssize_t _slot(self, object key) except -1
     cdef int _add_columns(self, Py_ssize_t slot, object row) except -1
     cdef object record(self, object key, Py_ssize_t slot)

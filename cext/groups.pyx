@@ -37,7 +37,13 @@ cdef class Groups:
     def update(self, row):
         """Take `row` in and return its key's record as it is now."""
         key = self.key.get(row)
-        return self.record(key, self._take_in(key, row))
+        cdef bint is_new = key not in self.slots
+        cdef Py_ssize_t slot = self._take_in(key, row)
+        try:
+            return self.record(key, slot)
+        except BaseException:
+            self._take_back(key, slot, is_new)
+            raise
 
     cdef Py_ssize_t add(self, object row) except -1:
         """Take `row` in, whole or, when it raises, not at all; return its key's slot."""
@@ -57,6 +63,15 @@ cdef class Groups:
             self.forget(key)
             raise
         return slot
+
+    cdef int _take_back(self, object key, Py_ssize_t slot, bint is_new) except -1:
+        """Undo the last record of `key`."""
+        cdef Column column
+        for column in self.columns:
+            column.undo(slot)
+        if is_new:
+            self.forget(key)
+        return 0
 
     cdef Py_ssize_t _slot(self, object key) except -1:
         cdef Column column

@@ -9,6 +9,7 @@ cdef class Runner:
     cdef readonly Waker waker
     cdef object failed        # called with (task, error) when a task has failed
 
+    cdef int _loop(self) except -1
     cdef bint _pass(self) except -1
     cdef int _retire(self) except -1
     cdef int64_t _timeout(self) noexcept

@@ -27,6 +27,12 @@ cdef class Runner:
 
     def run(self):
         """Return when every task is done."""
+        try:
+            self._loop()
+        finally:
+            self.failed = None  # it leads back to whoever holds this runner
+
+    cdef int _loop(self) except -1:
         cdef int64_t timeout
         while self.tasks:
             if self._pass():

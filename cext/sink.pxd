@@ -13,6 +13,7 @@ cdef class Sink(Head):
     cdef Py_ssize_t batch         # how many records make a good write; 0: a frame
     cdef int64_t linger
     cdef list rows                # taken, not yet written
+    cdef bint shared              # `rows` is a frame's own list, not ours to change
     cdef list owed                # [channel, records, born] of the frames that `rows` came from, in order
     cdef int64_t last             # when the last of them came
     cdef readonly uint64_t written

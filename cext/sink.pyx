@@ -29,7 +29,14 @@ cdef class Sink(Head):
         return len(self.rows) < max(1, self.batch)
 
     cpdef accept(self, Channel lane, Frame frame, int64_t now):
-        self.rows = frame.rows if not self.rows else self.rows + frame.rows
+        if not self.rows:
+            self.rows = frame.rows
+            self.shared = True
+        else:
+            if self.shared:  # other channels may hold the same list
+                self.rows = list(self.rows)
+                self.shared = False
+            self.rows.extend(frame.rows)
         self.owed.append([lane, frame.records, frame.born])
         self.last = now
         self.records_in += frame.records

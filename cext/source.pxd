@@ -7,7 +7,7 @@ from cext.head cimport Head
 
 cdef class Source(Head):
     cdef object open_reader      # (partition) -> reader
-    cdef list waiting            # partitions not yet opened, the next one last
+    cdef list unopened           # partitions not yet opened, the next one last
     cdef list readers            # [(partition, reader)] being read, in turn
     cdef bint in_turn            # all partitions are read in turn, not one after the other
     cdef object bad_record       # the class that stands for a record that could not be read

@@ -19,7 +19,7 @@ cdef class Source(Head):
 
     def __cinit__(self, str name, Guard guard, open_reader, list partitions not None, bint in_turn, bad_record):
         self.open_reader = open_reader
-        self.waiting = partitions[::-1]
+        self.unopened = partitions[::-1]
         self.readers = []
         self.in_turn = in_turn
         self.bad_record = bad_record
@@ -66,8 +66,8 @@ cdef class Source(Head):
         return None
 
     cdef int _open(self) except -1:
-        while self.waiting and (self.in_turn or not self.readers):
-            partition = self.waiting.pop()
+        while self.unopened and (self.in_turn or not self.readers):
+            partition = self.unopened.pop()
             self.readers.append((partition, self.open_reader(partition)))
         return 0
 
@@ -94,7 +94,7 @@ cdef class Source(Head):
                 is_clean = False
                 break
         if is_clean:
-            return rows if type(rows) is list else list(rows)
+            return list(rows)  # a copy: the reader may use its list again, and frames are shared
         out = []
         for row in rows:
             if type(row) is not self.bad_record:

@@ -48,6 +48,7 @@ cdef class Task:
     # Its life.
     cdef readonly object failure  # what ended it, or None
     cdef bint cancelled         # written by any thread
+    cdef bint abandoned         # written by any thread: it waits for nobody any more
     cdef bint closed            # the head's last call has been made
     cdef bint dropping          # it failed or was cancelled: what comes in is dropped
     cdef readonly bint done

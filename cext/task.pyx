@@ -60,7 +60,6 @@ cdef class Task:
         self.letters_per_row = max(1, sum([(<Port>port).route == HASH for port in self.ports]))
         self.watermark = NEVER
         self.whole = True
-        self.since = monotonic_ns()
         self.state = IDLE
         if HEADGATE_DEBUG:
             count_born(TASKS)
@@ -84,13 +83,13 @@ cdef class Task:
         if state == BUSY:
             self._account(monotonic_ns(), self._after())
             return BUSY
-        self.state = BUSY if self.head.waiting else state  # a look in vain belongs to the wait that it is part of
+        self.state = BUSY if state == IDLE and self.head.waiting else state  # a look in vain belongs to the wait that it is part of
         self._account(monotonic_ns(), self.state)
         return state
 
     cdef int _account(self, int64_t now, int state) noexcept:
         """The time since the last call belongs to the state that ran; `state` runs from here on."""
-        if self.state != DONE:
+        if self.state != DONE and self.since != 0:  # its time begins with its first step
             self.nanoseconds[self.state] += now - self.since
         self.since = now
         self.state = state
@@ -110,6 +109,9 @@ cdef class Task:
             return self._drop()
         cdef Py_ssize_t room = self._room()
         if room <= 0:
+            if self.source is not None and self.source.stopping:  # its end costs no credit
+                self.source.exhausted = True
+                return self._rest(now)
             self._flush(now)
             return BACKPRESSURED
         room = min(room, max(self._cut(), self.batch))
@@ -122,7 +124,10 @@ cdef class Task:
             return self._rest(now)
         self._through(rows, now)
         self.head.settle()
-        self._flush(now - self.linger)
+        if self.source is not None and len(rows) < room:  # that was all for now: the next read may wait
+            self._flush(now)
+        else:
+            self._flush(now - self.linger)
         return BUSY
 
     cdef int _adapt(self, int64_t now) except -1:
@@ -290,7 +295,7 @@ cdef class Task:
             self.head.close(self.mark.value)
         self.passing = True
         while self.marked < len(self.ports):
-            if not (<Port>self.ports[self.marked]).push_mark(self.mark):
+            if not (<Port>self.ports[self.marked]).push_mark(self.mark) and not self.abandoned:
                 return BACKPRESSURED
             self.marked += 1
         self.marked = 0
@@ -320,6 +325,7 @@ cdef class Task:
 
     cdef int _start_dropping(self) except -1:
         self.dropping = True
+        self._flush(monotonic_ns())  # what is out already does not wait for the end
         self.dropped += self.head.discard()
         self.side = Sideline()
         self.barrier = None
@@ -341,7 +347,7 @@ cdef class Task:
                 lane.ended = frame.kind == END
                 self.dropped += frame.records
                 lane.channel.release(frame.records)
-        if self._all_ended():
+        if self._all_ended() or self.abandoned:
             self.mark = mark_frame(END, False)
             moved = True
         return BUSY if moved else IDLE
@@ -357,6 +363,10 @@ cdef class Task:
     def cancel(self):
         """Drop everything from now on; it still passes the end on and closes what it opened."""
         self.cancelled = True
+
+    def abandon(self):
+        """Cancel, and wait for nobody: those before it may never end, those behind it may never take its end."""
+        self.abandoned = self.cancelled = True
 
     def run_until_idle(self, int steps=1_000_000):
         """Step until nothing moves, at most `steps` times; for tests and tools that drive a task by hand."""
@@ -379,7 +389,7 @@ cdef class Task:
         """What it has done so far: seconds in each state, records and frames in and out, records dropped."""
         cdef int64_t now = monotonic_ns()
         cdef list seconds = [self.nanoseconds[i] / 1e9 for i in range(3)]
-        if self.state != DONE:
+        if self.state != DONE and self.since != 0:
             seconds[self.state] += max(0, now - self.since) / 1e9
         return {
             "busy": seconds[0],

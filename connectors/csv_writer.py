@@ -68,7 +68,10 @@ class CsvWriter(FileWriter):
         return out.getvalue()
 
     def _columns_of(self, record: Any) -> tuple[str, ...]:
-        return tuple(record) if isinstance(record, dict) else self._type_of(type(record), ()).columns
+        columns = tuple(record) if isinstance(record, dict) else self._type_of(type(record), ()).columns
+        if not columns:
+            raise TypeError("it has no fields")
+        return columns
 
     def _encoder_for(self, kind: type, columns: tuple[str, ...]) -> Callable[[Any], Row]:
         """What makes a row of a record of class `kind`."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _STUCK_SECONDS = 5.0
 """How long a cancelled job waits for a connector or a function that is inside a call of its own."""
 
+_ABANDONED_SECONDS = 0.5
+"""How long the others then have to close what they opened."""
+
 _LOOK_SECONDS = 0.2
 """How often whoever waits for a cancelled job looks whether that time is over."""
 
@@ -65,8 +68,14 @@ class Job:
         self._running = len(self._worker.runners)
         for name, runner in self._worker.runners.items():
             thread = threading.Thread(target=self._run, args=(runner.run,), name=name, daemon=True)
+            try:
+                thread.start()
+            except BaseException:  # no more threads to be had, or Ctrl-C: those that run must not go on alone
+                self._running -= len(self._worker.runners) - len(self._threads)
+                self.cancel()
+                self._abandon()
+                raise
             self._threads.append(thread)
-            thread.start()
         return self
 
     def _run(self, loop: Any) -> None:
@@ -142,11 +151,20 @@ class Job:
                 break
         return self._ended.is_set()
 
+    def _abandon(self) -> None:
+        """Let every task end by itself, whatever those before and behind it do."""
+        for task in self._worker.tasks:
+            task.abandon()
+        self._worker.wake()
+
     def _leave_the_stuck(self) -> None:
-        """End a cancelled job without the threads that do not come back."""
+        """End a cancelled job without the threads that do not come back; the others close what they opened first."""
         with self._lock:
-            at = self._cancelled_at
-            if at is None or time.monotonic() - at < _STUCK_SECONDS or self._ended.is_set():
+            waited = 0.0 if self._cancelled_at is None else time.monotonic() - self._cancelled_at
+            if waited < _STUCK_SECONDS or self._ended.is_set():
+                return
+            self._abandon()
+            if waited < _STUCK_SECONDS + _ABANDONED_SECONDS:
                 return
             self._stuck = [thread.name for thread in self._threads if thread.is_alive()]
             self._end()
@@ -185,11 +203,12 @@ class Job:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.wait()
-            return
-        self.cancel()
-        self.join()
+        try:
+            if error is None:
+                self.wait()
+        finally:  # whether the block raised or the wait was interrupted; a job that has ended takes no notice
+            self.cancel()
+            self.join()
 
 
 def run(flow: Dataflow, progress: bool | None) -> JobResult:
@@ -198,14 +217,17 @@ def run(flow: Dataflow, progress: bool | None) -> JobResult:
 
     job = Job(flow)
     with _signals(job):
-        job.start()
-        watch(job, progress)
-        return job.wait()
+        with job.start():
+            watch(job, progress)
+            return job.wait()
 
 
 @contextmanager
 def _signals(job: Job) -> Iterator[None]:
-    """The first SIGINT or SIGTERM drains, the second cancels; outside the main thread signals are not ours."""
+    """The first SIGINT or SIGTERM drains, the second cancels; outside the main thread signals are not ours.
+
+    One that is ignored stays ignored, as SIGINT is in a program that a shell runs in the background.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -218,7 +240,8 @@ def _signals(job: Job) -> Iterator[None]:
         else:
             job.cancel()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in wanted}
     try:
         yield
     finally:

@@ -117,7 +117,7 @@ class Plan:
             down[task] = max((down[edge.consumer] + 1 for edge in task.outputs), default=0)
         for edge in self.edges:
             edge.share = self.settings.target_delay_s / (up[edge.producer] + 1 + down[edge.consumer])
-            edge.most = max(self.settings.max_window, 2 * edge.consumer.batch, _letters_per_record(edge))
+            edge.most = max(self.settings.max_window, 2 * edge.consumer.batch, letters_per_record(edge))
             if edge.route == "hash" and edge.consumer.parallelism > self.settings.max_parallelism:
                 node = edge.consumer.nodes[0]
                 raise GraphError(
@@ -166,7 +166,7 @@ def _part(task: TaskPlan, output: int) -> str:
     return f"part {output + 1} of {outputs}, " if outputs > 1 else ""
 
 
-def _letters_per_record(edge: Edge) -> int:
+def letters_per_record(edge: Edge) -> int:
     """How many dead letters one record may become on its way out: each port that hashes may refuse its key."""
     if edge.output != LETTERS:
         return 0

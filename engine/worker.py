@@ -20,7 +20,7 @@ from engine.errors import ConnectorError, InputError, JobError, OperatorError, O
 from engine.graph import LETTERS, Node, is_ours
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink, code_place, function_place
-from engine.plan import Edge, Plan, TaskPlan
+from engine.plan import Edge, Plan, TaskPlan, letters_per_record
 from engine.sink import SinkContext
 from engine.source import BadRecord
 
@@ -86,7 +86,7 @@ class Worker:
 
     def _channel(self, edge: Edge, producer: Waker, consumer: Waker) -> Channel:
         frame = self.plan.settings.frame_records
-        law = Window(edge.share, edge.most, min(frame, edge.most), edge.consumer.batch)
+        law = Window(edge.share, edge.most, min(frame, edge.most), max(edge.consumer.batch, letters_per_record(edge)))
         if producer is consumer:  # one thread: nobody to wake
             return Channel(law, frame)
         return Channel(law, frame, producer, consumer)

@@ -188,6 +188,8 @@ class Edge:
     limit: int = 0
     blocked: bool = False
     starved: bool = False
+    waited: int = 0
+    """How much longer, in ms, its consumer waited for records than for credit in this period."""
 
     def __post_init__(self) -> None:
         self.limit = self.law.size
@@ -220,8 +222,8 @@ class Edge:
         self.limit = max(self.limit, self.released + self.law.size)
 
     def adapt(self, now: int) -> None:
-        self.law.update(now, self.released, self.starved, self.blocked)
-        self.starved = self.blocked = False
+        self.law.update(now, self.released, self.starved and self.waited >= 0, self.blocked)
+        self.starved, self.blocked, self.waited = False, False, 0
         self.limit = max(self.limit, self.released + self.law.size)
 
 
@@ -287,7 +289,7 @@ class Chain:
                 moved = before.take(credit) if (credit := behind.credit()) else 0
                 behind.push(moved)
                 before.release(moved)
-                behind.credit()
+                before.waited += 1 if behind.credit() else -1
             fraction = fraction % 1 + self.offered(ms)
             moved = min(int(fraction), self.edges[0].credit())
             self.edges[0].push(moved)

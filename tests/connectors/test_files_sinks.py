@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.files import csv_file, csv_files, json_lines, json_lines_file
-from engine.errors import ConnectorError, GraphError
+from engine.errors import ConnectorError, GraphError, OutputError
 from engine.sink import Sink, SinkContext, Writer
 from tests.connectors.test_files import Event, folder_for_all, not_as_root, read_all
 
@@ -281,11 +281,9 @@ def test_a_record_that_cannot_be_written_leaves_the_file_as_it_was(make: Any, su
     writer = _open(make(path))
     writer.write([{"a": 1}, {"a": 2}])
     what = "CSV" if make is csv_file else "JSON"
-    with pytest.raises(ConnectorError, match=rf"a\.txt.*': record 4 \(dict\) cannot be written as {what}: .*object"):
+    with pytest.raises(OutputError, match=rf"a\.txt.*': record 4 \(dict\) cannot be written as {what}: .*object"):
         writer.write([{"a": 3}, {"a": object()}, {"a": 5}])
-    with pytest.raises(
-        ConnectorError, match=rf"record 3 \(dict\) cannot be written as {what}: .*surrogates not allowed"
-    ):
+    with pytest.raises(OutputError, match=rf"record 3 \(dict\) cannot be written as {what}: .*surrogates not allowed"):
         writer.write([{"a": "\ud800"}])
     writer.write([{"a": 6}])
     writer.finish()
@@ -297,15 +295,15 @@ def test_a_record_with_other_fields(tmp_path: Path) -> None:
     writer = _open(csv_file(tmp_path / "a.csv"), Event)
     writer.write([Event(1), Event(2)])
     with pytest.raises(
-        ConnectorError, match=r"record 3 \(Town\) .*: its fields are city, height, the columns are user, amount"
+        OutputError, match=r"record 3 \(Town\) .*: its fields are city, height, the columns are user, amount"
     ):
         writer.write([Town("Bern")])
-    with pytest.raises(ConnectorError, match=r"record 3 \(int\) cannot be written as CSV: it has no named fields"):
+    with pytest.raises(OutputError, match=r"record 3 \(int\) cannot be written as CSV: it has no named fields"):
         writer.write([5])
     writer.abort()
     writer = _open(csv_file(tmp_path / "b.csv"))
     writer.write([{"a": 1, "b": 2}, {"b": 2}])
-    with pytest.raises(ConnectorError, match=r"record 3 \(dict\) .*: wanted the keys a, b, came a, c"):
+    with pytest.raises(OutputError, match=r"record 3 \(dict\) .*: wanted the keys a, b, came a, c"):
         writer.write([{"a": 1, "c": 2}])
     writer.abort()
 
@@ -313,9 +311,11 @@ def test_a_record_with_other_fields(tmp_path: Path) -> None:
 def test_a_first_record_that_is_no_row(tmp_path: Path) -> None:
     writer = _open(csv_file(tmp_path / "a.csv"))
     for record in (5, (1, 2), object()):
-        with pytest.raises(ConnectorError, match=r"record 1 \(\w+\) cannot be written as CSV: it has no named fields"):
+        with pytest.raises(OutputError, match=r"record 1 \(\w+\) cannot be written as CSV: it has no named fields"):
             writer.write([record])
-    with pytest.raises(ConnectorError, match=r"record 1 \(dict\) cannot be written as CSV: .*object"):
+    with pytest.raises(OutputError, match=r"record 1 \(dict\) cannot be written as CSV: it has no fields"):
+        writer.write([{}, {"a": 1}])
+    with pytest.raises(OutputError, match=r"record 1 \(dict\) cannot be written as CSV: .*object"):
         writer.write([{"b": object()}])
     writer.write([{"a": 1}])
     writer.finish()

@@ -16,7 +16,7 @@ import pytest
 
 import connectors.stdout
 from connectors.stdout import stderr, stdout
-from engine.errors import ConnectorError, GraphError
+from engine.errors import ConnectorError, GraphError, OutputError
 from engine.sink import Sink, SinkContext
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,10 @@ class Struct(msgspec.Struct, rename="camel"):
 @dataclass
 class Data:
     x: int
+
+    @property
+    def twice(self) -> int:
+        return 2 * self.x
 
 
 class Named(NamedTuple):
@@ -79,6 +83,8 @@ def test_lines_without_a_format(record: Any, line: str, capsys: pytest.CaptureFi
         ("{x}", Data(1), "1"),
         ("{x} {y.imag}", Named(1, 2j), "1 2.0"),
         ("{a[0]}", {"a": [5]}, "5"),
+        ("{a:>{b}}", {"a": 5, "b": 3, 4: 5}, "  5"),
+        ("{twice}", Data(1), "2"),
         ("<{}>", "text", "<text>"),
         ("<{0}>", 5, "<5>"),
         (str, Data(1), "Data(x=1)"),
@@ -137,7 +143,7 @@ def test_a_template_is_taken_on_trust_where_the_fields_are_not_known(type_: Any)
 def test_a_record_that_cannot_be_formatted_prints_nothing_of_its_batch() -> None:
     stream = io.StringIO()
     message = r"stdout cannot format \{'y': 2\}: KeyError\('x'\)"
-    with pytest.raises(ConnectorError, match=message) as caught:
+    with pytest.raises(OutputError, match=message) as caught:
         printed(stdout("{x}", stream=stream), [{"x": 1}, {"y": 2}])
     assert isinstance(caught.value.__cause__, KeyError)
     assert stream.getvalue() == ""
@@ -147,7 +153,7 @@ def test_a_stream_whose_encoding_lacks_a_character() -> None:
     raw = io.BytesIO()
     with io.TextIOWrapper(raw, "ascii") as stream:
         message = r"cannot print to stdout: 'ascii' codec can't encode .*\n  hint: set PYTHONIOENCODING"
-        with pytest.raises(ConnectorError, match=message):
+        with pytest.raises(OutputError, match=message):
             printed(stdout(stream=stream), ["a", "ü"])
         assert raw.getvalue() == b""
 

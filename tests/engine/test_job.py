@@ -392,12 +392,16 @@ def test_run_puts_the_handlers_back(runner: Runner, fail: bool) -> None:
 
     flow = runner.flow()
     flow.source(runner.source([0 if fail else 1])).map(look).sink(runner.sink())
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
         flow.run()
     except JobError:
         assert fail
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    finally:
+        after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        signal.signal(signal.SIGINT, outside)
+    assert after == before
     assert not set(handlers) & set(before)
 
 

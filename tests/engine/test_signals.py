@@ -16,10 +16,12 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 PROGRAM = """
-import itertools, json, os, sys, threading
+import itertools, os, signal, threading
 import engine.job
 from engine import *
 from tests.engine.helpers import ListSink, ListSource, Nothing
+
+signal.signal(signal.SIGINT, {interrupt})
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # safe in a signal's handler, which print is not
@@ -63,9 +65,11 @@ say("next line")
 
 
 @contextmanager
-def program(text: str, *, blocking: bool, pause: float) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+def program(
+    text: str, *, blocking: bool, pause: float, interrupt: str = "signal.default_int_handler"
+) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     """A running program, and its output; it is killed if it is still there at the end."""
-    source = PROGRAM.format(blocking=blocking, pause=pause) + text
+    source = PROGRAM.format(blocking=blocking, pause=pause, interrupt=interrupt) + text
     child = subprocess.Popen(
         [sys.executable, "-c", source],
         stdout=subprocess.PIPE,
@@ -123,6 +127,16 @@ def test_a_sink_that_never_comes_back_does_not_hold_the_program(blocking: bool) 
         assert out.readline().startswith("cancelled job 'signals' was cancelled, but a call of ")
         assert out.read() == "next line\n"
         assert child.wait() == 0
+
+
+def test_an_interrupt_that_was_ignored_stays_ignored() -> None:
+    """As it is in what a shell runs in the background."""
+    with program(RUN, blocking=False, pause=0.0005, interrupt="signal.SIG_IGN") as (child, out):
+        child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGTERM)
+        assert out.readline() == "stop\n"
+        assert out.readline().startswith("result stopped")
 
 
 STARTED = """
