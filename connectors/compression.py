@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any
 
 from connectors.byte_streams import Broken, ByteStream, Pipe, PlainFile, open_file
 from engine.errors import ConnectorError
@@ -19,22 +19,13 @@ OUTPUT_BYTES = 256 * 1024
 """About as much as one call of a decompressor should give; what goes in is cut to suit."""
 
 
-class Decompressor(Protocol):
-    """What zlib's and zstandard's objects have in common; one serves one gzip member or zstd frame."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
 @dataclass(frozen=True)
 class Codec:
     """A compression: how it is read and written, what its decompressor raises, what may pad its members."""
 
     name: str
-    decompressor: Callable[[], Decompressor]
+    decompressor: Callable[[], Any]
+    """Makes an object with `decompress`, `eof` and `unused_data`, for one gzip member or zstd frame."""
     compressor: Callable[[], Any]
     """Makes an object with `compress`, and `flush` for the bytes that close the file."""
     sync: int
@@ -107,8 +98,8 @@ class Decompressed:
     def _reading(self, delivered: int = 0, broken_at: int = sys.maxsize) -> Iterator[bytes | None]:
         """Yield the content after what was `delivered`; None where there is nothing now, b"" for ever at the end."""
         self._fed = self._made = 0  # bytes of the file, and of its content
-        member: Decompressor | None = None  # None between two
-        data, most = b"", 256
+        member: Any = None  # the decompressor of the one that is read; None between two
+        data, most = memoryview(b""), 256
         while data := data or (yield from self._more()):
             if member is None:
                 data = self._without_padding(data)
@@ -128,16 +119,16 @@ class Decompressed:
             raise Broken(f"the {self._codec.name} data {what}", "copy or make the file again")
         yield from repeat(b"")
 
-    def _more(self) -> Generator[None, None, bytes]:
+    def _more(self) -> Generator[None, None, memoryview]:
         """Return more of the file, b"" at its end; yield None as long as there is none."""
         while (data := self._raw.read(INPUT_BYTES, self._wait)) is None:
             yield None
-        return data
+        return memoryview(data)
 
-    def _without_padding(self, data: bytes) -> bytes:
-        rest = data.lstrip(self._codec.padding) if self._fed else data
-        self._fed += len(data) - len(rest)
-        return rest
+    def _without_padding(self, data: memoryview) -> memoryview:
+        padded = len(data) - len(bytes(data).lstrip(self._codec.padding)) if self._fed else 0
+        self._fed += padded
+        return data[padded:]
 
     def _corrupt(self, error: Exception) -> Broken:
         hint = None if self._made else f"is it a {self._codec.name} file at all?"

@@ -7,13 +7,13 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from connectors.csv_rows import TextRows
-from connectors.lines import BLOCK_BYTES, Lines
+from connectors.lines import BLOCK_BYTES, Lines, LinesReader
 from connectors.record_types import RecordType
 from engine.errors import ConnectorError
-from engine.source import BadRecord, Reader
+from engine.source import BadRecord
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class _Parsed(NamedTuple):
     lines: int
 
 
-class CsvReader(Reader[T], Generic[T]):
+class CsvReader(LinesReader[T]):
     """Reads one file.
 
     1. Take whole lines for slightly more than `limit` rows, by the mean length of the rows before, and parse
@@ -56,9 +56,8 @@ class CsvReader(Reader[T], Generic[T]):
     """
 
     def __init__(self, lines: Lines, layout: Layout) -> None:
-        self._lines = lines
+        super().__init__(lines)
         self._layout = layout
-        self._mean = 128.0
         self._incomplete = 0  # bytes from here on that were too few for one row
         self._rows = None if layout.header is None else self._rows_under(layout.header)
 
@@ -194,12 +193,6 @@ class CsvReader(Reader[T], Generic[T]):
 
     def _place(self, lines: int = 0) -> str:
         return f"{self._lines.path}:{self._lines.line + lines}"
-
-    def poll_after(self) -> float | None:
-        return self._lines.poll_after
-
-    def close(self) -> None:
-        self._lines.close()
 
 
 _ENCODING_HINT = "if the file is in another encoding, say so, as in encoding='latin-1'"

@@ -27,17 +27,14 @@ class FileWriter(Writer[Any]):
         try:
             data = self.encode(records)
         except Exception as error:
-            raise self._refusal(records, error) from error
+            index, cause = self._culprit(records, error)
+            which = f"record {self._written + index + 1} ({type(records[index]).__qualname__})"
+            raise OutputError(
+                f"{self.file.path!r}: {which} cannot be written as {self.form}: {cause}",
+                hint="map it to plain values, a msgspec.Struct or a dataclass first",
+            ) from cause
         self.file.write(data)
         self._written += len(records)
-
-    def _refusal(self, records: list[Any], error: Exception) -> OutputError:
-        index, error = self._culprit(records, error)
-        which = f"record {self._written + index + 1} ({type(records[index]).__qualname__})"
-        return OutputError(
-            f"{self.file.path!r}: {which} cannot be written as {self.form}: {error}",
-            hint="map it to plain values, a msgspec.Struct or a dataclass first",
-        )
 
     def _culprit(self, records: list[Any], error: Exception) -> tuple[int, Exception]:
         """The place of the first record that cannot be encoded, and why."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from connectors.file_writer import FileWriter
-from connectors.lines import BLOCK_BYTES, Lines
+from connectors.lines import BLOCK_BYTES, Lines, LinesReader
 from connectors.rows import reason
 from engine.errors import GraphError
-from engine.source import BadRecord, Reader
+from engine.source import BadRecord
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ def check_decodable(type: Any) -> None:
         )
 
 
-class JsonLinesReader(Reader[T], Generic[T]):
+class JsonLinesReader(LinesReader[T]):
     """Reads one file.
 
     1. Take as many whole lines as give nearly `limit` records, by the mean length of the lines before.
@@ -44,10 +44,9 @@ class JsonLinesReader(Reader[T], Generic[T]):
     """
 
     def __init__(self, lines: Lines, type: Any) -> None:
-        self._lines = lines
+        super().__init__(lines)
         self._decode_list = msgspec.json.Decoder(list[type]).decode
         self._decode = msgspec.json.Decoder(type).decode
-        self._mean = 128.0
 
     def read(self, limit: int) -> Sequence[T | BadRecord] | None:
         lines = self._lines
@@ -97,12 +96,6 @@ class JsonLinesReader(Reader[T], Generic[T]):
         except Exception as error:
             return BadRecord(line.rstrip(b"\r"), f"{self._lines.path}:{number}", reason(error))
         return record
-
-    def poll_after(self) -> float | None:
-        return self._lines.poll_after
-
-    def close(self) -> None:
-        self._lines.close()
 
 
 class JsonLinesWriter(FileWriter):

@@ -215,8 +215,8 @@ class RowDecoder:
         self._shape: Any = list[record.cls if is_built else tuple[shapes]]  # type: ignore[misc, valid-type]
         self._build = iter if is_built else _builder(record, [field.name for field in fields], optional)
 
-    @classmethod
-    def check(cls, record: RecordType, *, text: bool = False) -> None:
+    @staticmethod
+    def check(record: RecordType, *, text: bool = False) -> None:
         """Raise now what the constructor would raise when the job runs."""
         inside = [Field(repr(of), repr(of), of) for of in record.arguments if of is not ...]
         fields = [field for field in record.fields if field.settable] or inside

@@ -94,7 +94,8 @@ def sqlite_table(
     this job or outside, the sink waits for its turn, `timeout` seconds at the most.
 
     Raises `GraphError`, when the graph is built, for records that are no rows and a `key` that is no field;
-    `ConnectorError` in the job where the database cannot be written, or a record breaks a constraint.
+    in the job, `OutputError` for a record that breaks a constraint, has other fields or values that SQLite cannot
+    keep, and `ConnectorError` where the database cannot be written.
 
     >>> import tempfile
     >>> from typing import NamedTuple

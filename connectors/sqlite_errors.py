@@ -28,11 +28,7 @@ OF_A_RECORD = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLIT
 
 def code(error: Exception) -> int:
     """SQLite's code; 0 for what Python's module itself, or a record, raised."""
-    return _full_code(error) & 0xFF
-
-
-def _full_code(error: Exception) -> int:
-    return getattr(error, "sqlite_errorcode", None) or 0
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 def is_locked(error: Exception) -> bool:
@@ -42,7 +38,7 @@ def is_locked(error: Exception) -> bool:
 
 def failure(wanted: str, error: Exception, timeout: float, record: str = "") -> ConnectorError:
     """Say that what was `wanted` in at most `timeout` seconds did not happen, and which `record` is to blame."""
-    is_null = _full_code(error) == sqlite3.SQLITE_CONSTRAINT_NOTNULL
+    is_null = getattr(error, "sqlite_errorname", None) == "SQLITE_CONSTRAINT_NOTNULL"
     hint = _NOT_NULL_HINT if is_null else _HINTS.get(code(error))
     what = str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
     seconds = f" in {timeout:g} s" if is_locked(error) else ""

@@ -68,6 +68,12 @@ class KeyedStream(Stream[T]):
         aggregates are then. `type`: a class with just these fields; by default one is made, a msgspec.Struct.
         """
         place = users_place()
+        for own, value in (("type", type), ("emit", emit), ("name", name), ("on_error", on_error)):
+            if isinstance(value, Aggregate):
+                raise GraphError(
+                    f"{place}: aggregate takes {own}= itself, so no result can be called that",
+                    hint=f"call it otherwise, e.g. {own}_=..., and rename it with map where that matters",
+                )
         if not aggregates:
             raise GraphError(f"{place}: aggregate has nothing to compute", hint="e.g. .aggregate(flights=count())")
         for field, each in aggregates.items():

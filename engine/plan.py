@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import GraphError
 from engine.graph import LETTERS, Graph, Input, Key, Node, Route, feeding
-from engine.operations import FromSource, MapAsync, ToSink
+from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class TaskPlan:
         operation = self.nodes[0].operation
         if isinstance(operation, MapAsync):
             return operation.concurrency
+        if isinstance(operation, MapBatch):
+            return operation.size
         return operation.sink.batch_records if isinstance(operation, ToSink) else 0
 
 

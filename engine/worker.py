@@ -180,7 +180,10 @@ def _partitions(planned: TaskPlan) -> list[list[str]]:
     operation = planned.nodes[0].operation
     if not isinstance(operation, FromSource):
         return []
-    partitions = list(operation.source.partitions())
+    try:
+        partitions = list(operation.source.partitions())
+    except Exception as error:
+        raise describe_failure(planned.nodes[0], None, error) from error
     return [partitions[i :: planned.parallelism] for i in range(planned.parallelism)]
 
 

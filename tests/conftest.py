@@ -8,11 +8,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from cext import debug
 
 HANG_SECONDS = 90  # later than the time-out of pyproject.toml, which cannot strike while native code keeps the GIL
 terminal = pytest.StashKey[int]()
+
+# The same examples in every run, however slow the machine; `--hypothesis-profile explore` looks for new ones.
+settings.register_profile("headgate", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile("headgate")
 
 
 def pytest_configure(config: pytest.Config) -> None:

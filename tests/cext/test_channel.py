@@ -24,7 +24,6 @@ from cext.guard import Guard
 from cext.head import Pass
 from cext.port import Port
 from cext.runner import Runner
-from cext.source import Source
 from cext.task import Task
 from cext.waker import Waker
 from cext.window import Window
@@ -279,23 +278,12 @@ def test_a_channel_cannot_be_half_built_copied_or_changed() -> None:
 # Frames that wait for more records.
 
 
-class Trickle:
-    """A reader that gives one record a call."""
-
-    def __init__(self, records: list[Any]) -> None:
-        self.records = iter(records)
-
-    def read(self, limit: int) -> list[Any] | None:
-        record = next(self.records, None)
-        return None if record is None else [record]
-
-    def close(self) -> None:
-        pass
-
-
 def trickle(channel: Channel, records: list[Any], linger: int) -> Task:
-    source = Source("source", Guard("fail"), lambda _: Trickle(records), [""], False, type(None))
-    return Task("source", source, [], [], [[Port("forward", [channel])]], linger=linger)
+    """A task that passes on frames of one record each."""
+    lane = open_channel(256, 128)
+    for record in records:
+        lane.push_rows([record])
+    return Task("trickle", Pass("pass", Guard("fail")), [lane], [], [[Port("forward", [channel])]], linger=linger)
 
 
 def frames_of(channel: Channel) -> list[Frame]:
@@ -304,35 +292,41 @@ def frames_of(channel: Channel) -> list[Frame]:
 
 def test_few_records_wait_in_the_open_frame_and_count_as_in_flight() -> None:
     channel = open_channel(64, 16)  # a quarter of the window makes a frame
-    source = trickle(channel, list(range(1, 100)), linger=10**15)
+    task = trickle(channel, list(range(1, 100)), linger=10**15)
     for pushed in range(1, 16):
-        assert source.run_until_idle(1) == 1
+        assert task.run_until_idle(1) == 1
         assert (channel.in_flight, channel.frames) == (pushed, 0)
-    assert source.run_until_idle(1) == 1
+    assert task.run_until_idle(1) == 1
     assert [frame.rows for frame in frames_of(channel)] == [list(range(1, 17))]
 
 
 def test_an_open_frame_leaves_when_its_linger_is_over() -> None:
     channel = open_channel(64, 16)
-    source = trickle(channel, list(range(1, 100)), linger=0)
-    assert source.run_until_idle(5) == 5
+    assert trickle(channel, list(range(1, 100)), linger=0).run_until_idle(5) == 5
     assert [frame.records for frame in frames_of(channel)] == [1] * 5
 
 
-def test_an_open_frame_leaves_when_nothing_follows_and_before_the_end() -> None:
+def test_an_open_frame_leaves_when_nothing_follows() -> None:
     channel = open_channel(64, 16)
-    source = trickle(channel, [1, 2, 3], linger=10**15)
-    source.run_until_idle()
-    assert source.done
+    trickle(channel, [1, 2, 3], linger=10**15).run_until_idle()
+    assert [frame.rows for frame in frames_of(channel)] == [[1, 2, 3]]
+
+
+def test_an_open_frame_leaves_before_a_mark() -> None:
+    channel = open_channel(64, 16)
+    task = trickle(channel, [1, 2, 3], linger=10**15)
+    task.input_channels[0].push(end())
+    task.run_until_idle()
     assert [(frame.rows, frame.value) for frame in frames_of(channel)] == [([1, 2, 3], 0), ([], 1)]
 
 
 def test_an_open_frame_is_as_old_as_its_oldest_record() -> None:
-    channel = open_channel(64, 16)
-    trickle(channel, [1, 2, 3], linger=10**15).run_until_idle()
-    lone = open_channel(64, 16)
-    trickle(lone, [1], linger=10**15).run_until_idle()
-    assert frames_of(channel)[0].born < frames_of(lone)[0].born
+    channel, lane = open_channel(64, 16), open_channel(64, 1)
+    for born in (7, 3, 5):
+        lane.push_rows([born], born)
+    ports = [[Port("forward", [channel])]]
+    Task("task", Pass("pass", Guard("fail")), [lane], [], ports, linger=10**15).run_until_idle()
+    assert [(frame.rows, frame.born) for frame in frames_of(channel)] == [([7, 3, 5], 3)]
 
 
 # What lies inside is let go of.
@@ -354,10 +348,10 @@ def test_what_lies_in_an_open_frame_is_freed_with_the_channel() -> None:
     thing = Thing()
     gone = weakref.ref(thing)
     channel = open_channel()
-    source = trickle(channel, [thing, *range(1, 9)], linger=10**15)
-    source.run_until_idle(3)
+    task = trickle(channel, [thing, *range(1, 9)], linger=10**15)
+    task.run_until_idle(3)
     assert (channel.frames, channel.in_flight) == (0, 3)
-    del thing, source
+    del thing, task
     gc.collect()
     assert gone() is not None
     del channel

@@ -158,13 +158,32 @@ def test_without_columns_there_are_still_keys() -> None:
     assert list(groups) == [("a", []), ("b", [])]
 
 
-def test_what_make_raises_is_passed_on() -> None:
+def test_a_record_whose_result_cannot_be_made_leaves_no_trace_either() -> None:
+    def make(key: str, got: list[Any]) -> Any:
+        if got[0] == 2 or key == "b":
+            raise RuntimeError("make")
+        return key, got
+
+    columns = [Count(Getter()), Collect(VALUE), Sum(VALUE), Distinct(VALUE), Least(VALUE)]
+    groups = Groups(KEY, columns, make)
+    assert groups.update(("a", 5)) == ("a", [1, [5], 5, 1, 5])
+    for row in (("a", 3), ("b", 1), ("a", 3)):
+        with pytest.raises(RuntimeError, match="make"):
+            groups.update(row)
+    assert list(groups) == [("a", [1, [5], 5, 1, 5])]
+    assert groups.update(("c", 2)) == ("c", [1, [2], 2, 1, 2])
+
+
+def test_what_make_raises_at_the_end_is_passed_on() -> None:
+    made: list[Any] = []
+
     def make(key: Any, got: list[Any]) -> Any:
-        raise RuntimeError("make")
+        made.append(key)
+        if len(made) > 1:
+            raise RuntimeError("make")
 
     groups = Groups(Getter(), [Count(Getter())], make)
-    with pytest.raises(RuntimeError, match="make"):
-        groups.update(1)
+    groups.update(1)
     with pytest.raises(RuntimeError, match="make"):
         list(groups)
 

@@ -1,4 +1,4 @@
-"""Runners: who is stepped when, who wakes whom, and that a thread with nothing to do does nothing."""
+"""Runners in several threads: who wakes whom, and that a thread with nothing to do does nothing."""
 
 from __future__ import annotations
 
@@ -168,10 +168,6 @@ def join(*threads: threading.Thread) -> None:
 # In one thread.
 
 
-def test_a_runner_without_tasks_is_done() -> None:
-    Runner([], Waker(), unexpected).run()
-
-
 def test_what_is_downstream_leaves_before_more_comes_in() -> None:
     events: list[str] = []
 
@@ -196,15 +192,6 @@ def test_what_is_downstream_leaves_before_more_comes_in() -> None:
         assert read - written <= 16
 
 
-def test_tasks_are_stepped_in_the_order_given() -> None:
-    order: list[str] = []
-    channels = [channel_of() for _ in range(3)]
-    readers = [Reader(1, note=partial(order.append, name)) for name in "abc"]
-    tasks = [source(reader, channel, name) for reader, channel, name in zip(readers, channels, "abc", strict=True)]
-    Runner(tasks, Waker(), unexpected).run()
-    assert order == list("abcabc")
-
-
 def test_the_list_of_tasks_is_not_the_callers() -> None:
     out = channel_of()
     tasks = [source(Reader(1), out)]
@@ -212,66 +199,6 @@ def test_the_list_of_tasks_is_not_the_callers() -> None:
     tasks.clear()
     runner.run()
     assert out.counters[0] == 1
-
-
-# Failures.
-
-
-def test_each_task_that_fails_is_told_once_in_the_runners_thread() -> None:
-    first, second, third = channel_of(4, 1), channel_of(4, 1), channel_of(4, 1)
-    told: list[tuple[str, BaseException, int]] = []
-    outage, closing = OSError("read"), OSError("write")
-
-    class Broken(Writer):
-        def write(self, records: list[Any]) -> None:
-            raise closing
-
-    writer = Writer()
-    tasks = [
-        sink(Broken(), third, "broken sink"),
-        source(Reader(50), third, "good source"),
-        sink(writer, second),
-        middle(first, second, lambda n: 1 // (3 - n)),
-        source(Reader(6, outage), first),
-    ]
-    runner = Runner(tasks, Waker(), lambda task, error: told.append((task.name, error, threading.get_ident())))
-    thread = in_thread(runner)
-    join(thread)
-    assert sorted(name for name, *_ in told) == ["broken sink", "middle", "source"]
-    assert {ident for *_, ident in told} == {thread.ident}
-    by_name = {name: error for name, error, _ in told}
-    assert by_name["broken sink"] is closing
-    assert by_name["source"] is outage
-    assert type(by_name["middle"]) is ZeroDivisionError
-    assert (writer.written, writer.end) == ([0, 0, 1], "aborted")
-    assert all(task.failure is None and task.done for task in tasks)
-    assert all(channel.in_flight == 0 for channel in (first, second, third))
-
-
-def test_a_failed_task_is_told_at_once_though_its_input_goes_on() -> None:
-    lane, out, told = channel_of(), channel_of(), []
-    tasks = [middle(lane, out, lambda n: 1 // n)]
-    main, peer = Waker(), Waker()
-
-    def failed(task: Task, error: BaseException) -> None:
-        told.append(error)
-        peer.notify()
-
-    lane = channel_of(4, 1, peer, main)
-    tasks = [middle(lane, out, lambda n: 1 // n)]
-    thread = in_thread(Runner(tasks, main, failed))
-    lane.push_rows([0])
-    wait_until(peer, lambda: bool(told))
-    assert not tasks[0].done
-    for _ in range(20):
-        wait_until(peer, lambda: lane.available() > 0)
-        lane.push_rows([0])
-    wait_until(peer, lambda: lane.push(end()))
-    join(thread)
-    assert len(told) == 1
-    assert tasks[0].done
-    assert tasks[0].dropped + 1 >= 20
-    assert lane.in_flight == 0
 
 
 # Several threads.
@@ -294,29 +221,6 @@ def test_a_source_and_a_sink_in_threads_of_their_own_and_the_rest_here(most: int
         channel.validate()
         assert channel.in_flight == 0
         assert channel.most_in_flight <= most
-
-
-def test_a_cancelled_task_ends_when_its_runner_is_woken() -> None:
-    mine, peer = Waker(), Waker()
-    out = channel_of(3, 1, mine, peer)
-    head = Source("source", guard(), lambda _: Reader(10**9), [""], False, type(None))
-    task = Task("source", head, [], [], [[Port("forward", [out])]])
-    thread = in_thread(Runner([task], mine, unexpected))
-    wait_until(peer, lambda: out.in_flight == 3)
-    task.cancel()
-    mine.notify()
-    taken: list[Frame] = []
-
-    def ended() -> bool:
-        while (frame := out.pop()) is not None:
-            taken.append(frame)
-        return bool(taken) and taken[-1].kind == 3
-
-    wait_until(peer, ended)  # nothing was given back, so the source could read no more
-    join(thread)
-    assert [frame.rows for frame in taken[:-1]] == [[0], [1], [2]]
-    assert taken[-1].value == 0
-    out.give_back(3)
 
 
 # Nothing to do.

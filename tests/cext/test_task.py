@@ -492,6 +492,32 @@ def test_a_policy_that_raises_ends_the_task() -> None:
     assert rig.lanes[0].in_flight == 0
 
 
+# Abandoned: nobody can be waited for.
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_an_abandoned_task_ends_though_its_lanes_never_do(full: bool) -> None:
+    head = BrokenEnd("head", guard())
+    rig = Rig(2, head=head, most=4).feed(0, 1, 2, 3, 4, 5, 6).feed(1, barrier(1), 7)
+    rig.task.run_until_idle()
+    while full and rig.out.push(watermark(-1)):
+        pass
+    rig.task.abandon()
+    rig.task.run_until_idle()
+    assert rig.task.done
+    assert head.closed == [False]
+    assert [lane.in_flight for lane in rig.lanes] == [0, 0]
+    assert (rig.take()[-1] == (END, 0)) is not full
+
+
+def test_an_abandoned_task_that_has_ended_stays_as_it_is() -> None:
+    rig = Rig().feed(0, 1, end())
+    assert rig.run() == [1, (END, 1)]
+    rig.task.abandon()
+    assert rig.task.run_until_idle() == 0
+    assert rig.run() == [1, (END, 1)]
+
+
 # Time and counters.
 
 
@@ -505,6 +531,7 @@ def test_busy_idle_and_backpressured_add_up_to_its_wall_time() -> None:
     """30 ms of each, however they are mixed."""
     before = time.monotonic_ns()
     rig = Rig(1, Map("map", guard(), lambda row: spin(1)), most=10)
+    rig.task.run_until_idle()  # its time begins with its first step
     after = time.monotonic_ns()
     for _ in range(3):
         for _ in range(10):

@@ -1,4 +1,4 @@
-"""Tasks: marks in their place, failures and cancellations that leave nothing owed, and time that adds up."""
+"""Tasks that fail or are cancelled at every point there is, with little room: nothing owed, and one end."""
 
 from __future__ import annotations
 
@@ -139,109 +139,6 @@ class Watched(Head):
 
     def discard(self) -> int:
         return self.inner.discard()
-
-
-# The end.
-
-
-@pytest.mark.parametrize("whole", list(itertools.product([True, False], repeat=3)))
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
-def test_the_end_comes_when_every_lane_has_ended_and_is_whole_if_all_are(
-    whole: tuple[bool, ...], order: tuple[int, ...]
-) -> None:
-    lanes = [feed(channel_of(), [i]) for i in range(3)]
-    out = channel_of()
-    head = Watched(Pass("pass", guard()))
-    task = Task("task", head, lanes, [], [forward(out)])
-    seen = run(task, [out])[0]
-    for lane in order:
-        assert not task.done
-        feed(lanes[lane], [10 + lane], end(whole[lane]))
-        seen += run(task, [out])[0]
-    assert task.done
-    assert seen == [0, 1, 2, *(10 + lane for lane in order), ("end", all(whole))]
-    assert head.closed_whole == [all(whole)]
-    assert_nothing_owed(task)
-    assert task.counters()["dropped"] == 0
-
-
-def test_after_the_end_nothing_is_done_any_more() -> None:
-    out = channel_of()
-    task = Task("task", Pass("pass", guard()), [feed(channel_of(), [1], end())], [], [forward(out)])
-    assert run(task, [out]) == [[1, WHOLE]]
-    task.cancel()
-    assert task.run_until_idle() == 0
-    assert out.pop() is None
-    assert task.failure is None
-
-
-# Watermarks.
-
-
-@given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(-5, 20)), max_size=40))
-def test_event_time_is_the_least_of_the_running_lanes(count: int, script: list[tuple[int, int | None]]) -> None:
-    """Each step of the script is a lane and a watermark for it, or its end."""
-    lanes, out = [channel_of() for _ in range(count)], channel_of()
-    task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-    clocks: dict[int, float] = {lane: float("-inf") for lane in range(count)}
-    last = float("-inf")
-    for lane, at in script:
-        if lane not in clocks:
-            continue
-        feed(lanes[lane], end() if at is None else watermark(at))
-        if at is None:
-            del clocks[lane]
-        else:
-            clocks[lane] = max(clocks[lane], at)
-        least = min(clocks.values(), default=last)
-        expected = [("watermark", least)] if least > last else []
-        last = max(last, least)
-        assert run(task, [out])[0] == (expected if clocks else [*expected, WHOLE])
-    assert task.done == (not clocks)
-
-
-def test_a_watermark_of_a_lane_that_has_ended_does_not_count() -> None:
-    lanes, out = [channel_of(), channel_of()], channel_of()
-    task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-    feed(lanes[0], watermark(9), end())
-    feed(lanes[1], watermark(3), watermark(12))
-    assert run(task, [out])[0] == [("watermark", 3), ("watermark", 12)]
-
-
-def test_event_time_rises_though_a_barrier_was_under_way_when_a_lane_ended() -> None:
-    for late_barrier in (False, True):
-        lanes, out = [channel_of() for _ in range(3)], channel_of()
-        task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-        feed(lanes[0], watermark(5), barrier(1))
-        feed(lanes[1], watermark(10), *([] if late_barrier else [barrier(1)]))
-        feed(lanes[2], watermark(3))
-        assert run(task, [out])[0] == [("watermark", 3)]
-        feed(lanes[2], end())
-        seen = run(task, [out])[0]
-        if late_barrier:
-            feed(lanes[1], barrier(1))
-            seen += run(task, [out])[0]
-        assert sorted(seen) == [("barrier", 1), ("watermark", 5)]
-
-
-# Barriers.
-
-
-def test_a_lane_that_has_brought_its_barrier_is_held_until_all_have() -> None:
-    lanes, out = [channel_of() for _ in range(3)], channel_of()
-    task = Task("task", Pass("pass", guard()), lanes, [], [forward(out)])
-    feed(lanes[0], [1], barrier(7), [10], barrier(8))
-    feed(lanes[1], [2])
-    assert run(task, [out])[0] == [1, 2]
-    feed(lanes[1], [3], barrier(7), [11])
-    assert run(task, [out])[0] == [3]
-    assert (lanes[0].in_flight, lanes[1].in_flight) == (1, 1)
-    feed(lanes[2], [4], end())
-    assert run(task, [out])[0] == [4, ("barrier", 7), 10, 11]
-    feed(lanes[1], end())
-    assert run(task, [out])[0] == [("barrier", 8)]
-    feed(lanes[0], [12], end())
-    assert run(task, [out])[0] == [12, WHOLE]
 
 
 # Marks and records keep their order, whatever the room.
@@ -608,43 +505,6 @@ def sum_of_states(task: Task) -> float:
     return float(counters["busy"] + counters["idle"] + counters["backpressured"])
 
 
-def test_busy_idle_and_backpressured_add_up_to_the_wall() -> None:
-    lane, out = channel_of(), channel_of(16, 16)
-    before = time.monotonic()
-    task = Task(
-        "task", Pass("pass", guard()), [lane], [Inspect("work", guard(), lambda _: burn(0.005))], [forward(out)]
-    )
-    made = time.monotonic()
-    grew: list[dict[str, float]] = []
-
-    def phase(act: Callable[[], object]) -> None:
-        start = task.counters()
-        act()
-        stop = task.counters()
-        grew.append({state: stop[state] - start[state] for state in ("busy", "idle", "backpressured")})
-
-    def step_and_burn() -> None:
-        for _ in range(50):
-            task.run_until_idle()
-            burn(0.001)
-
-    feed(lane, list(range(12)))
-    phase(task.run_until_idle)
-    phase(step_and_burn)
-    feed(lane, list(range(12)))
-    task.run_until_idle()
-    assert out.available() == 0
-    phase(step_and_burn)
-    least = time.monotonic()
-    total = sum_of_states(task)
-    most = time.monotonic()
-
-    assert (least - made) * 0.99 <= total <= (most - before) * 1.01
-    for state, grown in zip(("busy", "idle", "backpressured"), grew, strict=True):
-        assert grown[state] >= 0.045
-        assert grown[state] >= 0.9 * sum(grown.values())
-
-
 def test_time_between_steps_belongs_to_what_the_task_waits_for() -> None:
     """It is the thread that is busy then, with other tasks."""
     lane, out = feed(channel_of(), [1, 2]), channel_of(2, 2)
@@ -655,44 +515,6 @@ def test_time_between_steps_belongs_to_what_the_task_waits_for() -> None:
     after = task.counters()
     assert after["backpressured"] - before["backpressured"] >= 0.02
     assert (after["busy"], after["idle"]) == (before["busy"], before["idle"])
-
-
-def test_a_head_whose_work_is_under_way_elsewhere_makes_its_task_busy() -> None:
-    head = Watched(Pass("pass", guard()))
-    task = Task("task", head, [channel_of()], [], [forward(channel_of())])
-    head.waiting = True
-    task.run_until_idle()
-    before = task.counters()
-    burn(0.02)
-    task.run_until_idle()
-    after = task.counters()
-    assert after["busy"] - before["busy"] >= 0.02
-    assert after["idle"] == before["idle"]
-
-
-def test_the_clock_of_a_task_that_is_done_stands_still() -> None:
-    out = channel_of()
-    task = Task("task", Pass("pass", guard()), [feed(channel_of(), end())], [], [forward(out)])
-    task.run_until_idle()
-    assert task.done
-    before = task.counters()
-    burn(0.005)
-    task.run_until_idle()
-    assert task.counters() == before
-
-
-def test_counters_count_what_went_in_and_out() -> None:
-    lane, outs = feed(channel_of(), [1, 2, 3], watermark(1), [4], end()), [channel_of(), channel_of()]
-    task = Task("task", Pass("pass", guard()), [lane], [Filter("odd", guard(), lambda n: n % 2)], [forward(*outs)])
-    run(task, outs)
-    counters = task.counters()
-    assert {name: counters[name] for name in ("records_in", "records_out", "frames_in", "frames_out", "dropped")} == {
-        "records_in": 4,
-        "records_out": 2,
-        "frames_in": 4,
-        "frames_out": 6,  # [1, 3] and two marks, to each; 4 goes nowhere
-        "dropped": 0,
-    }
 
 
 # Open frames.
@@ -717,16 +539,6 @@ class Trickle:
 def trickle(records: list[int | None], outputs: list[Channel]) -> Task:
     source = Source("source", guard(), lambda _: Trickle(records), [""], False, type(None))
     return Task("source", source, [], [], [forward(*outputs)], linger=1 << 60)
-
-
-def test_open_frames_leave_when_nothing_is_there_to_read() -> None:
-    out = channel_of()
-    task = trickle([1, 2, 3, None, 4], [out])
-    assert task.run_until_idle(3) == 3
-    assert (out.frames, out.in_flight) == (0, 3)
-    assert task.run_until_idle() == 0
-    assert (out.frames, out.in_flight) == (1, 3)
-    assert drain(out) == [1, 2, 3]
 
 
 def test_open_frames_leave_when_another_output_is_out_of_credit() -> None:

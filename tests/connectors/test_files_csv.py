@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import csv_format, lines
-from connectors.files import csv_files
+from connectors.files import csv_file, csv_files
 from engine.errors import ConnectorError, GraphError
+from engine.sink import SinkContext
 from tests.connectors.test_files import Event, read_all, read_until_failure, write
 
 
@@ -153,6 +154,28 @@ class ByPosition(msgspec.Struct, array_like=True):
 def test_every_kind_of_row(type_: Any, expected: list[Any], tmp_path: Path) -> None:
     path = write(tmp_path, "city,height\nBern,540\n,\n")
     assert read_all(csv_files(path, type=type_)) == expected
+
+
+class Nested(msgspec.Struct, kw_only=True):
+    tags: list[str]
+    place: Town | None = None
+    either: str | list[int] = ""
+
+
+def test_lists_and_records_are_json_as_the_sink_writes_them(tmp_path: Path) -> None:
+    rows = [Nested(tags=["a", "b"], place=Town("Bern", 540.0)), Nested(tags=[])]
+    writer = csv_file(tmp_path / "out.csv").open(SinkContext("load", Nested))
+    writer.write(rows)
+    writer.finish()
+    source = csv_files(tmp_path / "out.csv", type=Nested)
+    assert [(row.tags, row.place) for row in read_all(source)] == [(row.tags, row.place) for row in rows]
+    path = write(tmp_path, 'tags,either\n[],"[1]"\n,x\n"[1]",x\n')
+    good, *bad = read_all(csv_files(path, type=Nested))
+    assert good == Nested(tags=[], either="[1]")
+    assert [reason.partition(": ")[2] for _, _, reason in bad] == [
+        "column 'tags' holds null: Expected `array`, got `null`",
+        "column 'tags' holds '[1]': Expected `str`, got `int` - at `$[0]`",
+    ]
 
 
 def test_texts_that_mean_none(tmp_path: Path) -> None:

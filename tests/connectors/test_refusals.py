@@ -72,7 +72,11 @@ def _table(path: Path) -> Sink[Any]:
 
 
 def _table_with_checks(path: Path) -> Sink[Any]:
-    sql(path, "CREATE TABLE t (id, name NOT NULL CHECK (name = 'x' OR json_array_length(name) < 3))")
+    sql(
+        path,
+        "PRAGMA journal_mode = WAL",
+        "CREATE TABLE t (id, name NOT NULL CHECK (name = 'x' OR json_array_length(name) < 3))",
+    )
     return sqlite_table(path, "t")
 
 

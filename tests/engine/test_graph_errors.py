@@ -202,6 +202,15 @@ def test_where_yielding_and_awaiting_belong() -> None:
         flights().map_async(yields)
 
 
+@pytest.mark.parametrize("own", ["type", "emit", "name", "on_error"])
+def test_results_that_are_called_like_parameters(own: str) -> None:
+    with fails(
+        f"{LINE}: aggregate takes {own}= itself, so no result can be called that",
+        f"call it otherwise, e.g. {own}_=..., and rename it with map where that matters",
+    ):
+        flights().key_by().aggregate(**{"n": count(), own: count()})  # type: ignore[call-overload]
+
+
 def test_errors_are_value_errors_and_ours() -> None:
     with pytest.raises(ValueError, match="map wants a function") as caught:
         flights().map(3)  # type: ignore[arg-type]

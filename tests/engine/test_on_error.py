@@ -444,6 +444,20 @@ def test_a_connectors_own_error_comes_as_it_is(runner: Runner) -> None:
     assert caught.value.__notes__[0].startswith("in operator 'in' (")
 
 
+@pytest.mark.parametrize("error", [OSError("no such folder"), ConnectorError("no file matches")], ids=repr)
+def test_a_source_that_cannot_list_its_partitions(runner: Runner, error: Exception) -> None:
+    def fail() -> Any:
+        raise error
+
+    flow, source, sink = runner.flow(), runner.source([]), runner.sink()
+    source.partitions = fail  # type: ignore[method-assign]
+    flow.source(source, name="in").sink(sink)
+    with pytest.raises(ConnectorError, match=r"no (such folder|file matches)") as caught:
+        flow.run()
+    assert "'in' (test_on_error.py:" in "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    assert sink.calls == []
+
+
 def test_more_records_than_asked_for(runner: Runner) -> None:
     from tests.engine.helpers import ListReader
 

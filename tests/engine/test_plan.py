@@ -112,6 +112,22 @@ def test_the_bound_is_the_sum_over_all_channels() -> None:
     assert "at most 1,220 records in flight" in flow.explain()
 
 
+async def wait(x: Any) -> Any:
+    return x
+
+
+def test_operators_that_work_on_many_records_at_once_say_so() -> None:
+    """Or their channel's window would shrink with their pace, and their pace with the window, down to nothing."""
+    flow, stream = start(settings=Settings(max_window=100))
+    numbers: Stream[Any] = stream.map_batch(list, size=70, name="batch").map_async(wait, concurrency=300, name="async")
+    numbers.sink(ListSink(batch=20), name="out")
+    assert {edge.consumer.name: (edge.consumer.batch, edge.most) for edge in Plan.of(flow).edges} == {
+        "batch": (70, 140),
+        "async": (300, 600),
+        "out": (20, 100),
+    }
+
+
 def test_a_batch_larger_than_the_window_raises_it() -> None:
     flow, stream = start(settings=Settings(max_window=1))
     stream.sink(ListSink(batch=1000))

@@ -29,13 +29,15 @@ def say(*words):
 def noted(name):
     method = getattr(engine.job.Job, name)
     def call(self):
+        running = self.state == "running"
         method(self)
-        say(name)
+        if running:
+            say(name)
     setattr(engine.job.Job, name, call)
 
 noted("stop")
 noted("cancel")
-engine.job._STUCK_SECONDS = 0.05
+engine.job._STUCK_SECONDS = engine.job._ABANDONED_SECONDS = 0.05
 blocking = {blocking}
 written = []
 never, entered = threading.Event(), threading.Event()
