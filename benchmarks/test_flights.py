@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from examples.flights.job import build
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.flights_by_hand import run as by_hand_run
 from benchmarks.paired import SCALE, paired
+from examples.flights.job import build
 
 MONTHS = max(1, min(12, round(12 * SCALE)))
 TABLES = ("flights", "cancelled", "daily", "worst_routes")

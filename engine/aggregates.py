@@ -105,7 +105,8 @@ def collect(value: Value | None = None) -> Aggregate:
 def top(most: int, by: Value, value: Value | None = None, *, smallest: bool = False) -> Aggregate:
     """A list of the `most` records (or of their `value`) with the greatest `by`, the greatest first.
 
-    Of equals the earlier comes first. `smallest`: those whose `by` is smallest. Records whose `by` is None or NaN are passed over.
+    Of equals the earlier comes first. `smallest`: those whose `by` is smallest. Records whose `by` is None or NaN
+    are passed over.
     With `value`, `by` is still taken from the record.
     """
     if not isinstance(most, int) or most < 1:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from cext.getter import Getter
 from engine.errors import GraphError
-from engine.types import name_of
 
 if TYPE_CHECKING:
     from engine.operations import Operation
@@ -133,10 +132,6 @@ class Graph:
                 f"flow {self.name!r} reads flow.dead_letters, but no operator sends any",
                 hint='say on_error="dead-letter" on the operators that may meet bad records, or on the Dataflow',
             )
-
-    def describe(self, node: Node) -> str:
-        """One line for plans: name, what it does, its record type."""
-        return f"{node.name}: {node.operation.describe()} -> {name_of(node.type)}"
 
 
 def feeding(inputs: Iterable[Input]) -> Iterator[Input]:

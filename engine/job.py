@@ -216,10 +216,9 @@ def run(flow: Dataflow, progress: bool | None) -> JobResult:
     from engine.progress import watch
 
     job = Job(flow)
-    with _signals(job):
-        with job.start():
-            watch(job, progress)
-            return job.wait()
+    with _signals(job), job.start():
+        watch(job, progress)
+        return job.wait()
 
 
 @contextmanager

@@ -24,9 +24,9 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     """One operator, all its instances together.
 
     `busy`, `idle` (nothing to read) and `backpressured` (nowhere to write) are shares of the time, per instance;
-    operators that share a task share its idle and back-pressured time, and only the first of them states it. `queued`: records
-    taken in by nobody yet or whose fate is not final, on the operator's inputs. `p50` and `p99`, of sinks: seconds
-    from the source to the end of the write.
+    operators that share a task share its idle and back-pressured time, and only the first of them states it.
+    `queued`: records on the operator's inputs that nobody has taken yet or whose fate is not final. `p50` and `p99`,
+    of sinks: seconds from the source to the end of the write.
     """
 
     name: str

@@ -45,8 +45,7 @@ class Worker:
         self.channels = {edge: self._connect(edge) for edge in plan.edges}
         """Of each edge; those of the first producer first."""
         self._tasks = {task: self._build(task) for task in plan.tasks}
-        self._failed = failed
-        self.runners = self._loops(common)
+        self.runners = self._loops(common, failed)
         """By the name of the thread that is to run it; the first one runs all that never waits."""
 
     @property
@@ -154,14 +153,7 @@ class Worker:
         self.guards[node].append(guard)
         return guard
 
-    def _fail(self, task: Task, error: BaseException) -> None:
-        """Report the failure of `task`; what its connector raised when it was opened or finished is described here."""
-        node = next(planned.nodes[0] for planned, tasks in self._tasks.items() if task in tasks)
-        if not isinstance(error, JobError) and node.operation.role in {"source", "sink"}:
-            error = describe_failure(node, None, error)
-        self._failed(task, error)
-
-    def _loops(self, common: Waker) -> dict[str, Runner]:
+    def _loops(self, common: Waker, failed: Callable[[Task, BaseException], None]) -> dict[str, Runner]:
         """One loop for all that never waits, its tasks nearest the sinks first, and one for each task that does."""
         shared: list[Task] = []
         alone: dict[str, Runner] = {}
@@ -169,10 +161,10 @@ class Worker:
             for index, task in enumerate(tasks):
                 if planned.own_thread:
                     waker = self._wakers[planned][index]
-                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, self._fail)
+                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed)
                 else:
                     shared.insert(0, task)
-        return {"headgate": Runner(shared, common, self._fail), **alone}
+        return {"headgate": Runner(shared, common, failed), **alone}
 
 
 def _partitions(planned: TaskPlan) -> list[list[str]]:

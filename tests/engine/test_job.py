@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import operator
 import signal
@@ -25,7 +26,7 @@ from engine import (
     collect,
     count,
 )
-from tests.engine.helpers import TIGHT, ListSink, Nothing, Raise, Runner
+from tests.engine.helpers import TIGHT, ListSink, ListSource, Nothing, Raise, Runner
 
 
 class Gate:
@@ -486,6 +487,58 @@ def test_progress_goes_to_stderr_and_only_if_wanted(
     assert out.out == ""
     if not progress:
         assert out.err == ""
+
+
+class Terminal(io.StringIO):
+    """Stands in for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_progress_on_a_terminal(runner: Runner, rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if rich:
+        pytest.importorskip("rich")
+    else:
+        monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setattr("engine.progress._LINE_SECONDS", 0.001)
+    monkeypatch.setattr("engine.progress._TABLE_SECONDS", 0.001)
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+
+    def until_shown(x: int) -> None:
+        """The sink goes on once something has been drawn."""
+        while "in flight" not in terminal.getvalue():
+            assert threading.main_thread().is_alive()
+
+    flow, sink = runner.flow("shown"), runner.sink(refuse=until_shown)
+    flow.source(runner.source([1])).sink(sink)
+    flow.run()
+    shown = terminal.getvalue()
+    assert ("back-pr." in shown.split("finished after")[0]) == rich
+    assert "shown: " in shown
+    assert "finished after " in shown
+    assert sink.records == [1]
+
+
+def test_a_job_whose_threads_cannot_start_leaves_none(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = runner.flow()
+    flow.source(ListSource(counting, blocking=True)).sink(ListSink(blocking=True))
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def fail_third(self: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_third)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        flow.start()
+    for thread in started:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def _remembering(jobs: list[Job]) -> Any:

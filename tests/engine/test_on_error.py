@@ -209,6 +209,14 @@ def test_a_function_without_code_of_its_own_is_named(runner: Runner) -> None:
         flow.run()
 
 
+def test_a_predicate_without_code_of_its_own(runner: Runner) -> None:
+    flow = runner.flow()
+    for part in flow.source(runner.source(["x"])).split(int):
+        part.sink(runner.sink())
+    with pytest.raises(OperatorError, match=r"^operator 'split' \(test_on_error.py:\d+\) failed: ValueError: invalid"):
+        flow.run()
+
+
 def test_a_wrong_number_of_arguments_names_the_function(runner: Runner) -> None:
     def two(a: int, b: int) -> int:
         raise AssertionError

@@ -269,6 +269,12 @@ def test_explain_names_what_was_seen_above() -> None:
     )
 
 
+def test_explain_what_runs_on() -> None:
+    flow, stream = start("running")
+    stream.key_by("k").aggregate(n=count(), emit="update").sink(ListSink(), name="out")
+    assert "  aggregate (running count by k)\n" in flow.explain()
+
+
 def test_explaining_changes_nothing() -> None:
     flow, stream = start()
     stream.map(str).sink(ListSink())
