@@ -83,7 +83,8 @@ cdef class Task:
         if state == BUSY:
             self._account(monotonic_ns(), self._after())
             return BUSY
-        self.state = BUSY if state == IDLE and self.head.waiting else state  # a look in vain belongs to the wait that it is part of
+        # A look in vain belongs to the wait that it is part of.
+        self.state = BUSY if state == IDLE and self.head.waiting else state
         self._account(monotonic_ns(), self.state)
         return state
 

@@ -130,6 +130,19 @@ def test_update_gives_lists_of_its_own(runner: Runner) -> None:
     assert [row.most for row in rows] == [[1], [2, 1], [3, 2]]
 
 
+def test_a_record_whose_update_cannot_be_made_is_not_counted(runner: Runner) -> None:
+    def not_two(total: int) -> int:
+        if total == 2:
+            raise ValueError(total)
+        return total
+
+    flow, sink = runner.flow(on_error="skip"), runner.sink()
+    keyed = flow.source(runner.source([1, 1, 3])).key_by()
+    keyed.aggregate(total=custom(int, lambda s, x: s + x, not_two), n=count(), emit="update").sink(sink)
+    assert flow.run().skipped == 1
+    assert [(row.total, row.n) for row in sink.records] == [(1, 1), (4, 2)]
+
+
 def test_update_works_on_a_stream_that_never_ends(runner: Runner) -> None:
     flow, sink = runner.flow(), runner.sink()
     source = runner.source([1, 2], bounded=False)
