@@ -116,7 +116,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     names = list(names)
     close = get_close_matches(name, names, n=1)
     there_are = f"there are: {', '.join(names)}" if names else "there are none"
-    return f"did you mean {close[0]!r}? {there_are.capitalize()}" if close else there_are
+    return f"did you mean {close[0]!r}? T{there_are[1:]}" if close else there_are
 
 
 def name_of(record_type: Any) -> str:
