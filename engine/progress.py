@@ -77,9 +77,10 @@ def _table(name: str, before: JobMetrics, now: JobMetrics) -> Any:
     from rich.table import Table
 
     seconds = max(1e-9, now.seconds - before.seconds)
-    drawn = Table(title=f"{name}: {now.seconds:.1f} s, {now.in_flight:,} of at most {now.bound:,} records in flight")
-    for title in TITLES:
-        drawn.add_column(title, justify="left" if title == "operator" else "right")
+    title = f"{name}: {now.seconds:.1f} s, {now.in_flight:,} of at most {now.bound:,} records in flight"
+    drawn = Table(title=title, box=None, padding=(0, 1))  # narrow enough for 80 columns
+    for heading in TITLES:
+        drawn.add_column(heading, no_wrap=True, justify="left" if heading == "operator" else "right")
     for old, new in zip(before.operators, now.operators, strict=True):
         cells = list(row(new, now.seconds))
         cells[3] = f"{(new.records_out - old.records_out) / seconds:,.0f}"
