@@ -34,6 +34,13 @@ cdef inline void append_owned(list rows, PyObject *item) noexcept:
     Py_SET_SIZE(rows, at + 1)
 
 
+cdef inline object row_at(list rows, Py_ssize_t at):
+    """The row at `at`: its list is shared, and if user code changes it all the same it must not bring us down."""
+    if at >= PyList_GET_SIZE(rows):
+        raise RuntimeError("a list of records that others share was made shorter while an operator went through it")
+    return <object>PyList_GET_ITEM(rows, at)
+
+
 cdef inline int call_test(PyObject *function, PyObject *row) noexcept:
     """1 or 0 as the predicate says, -1 with the error set."""
     cdef PyObject *verdict = PyObject_CallOneArg(function, row)
@@ -84,11 +91,13 @@ cdef class Map(Operator):
         cdef list out = empty_with_room(count)
         cdef PyObject *function = <PyObject *>self.function
         cdef PyObject *result
+        cdef object row
         for i in range(count):
-            result = PyObject_CallOneArg(function, PyList_GET_ITEM(rows, i))
+            row = row_at(rows, i)
+            result = PyObject_CallOneArg(function, <PyObject *>row)
             if result is not NULL:
                 append_owned(out, result)
-            elif not self.guard.caught(<object>PyList_GET_ITEM(rows, i), side):
+            elif not self.guard.caught(row, side):
                 break
         return out
 
@@ -104,15 +113,15 @@ cdef class Filter(Operator):
         cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
         cdef list out = empty_with_room(count)
         cdef PyObject *function = <PyObject *>self.function
-        cdef PyObject *row
+        cdef object row
         cdef int keep
         for i in range(count):
-            row = PyList_GET_ITEM(rows, i)
-            keep = call_test(function, row)
+            row = row_at(rows, i)
+            keep = call_test(function, <PyObject *>row)
             if keep == 1:
-                Py_INCREF(row)
-                append_owned(out, row)
-            elif keep < 0 and not self.guard.caught(<object>row, side):
+                Py_INCREF(<PyObject *>row)
+                append_owned(out, <PyObject *>row)
+            elif keep < 0 and not self.guard.caught(row, side):
                 break
         return out
 
@@ -128,16 +137,16 @@ cdef class Inspect(Operator):
         cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
         cdef list out = empty_with_room(count)
         cdef PyObject *function = <PyObject *>self.function
-        cdef PyObject *row
+        cdef object row
         cdef PyObject *ignored
         for i in range(count):
-            row = PyList_GET_ITEM(rows, i)
-            ignored = PyObject_CallOneArg(function, row)
+            row = row_at(rows, i)
+            ignored = PyObject_CallOneArg(function, <PyObject *>row)
             if ignored is not NULL:
                 Py_DECREF(ignored)
-                Py_INCREF(row)
-                append_owned(out, row)
-            elif not self.guard.caught(<object>row, side):
+                Py_INCREF(<PyObject *>row)
+                append_owned(out, <PyObject *>row)
+            elif not self.guard.caught(row, side):
                 break
         return out
 

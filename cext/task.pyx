@@ -104,7 +104,7 @@ cdef class Task:
             self._adapt(now)
         if self.cancelled and not self.dropping:
             self._start_dropping()
-        if self.mark is not None and (self.passing or self.head.drained()):
+        if self.mark is not None and (self.passing or self.dropping or self.head.drained()):
             return self._pass_mark()
         if self.dropping:
             return self._drop()

@@ -388,6 +388,24 @@ def test_a_function_may_drop_the_last_reference_to_its_record_elsewhere() -> Non
     assert Map("map", guard("fail"), drop)(rows)[0] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("kind", ["map", "filter", "inspect"])
+@pytest.mark.parametrize("left", [0, 3])
+def test_a_list_that_is_made_shorter_meanwhile_is_an_error_and_no_crash(kind: str, left: int) -> None:
+    """Against what was promised: a frame's list may be in a writer's hands, on another thread, at the same time."""
+    rows = [SimpleNamespace(value=i) for i in range(10)]
+
+    def shorten(row: Any) -> Any:
+        if row.value == 2:
+            del rows[left:]
+        return row.value
+
+    policy = guard("skip")
+    operator = KINDS[kind][0](policy, shorten)
+    with pytest.raises(RuntimeError, match="made shorter while an operator went through it"):
+        operator(rows)
+    assert policy.skipped == 0
+
+
 # What is not an operator.
 
 

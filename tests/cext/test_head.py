@@ -506,10 +506,9 @@ def test_a_head_that_lacks_something_fails_its_task(lacking: str) -> None:
     kind: Any = type("Lacking", (Delayed,), {lacking: getattr(Head, lacking)})
     head = kind("lacking", guard())
     head.ready = True
-    rig = Rig(head).feed([1], end())
-    for _ in range(50):
-        rig.step()
+    rig = Rig(head).feed([1], end()).run()
     assert isinstance(rig.task.failure, NotImplementedError)
+    assert rig.marks == [(3, 0)]
 
 
 def test_a_head_needs_a_name_and_a_guard() -> None:

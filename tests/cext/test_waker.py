@@ -89,6 +89,16 @@ def test_a_notice_to_a_waker_that_is_awake_does_nothing() -> None:
     assert time.monotonic() - before >= 0.05
 
 
+def test_whose_wait_has_timed_out_is_awake() -> None:
+    waker = Waker()
+    for _ in range(3):
+        waker.wait(0.001)
+        waker.notify()
+        before = time.monotonic()
+        waker.wait(0.02)
+        assert time.monotonic() - before >= 0.02
+
+
 def test_waiting_ends_after_its_time() -> None:
     waker = Waker()
     for seconds in (0, 1e-9, 0.001, 0.02):
