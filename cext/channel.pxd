@@ -38,7 +38,9 @@ cdef class Channel:
     cdef Frame take(self)
     cdef bint is_empty(self) noexcept
     cdef void release(self, Py_ssize_t records) noexcept
-    cdef void adapt(self, int64_t now, bint could_work) noexcept
+    cpdef void adapt(self, int64_t now, bint could_work) noexcept
+    cdef void grant(self, uint64_t limit, uint64_t released, uint64_t window) noexcept
+    cdef bint deliver(self, Frame frame) noexcept
     cdef bint _send(self, Frame frame) noexcept
     cdef void _publish(self) noexcept
     cdef int _check(self) except -1

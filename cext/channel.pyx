@@ -145,13 +145,33 @@ cdef class Channel:
             if self.producer is not None:
                 self.producer.wake()
 
-    cdef void adapt(self, int64_t now, bint could_work) noexcept:
+    cpdef void adapt(self, int64_t now, bint could_work) noexcept:
         """Once a period: size the window anew. Only a consumer that `could_work` is starved by an empty channel."""
         if self.law.due(now):
             self.law.update(now, self.released, self.starved and could_work, exchange(&self.blocked, 0))
             self.starved = False
             store(&self.window, <uint64_t>self.law.size)
             self._publish()
+
+    # Half of a channel whose other end is in another process: a link stands in for the side that is not here.
+
+    cdef void grant(self, uint64_t limit, uint64_t released, uint64_t window) noexcept:
+        """For the consumer, who is elsewhere: its words, absolute, so what comes late or twice changes nothing."""
+        store(&self.window, window)
+        if released > self.released:
+            store(&self.released, released)
+        if limit > self.limit:
+            store(&self.limit, limit)
+            if self.producer is not None:
+                self.producer.wake()
+
+    cdef bint deliver(self, Frame frame) noexcept:
+        """For the producer, who is elsewhere: send its frame, within credit; False if the ring has no slot for it."""
+        if spsc_room(self.ring) == 0:
+            return False
+        store(&self.pushed, self.pushed + frame.records)
+        self.most_in_flight = max(self.most_in_flight, self.pushed - load(&self.released))
+        return self._send(frame)
 
     # Everybody's: counters, and the Python face that tests and the engine use.
 

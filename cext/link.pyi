@@ -1,0 +1,78 @@
+"""Link: the two halves of a channel that crosses processes, and what a pair of workers tell each other."""
+
+from typing import Any, Protocol, Self, TypeAlias, final
+
+from cext.channel import Channel
+
+Credit: TypeAlias = tuple[int, int, int, int, int, int, bool]
+Sent: TypeAlias = tuple[int, int, bool]
+Signal: TypeAlias = tuple[int, int, int, int, int, list[Credit], list[Sent]]
+
+class Encoder(Protocol):
+    def encode(self, rows: list[Any]) -> tuple[int, bytes]: ...
+
+class Decoder(Protocol):
+    def decode(self, format: int, payload: Any) -> list[Any]: ...
+
+@final
+class Message:
+    sequence: int
+    header: bytes
+    payload: bytes
+    sent_at: int
+    @property
+    def size(self) -> int: ...
+
+@final
+class Outlet:
+    number: int
+    channel: Channel
+    byte_window: int
+    sequence: int
+    acked: int
+    resent: int
+    bytes_sent: int
+    bytes_released: int
+    def __new__(
+        cls,
+        number: int,
+        channel: Channel,
+        codec: Encoder,
+        sender: int,
+        epoch: int,
+        frame_bytes: int = 262_144,
+        byte_window: int = 8_388_608,
+    ) -> Self: ...
+    def next(self, now: int) -> Message | None: ...
+    def granted(self, credit: Credit, now: int) -> bool: ...
+    def resend(self, now: int) -> int: ...
+    def oldest_sent_at(self) -> int | None: ...
+
+@final
+class Inlet:
+    number: int
+    channel: Channel
+    received: int
+    gap: bool
+    bytes_released: int
+    def __new__(cls, number: int, channel: Channel, codec: Decoder) -> Self: ...
+
+@final
+class Peer:
+    me: int
+    number: int
+    epoch: int
+    outlets: dict[int, Outlet]
+    inlets: dict[int, Inlet]
+    heard_at: int
+    round_trip: int
+    refused: dict[str, int]
+    def __new__(cls, me: int, number: int, epoch: int, outlets: list[Outlet], inlets: list[Inlet]) -> Self: ...
+    def next(self, now: int) -> Message | None: ...
+    def receive(self, header: Any, payload: Any, now: int) -> bool: ...
+    def signal(self, now: int) -> Signal | None: ...
+    def hear(self, signal: Signal, now: int) -> bool: ...
+    def reconnected(self, now: int) -> None: ...
+    def deadline(self) -> int: ...
+
+def sender_of(header: Any) -> int | None: ...

@@ -1,0 +1,238 @@
+"""Two workers and the network between them, in virtual time: the very code of cext.link, thousands of schedules.
+
+Every message and signal may be lost, late, doubled or overtaken, and connections break; all by one seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from cext.channel import Channel
+from cext.frame import barrier, end, watermark
+from cext.link import Inlet, Outlet, Peer
+from cext.window import Window
+
+MS = 1_000_000
+EPOCH = 0x5EED << 32 | 1
+DATA, WATERMARK, BARRIER, END = range(4)
+
+
+class Plain:
+    """A codec that shows in its payloads what is inside."""
+
+    def encode(self, rows: list[Any]) -> tuple[int, bytes]:
+        return 7, msgspec.msgpack.encode(rows)
+
+    def decode(self, format: int, payload: bytes) -> list[Any]:
+        assert format == 7
+        return list(msgspec.msgpack.decode(payload))
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What the network does to what it carries; shares are of all messages, delays in ms."""
+
+    lost: float = 0.0
+    doubled: float = 0.0
+    delay: tuple[float, float] = (0.05, 0.5)
+    in_order: bool = True
+    breaks_every: float = 0.0
+    """How often the connection breaks, ms; 0: never."""
+
+
+class Network:
+    """Carries things one way; what a broken connection had inside is lost."""
+
+    def __init__(self, weather: Weather, dice: random.Random) -> None:
+        self.weather, self.dice = weather, dice
+        self.inside: list[tuple[int, int, Any]] = []
+        self.last = 0
+        self.numbers = count()
+
+    def send(self, thing: Any, now: int) -> None:
+        for _ in range(1 + (self.dice.random() < self.weather.doubled)):
+            if self.dice.random() >= self.weather.lost:
+                at = now + int(self.dice.uniform(*self.weather.delay) * MS)
+                if self.weather.in_order:
+                    at = self.last = max(at, self.last)
+                heapq.heappush(self.inside, (at, next(self.numbers), thing))
+
+    def arrived(self, now: int) -> list[Any]:
+        found = []
+        while self.inside and self.inside[0][0] <= now:
+            found.append(heapq.heappop(self.inside)[2])
+        return found
+
+
+class Side:
+    """One worker: its peer object, and the networks that lead away from it."""
+
+    def __init__(self, peer: Peer, weather: Weather, dice: random.Random) -> None:
+        self.peer = peer
+        self.data, self.signals = Network(weather, dice), Network(weather, dice)
+        self.largest = 0  # of the payloads sent, bytes
+
+    def speak(self, now: int) -> None:
+        while (message := self.peer.next(now)) is not None:
+            self.largest = max(self.largest, message.size)
+            self.data.send((message.header, message.payload), now)
+        if (signal := self.peer.signal(now)) is not None:
+            self.signals.send(msgspec.msgpack.encode(signal), now)
+
+    def listen(self, other: Side, now: int) -> None:
+        for raw in other.signals.arrived(now):
+            epoch, sender, clock, echo, held, credits, sends = msgspec.msgpack.decode(raw)
+            signal = (epoch, sender, clock, echo, held, [tuple(each) for each in credits], [tuple(s) for s in sends])
+            assert self.peer.hear(signal, now)
+        for header, payload in other.data.arrived(now):
+            assert self.peer.receive(header, payload, now)
+
+
+class Simulation:
+    """Numbers 0, 1, 2, ... and marks between them go over `channels` channels, and come back as what was taken.
+
+    `pace(now)`: how many records a ms the consumers take at that time; `offered`: how many the producers have a ms.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        weather: Weather,
+        *,
+        records: int,
+        channels: int = 1,
+        most: int = 512,
+        frame: int = 64,
+        byte_window: int = 4096,
+        frame_bytes: int = 1024,
+        share: float = 0.05,
+        marks: float = 0.05,
+        offered: float = 200.0,
+        pace: Callable[[int], float] = lambda now: 100.0,
+        widths: Callable[[random.Random], int] = lambda dice: 1,
+    ) -> None:
+        self.dice = random.Random(seed)
+        self.records, self.pace, self.offered, self.marks, self.widths = records, pace, offered, marks, widths
+        self.byte_window = byte_window
+        halves = range(channels)
+        self.outs = [Channel(Window(share, most, frame, now=1), frame) for _ in halves]
+        self.ins = [Channel(Window(share, most, frame, now=1), frame) for _ in halves]
+        codec = Plain()
+        self.outlets = [Outlet(i, self.outs[i], codec, 1, EPOCH, frame_bytes, byte_window) for i in halves]
+        self.inlets = [Inlet(i, self.ins[i], codec) for i in halves]
+        self.here = Side(Peer(1, 2, EPOCH, list(self.outlets), []), weather, self.dice)
+        self.there = Side(Peer(2, 1, EPOCH, [], list(self.inlets)), weather, self.dice)
+        self.weather = weather
+        self.now = MS
+        self.sent: list[list[Any]] = [[] for _ in halves]
+        self.got: list[list[Any]] = [[] for _ in halves]
+        self.next_number = [0 for _ in halves]
+        self.ended = [False for _ in halves]
+        self.holding = [0 for _ in halves]
+        self.offer = self.work = 0.0
+        self.starved = [False for _ in halves]
+        self.most_in_flight = 0
+        self.breaks_at = MS + int(weather.breaks_every * MS)
+
+    def step(self) -> None:
+        """One tenth of a millisecond."""
+        self.now += MS // 10
+        for i in range(len(self.outs)):
+            self._produce(i)
+        self.here.speak(self.now)
+        self.there.listen(self.here, self.now)
+        for i in range(len(self.ins)):
+            self._consume(i)
+        self.there.speak(self.now)
+        self.here.listen(self.there, self.now)
+        if self.weather.breaks_every and self.now >= self.breaks_at:
+            self._break()
+        self.check()
+
+    def _break(self) -> None:
+        self.breaks_at = self.now + int(self.weather.breaks_every * MS * self.dice.uniform(0.5, 1.5))
+        for side in (self.here, self.there):
+            side.data.inside.clear()
+            side.signals.inside.clear()
+            if self.dice.random() < 0.5:  # it need not be noticed at once, nor by both
+                side.peer.reconnected(self.now)
+
+    def _produce(self, i: int) -> None:
+        channel = self.outs[i]
+        self.offer = min(self.offer + self.offered / 10, 10 * self.offered)
+        while self.offer >= 1 and self.next_number[i] < self.records and (room := channel.available()) > 0:
+            size = min(room, int(self.offer), self.records - self.next_number[i], self.dice.randint(1, 64))
+            rows = [[n, "x" * self.widths(self.dice)] for n in range(self.next_number[i], self.next_number[i] + size)]
+            channel.push_rows(rows, self.now)
+            self.sent[i] += rows
+            self.next_number[i] += size
+            self.offer -= size
+            if self.dice.random() < self.marks:
+                self._mark(i, self.dice.choice((watermark, barrier))(self.next_number[i]))
+        if self.next_number[i] == self.records and not self.ended[i]:
+            self.ended[i] = self._mark(i, end())
+
+    def _mark(self, i: int, mark: Any) -> bool:
+        if pushed := self.outs[i].push(mark):
+            self.sent[i].append((mark.kind, mark.value))
+        return pushed
+
+    def _consume(self, i: int) -> None:
+        channel = self.ins[i]
+        self.work = min(self.work + self.pace(self.now) / 10, 10 * max(1.0, self.pace(self.now)))
+        if self.holding[i]:
+            give = min(self.holding[i], int(self.work))
+            channel.give_back(give)
+            self.holding[i] -= give
+            self.work -= give
+        while not self.holding[i] and self.work >= 1:
+            frame = channel.pop()
+            if frame is None:
+                self.starved[i] = True
+                break
+            if frame.kind != DATA:
+                self.got[i].append((frame.kind, frame.value))
+                continue
+            self.got[i] += frame.rows
+            give = min(frame.records, int(self.work))
+            channel.give_back(give)
+            self.work -= give
+            self.holding[i] = frame.records - give
+        channel.adapt(self.now, True)
+
+    def check(self) -> None:
+        """What holds at every moment."""
+        for out, inward, outlet in zip(self.outs, self.ins, self.outlets, strict=True):
+            out.validate()
+            inward.validate()
+            pushed, released, limit, _ = out.counters
+            assert pushed <= limit <= inward.counters[2], "the producer has more credit than was given"
+            assert pushed - released <= out.bound
+            assert inward.counters[0] <= pushed
+            in_flight = outlet.bytes_sent - outlet.bytes_released
+            assert in_flight <= max(self.byte_window, self.here.largest), f"{in_flight} bytes in flight"
+        pairs = zip(self.outs, self.ins, strict=True)
+        self.most_in_flight = max(self.most_in_flight, sum(out.counters[0] - inn.counters[1] for out, inn in pairs))
+
+    @property
+    def done(self) -> bool:
+        """Whether everything that was sent has come."""
+        return all(self.ended) and all(map(bool, self.got)) and all(got[-1] == (END, 1) for got in self.got)
+
+    def run(self, milliseconds: float) -> None:
+        """Until all has come; AssertionError if it does not within so much virtual time."""
+        until = self.now + int(milliseconds * MS)
+        while not self.done:
+            assert self.now < until, (
+                f"no end after {milliseconds} ms: {[len(got) for got in self.got]} of "
+                f"{[len(sent) for sent in self.sent]}, {[out.counters for out in self.outs]}"
+            )
+            self.step()
+        assert self.got == self.sent
