@@ -45,6 +45,8 @@ cdef class Outlet:
     cdef Frame frame                  # the one in work
     cdef Py_ssize_t at                # its next record
     cdef Py_ssize_t chunk             # how many records fit into frame_bytes, as it seems
+    cdef bint ending                  # the end of the channel has been taken out of the ring
+    cdef readonly bint ended          # ... and has been handed out
     cdef Message ready                # made, and not yet within the credit for bytes
     cdef object unacked               # messages that the peer may not have, in order
     cdef readonly uint64_t sequence   # of the last message handed out
@@ -59,6 +61,7 @@ cdef class Outlet:
     cpdef Message next(self, int64_t now)
     cpdef bint granted(self, tuple credit, int64_t now) except -1
     cpdef int resend(self, int64_t now) except -1
+    cdef bint finished(self) noexcept
     cdef Message _make(self)
     cdef Message _message(self, int kind, int format, uint32_t records, int64_t value, int64_t born, bytes payload)
     cdef bytes _encoded(self, int *format, Py_ssize_t *count)
@@ -69,6 +72,7 @@ cdef class Inlet:
     cdef readonly Channel channel     # its producer is this, its consumer is a task
     cdef object codec
     cdef readonly uint64_t received   # the sequence of the last message taken
+    cdef readonly bint ended          # its end has been taken
     cdef readonly bint gap            # something came that could not be taken: send again from `received` on
     cdef object owed                  # (records, bytes) since the start, after each message whose bytes are not released
     cdef uint64_t bytes_received
@@ -89,6 +93,7 @@ cdef class Peer:
     cdef readonly uint64_t epoch
     cdef readonly dict outlets
     cdef readonly dict inlets
+    cdef readonly uint32_t turn       # the channel that was last asked for a message
     cdef list order                   # the outlets, the next one to send first
     cdef readonly int64_t heard_at    # when its last signal came
     cdef readonly int64_t round_trip  # ns; 0: not yet known
@@ -100,7 +105,12 @@ cdef class Peer:
     cpdef tuple signal(self, int64_t now)
     cpdef bint hear(self, tuple signal, int64_t now) except -1
     cpdef bint receive(self, header, payload, int64_t now) except -1
+    cpdef bint finished(self)
     cpdef int64_t deadline(self)
     cdef bint _refuse(self, str reason) except -1
     cdef list _credits(self, int64_t now, bint all_of_them)
     cdef list _sends(self, int64_t now, bint all_of_them)
+
+
+cpdef object sender_of(header)
+cpdef object channel_of(header)

@@ -4,14 +4,14 @@ from typing import Any, Protocol, Self, TypeAlias, final
 
 from cext.channel import Channel
 
-Credit: TypeAlias = tuple[int, int, int, int, int, int, bool]
-Sent: TypeAlias = tuple[int, int, bool]
-Signal: TypeAlias = tuple[int, int, int, int, int, list[Credit], list[Sent]]
+_Credit: TypeAlias = tuple[int, int, int, int, int, int, bool]
+_Sent: TypeAlias = tuple[int, int, bool]
+_Signal: TypeAlias = tuple[int, int, int, int, int, list[_Credit], list[_Sent]]
 
-class Encoder(Protocol):
+class _Encoder(Protocol):
     def encode(self, rows: list[Any]) -> tuple[int, bytes]: ...
 
-class Decoder(Protocol):
+class _Decoder(Protocol):
     def decode(self, format: int, payload: Any) -> list[Any]: ...
 
 @final
@@ -30,6 +30,7 @@ class Outlet:
     byte_window: int
     sequence: int
     acked: int
+    ended: bool
     resent: int
     bytes_sent: int
     bytes_released: int
@@ -37,14 +38,14 @@ class Outlet:
         cls,
         number: int,
         channel: Channel,
-        codec: Encoder,
+        codec: _Encoder,
         sender: int,
         epoch: int,
         frame_bytes: int = 262_144,
         byte_window: int = 8_388_608,
     ) -> Self: ...
     def next(self, now: int) -> Message | None: ...
-    def granted(self, credit: Credit, now: int) -> bool: ...
+    def granted(self, credit: _Credit, now: int) -> bool: ...
     def resend(self, now: int) -> int: ...
     def oldest_sent_at(self) -> int | None: ...
 
@@ -52,10 +53,11 @@ class Outlet:
 class Inlet:
     number: int
     channel: Channel
+    ended: bool
     received: int
     gap: bool
     bytes_released: int
-    def __new__(cls, number: int, channel: Channel, codec: Decoder) -> Self: ...
+    def __new__(cls, number: int, channel: Channel, codec: _Decoder) -> Self: ...
 
 @final
 class Peer:
@@ -66,13 +68,16 @@ class Peer:
     inlets: dict[int, Inlet]
     heard_at: int
     round_trip: int
+    turn: int
     refused: dict[str, int]
     def __new__(cls, me: int, number: int, epoch: int, outlets: list[Outlet], inlets: list[Inlet]) -> Self: ...
     def next(self, now: int) -> Message | None: ...
     def receive(self, header: Any, payload: Any, now: int) -> bool: ...
-    def signal(self, now: int) -> Signal | None: ...
-    def hear(self, signal: Signal, now: int) -> bool: ...
+    def signal(self, now: int) -> _Signal | None: ...
+    def hear(self, signal: _Signal, now: int) -> bool: ...
     def reconnected(self, now: int) -> None: ...
+    def finished(self) -> bool: ...
     def deadline(self) -> int: ...
 
 def sender_of(header: Any) -> int | None: ...
+def channel_of(header: Any) -> int | None: ...

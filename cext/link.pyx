@@ -91,6 +91,7 @@ cdef class Outlet:
             if self.bytes_sent > self.bytes_released and self.bytes_sent + size > self.bytes_released + self.byte_window:
                 return None
             message, self.ready = self.ready, None
+            self.ended = self.ending
             self.bytes_sent += size
             self.sequence += 1
             self.unacked.append(message)
@@ -111,6 +112,7 @@ cdef class Outlet:
             if frame is None:
                 return None
             if frame.kind != DATA:
+                self.ending = frame.kind == END
                 return self._message(frame.kind, 0, 0, frame.value, 0, b"")
             self.frame = frame
             self.at = 0
@@ -185,6 +187,10 @@ cdef class Outlet:
         self.resent_at = now
         return 0
 
+    cdef bint finished(self) noexcept:
+        """Whether the channel has ended and the peer has all of it."""
+        return self.ended and self.acked == self.sequence
+
     def oldest_sent_at(self):
         """When the oldest message that the peer may not have was handed out; None: it has them all."""
         return (<Message>self.unacked[0]).sent_at if self.unacked else None
@@ -225,6 +231,7 @@ cdef class Inlet:
             self.gap = True
             return FULL
         self.received = header.sequence
+        self.ended = header.kind == END
         self.gap = False
         self.bytes_received += len(payload)
         self.owed.append((self.channel.pushed, self.bytes_received))
@@ -288,6 +295,7 @@ cdef class Peer:
         cdef Py_ssize_t i
         cdef Message message
         for i in range(len(self.order)):
+            self.turn = (<Outlet>self.order[i]).number
             message = (<Outlet>self.order[i]).next(now)
             if message is not None:
                 self.order = self.order[i + 1:] + self.order[:i + 1]
@@ -397,6 +405,18 @@ cdef class Peer:
         for outlet in self.outlets.values():
             (<Outlet>outlet).resend(now)
 
+    cpdef bint finished(self):
+        """Whether every channel has ended and the peer, as far as we can tell, has all of it."""
+        cdef Outlet outlet
+        cdef Inlet inlet
+        for outlet in self.outlets.values():
+            if not outlet.finished():
+                return False
+        for inlet in self.inlets.values():
+            if not inlet.ended:
+                return False
+        return True
+
     cpdef int64_t deadline(self):
         """When `signal` should be asked though nothing happens, monotonic ns."""
         cdef int64_t first = self.told_at + HEARTBEAT_NS
@@ -420,7 +440,13 @@ cdef bint parse(header, Header *into) except -1:
     return into.magic == MAGIC
 
 
-def sender_of(header):
+cpdef object sender_of(header):
     """The worker that a message says it comes from; None if it is no message of ours."""
     cdef Header parsed
     return parsed.sender if parse(header, &parsed) else None
+
+
+cpdef object channel_of(header):
+    """The channel that a message says it belongs to; None if it is no message of ours."""
+    cdef Header parsed
+    return parsed.channel if parse(header, &parsed) else None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Self, final
 
+from cext.links import Links
 from cext.task import Task
 from cext.waker import Waker
 
@@ -10,5 +11,14 @@ from cext.waker import Waker
 class Runner:
     tasks: list[Task]
     waker: Waker
-    def __new__(cls, tasks: list[Task], waker: Waker, failed: Callable[[Task, BaseException], None]) -> Self: ...
+    links: Links | None
+    passes: int
+    def __new__(
+        cls,
+        tasks: list[Task],
+        waker: Waker,
+        failed: Callable[[Task, BaseException], None],
+        links: Links | None = None,
+        drained: Callable[[], None] | None = None,
+    ) -> Self: ...
     def run(self) -> None: ...

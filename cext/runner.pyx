@@ -11,13 +11,17 @@ cdef class Runner:
     """Steps `tasks` in turn until all are done, those nearest the sinks first: what is downstream leaves before more
     comes in. When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.
 
-    `failed(task, error)` is called once for each task that fails, in this thread.
+    `failed(task, error)` is called once for each task that fails, in this thread. With `links` it serves those too, and
+    goes on after its tasks are done until `links.close()` says that nobody needs an answer any more; `drained()` is called
+    once when they, and all channels of the links, have ended.
     """
 
-    def __cinit__(self, list tasks not None, Waker waker not None, failed):
+    def __cinit__(self, list tasks not None, Waker waker not None, failed, Links links=None, drained=None):
         self.tasks = list(tasks)
         self.waker = waker
         self.failed = failed
+        self.links = links
+        self.drained = drained
         if HEADGATE_DEBUG:
             count_born(RUNNERS)
 
@@ -30,11 +34,11 @@ cdef class Runner:
         try:
             self._loop()
         finally:
-            self.failed = None  # it leads back to whoever holds this runner
+            self.failed = self.drained = None  # they lead back to whoever holds this runner
 
     cdef int _loop(self) except -1:
         cdef int64_t timeout
-        while self.tasks:
+        while self._open():
             if self._pass():
                 with nogil:
                     pass  # a thread that has asked for the GIL gets it here, though no Python function runs
@@ -44,19 +48,38 @@ cdef class Runner:
                 self.waker.disarm()
                 continue
             timeout = self._timeout()
+            if self.links is not None:
+                self.links.park(self.waker, timeout)
+                continue
             with nogil:
                 self.waker.park(timeout)
+
+    cdef bint _open(self) except -1:
+        """Whether there is anything left to do."""
+        if self.tasks:
+            return True
+        if self.links is None:
+            return False
+        if self.drained is not None and self.links.drained():
+            drained, self.drained = self.drained, None
+            drained()
+        return not self.links.closing
 
     cdef bint _pass(self) except -1:
         """Step every task once; whether anything moved."""
         cdef bint moved = False
         cdef bint ended = False
         cdef Task task
+        self.passes += 1
+        if self.links is not None:
+            moved = self.links.receive(monotonic_ns())
         for task in self.tasks:
             moved |= task.step() == BUSY
             ended |= task.done or task.failure is not None
         if ended:
             self._retire()
+        if self.links is not None:
+            moved |= self.links.send(monotonic_ns())
         return moved
 
     cdef int _retire(self) except -1:
@@ -68,9 +91,9 @@ cdef class Runner:
         self.tasks = [task for task in self.tasks if not (<Task>task).done]
         return 0
 
-    cdef int64_t _timeout(self) noexcept:
-        """Nanoseconds until a task wants to be stepped; 0: now; below 0: none does."""
-        cdef int64_t deadline, first = -1
+    cdef int64_t _timeout(self):
+        """Nanoseconds until a task or a link wants a look; 0: now; below 0: none does."""
+        cdef int64_t deadline, first = -1 if self.links is None else self.links.deadline()
         cdef Task task
         for task in self.tasks:
             deadline = task.deadline()

@@ -56,15 +56,19 @@ cdef class Waker:
         """Wait until woken, or for `timeout_ns`; below 0: without a limit. A signal ends it too."""
         cdef pollfd wanted
         cdef timespec limit
-        cdef uint64_t drained
         wanted.fd = self.fd
         wanted.events = POLLIN
         wanted.revents = 0
         limit.tv_sec = timeout_ns // 1_000_000_000
         limit.tv_nsec = timeout_ns % 1_000_000_000
         ppoll(&wanted, 1, NULL if timeout_ns < 0 else &limit, NULL)
+        self.drain()
+
+    cdef void drain(self) noexcept nogil:
+        """Be awake: whoever waited on `fd`, here or in a poll of its own, has come back."""
+        cdef uint64_t wakes
         exchange(&self.parked, 0)
-        read(self.fd, &drained, sizeof(drained))
+        read(self.fd, &wakes, sizeof(wakes))
 
     def notify(self):
         """Wake the parked thread; nothing happens while it is awake."""

@@ -1,0 +1,41 @@
+# Links: the sockets by which one worker reaches the others, served from its runner's loop.
+from libc.stdint cimport int64_t, uint64_t
+
+from cext.link cimport Peer
+from cext.waker cimport Waker
+
+
+cdef class Wire:
+    cdef readonly Peer peer
+    cdef object data      # socket that sends it records
+    cdef object signals   # socket that sends it signals
+    cdef object reset     # () -> whether the connection has been lost and is back since the last call
+    cdef int64_t looked   # when `reset` was last asked
+
+
+cdef class Links:
+    cdef readonly dict wires     # by the number of the worker at the other end
+    cdef object data             # socket on which records come in
+    cdef object signals          # socket on which signals come in
+    cdef object decode           # (bytes) -> a signal
+    cdef object encode           # (signal) -> bytes
+    cdef object poll             # (sockets, ms) waits until one has something
+    cdef object blame            # (channel number, error) -> the error to raise
+    cdef readonly dict refused   # how many messages no peer could be found for, by reason
+    cdef readonly uint64_t messages_in
+    cdef readonly uint64_t messages_out
+    cdef readonly uint64_t bytes_in
+    cdef readonly uint64_t bytes_out
+    cdef bint closing            # written by any thread
+
+    cdef bint receive(self, int64_t now) except -1
+    cdef bint send(self, int64_t now) except -1
+    cdef int park(self, Waker waker, int64_t timeout) except -1
+    cdef int64_t deadline(self)
+    cdef bint drained(self)
+    cdef bint _signal_in(self, int64_t now) except -1
+    cdef bint _data_in(self, int64_t now) except -1
+    cdef int _heard(self, raw, int64_t now) except -1
+    cdef int _came(self, list parts, int64_t now) except -1
+    cdef int _refuse(self, str reason) except -1
+    cdef bint _speak(self, Wire wire, int64_t now) except -1

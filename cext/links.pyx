@@ -1,0 +1,184 @@
+"""Links: the sockets by which one worker reaches the others, served from its runner's loop.
+
+A worker receives the records of all its peers on one PULL socket and their signals on another, and has a PUSH socket of
+each kind to every peer: so a signal never queues behind data. The sockets' own limits are off; what is inside them is bounded
+by credit, since everything in them counts as in flight.
+"""
+
+import zmq
+
+cimport cython
+
+from cext.link cimport Message, channel_of, sender_of
+
+cdef int DATA_IN_A_TURN = 64  # then the tasks have theirs
+cdef int64_t RESET_NS = 50_000_000
+cdef int NOBLOCK = zmq.NOBLOCK
+cdef int SNDMORE = zmq.SNDMORE
+cdef int POLLIN = zmq.POLLIN
+cdef object EVENTS = zmq.EVENTS
+cdef object Again = zmq.Again
+
+
+@cython.final
+cdef class Wire:
+    """The way to one peer: a PUSH socket for `data`, one for `signals`; `reset()` tells a connection lost and back."""
+
+    def __cinit__(self, Peer peer not None, data, signals, reset):
+        self.peer = peer
+        self.data = data
+        self.signals = signals
+        self.reset = reset
+
+
+@cython.final
+cdef class Links:
+    """All links of one worker.
+
+    `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
+    `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to raise when a record of a
+    channel cannot be encoded or decoded.
+    """
+
+    def __cinit__(self, list wires not None, data, signals, encode, decode, blame):
+        self.wires = {(<Wire>wire).peer.number: wire for wire in wires}
+        self.data = data
+        self.signals = signals
+        self.encode = encode
+        self.decode = decode
+        self.blame = blame
+        self.poll = zmq.zmq_poll
+        self.refused = {}
+
+    def close(self):
+        """Let the runner's loop end once its tasks are done. From any thread; wake the runner then."""
+        self.closing = True
+
+    # In.
+
+    cdef bint receive(self, int64_t now) except -1:
+        """Take in what has come, no more than a turn's worth of data; whether anything had."""
+        cdef bint moved = self._signal_in(now)
+        return self._data_in(now) or moved
+
+    cdef bint _signal_in(self, int64_t now) except -1:
+        cdef bint moved = False
+        while self.signals.get(EVENTS) & POLLIN:
+            moved = True
+            parts = self.signals.recv_multipart(NOBLOCK)
+            if len(parts) == 1:
+                self._heard(parts[0], now)
+            else:
+                self._refuse("not a signal")
+        return moved
+
+    cdef int _heard(self, raw, int64_t now) except -1:
+        cdef Wire wire
+        try:
+            signal = self.decode(raw)
+        except ValueError:
+            return self._refuse("not a signal")
+        wire = self.wires.get(signal[1])
+        if wire is None:
+            return self._refuse("a stranger")
+        wire.peer.hear(signal, now)
+        return 0
+
+    cdef bint _data_in(self, int64_t now) except -1:
+        cdef int turns = 0
+        while turns < DATA_IN_A_TURN and self.data.get(EVENTS) & POLLIN:
+            turns += 1
+            self._came(self.data.recv_multipart(NOBLOCK, copy=False), now)
+        return turns > 0
+
+    cdef int _came(self, list parts, int64_t now) except -1:
+        cdef Wire wire
+        cdef object header, payload
+        if len(parts) != 2:
+            return self._refuse("not a message")
+        header, payload = parts[0].bytes, parts[1].buffer
+        sender = sender_of(header)
+        wire = None if sender is None else self.wires.get(sender)
+        if wire is None:
+            return self._refuse("not a message" if sender is None else "a stranger")
+        self.messages_in += 1
+        self.bytes_in += len(payload)
+        try:
+            wire.peer.receive(header, payload, now)
+        except Exception as error:
+            raise self.blame(channel_of(header), error)
+        return 0
+
+    cdef int _refuse(self, str reason) except -1:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        return 0
+
+    # Out.
+
+    cdef bint send(self, int64_t now) except -1:
+        """Send what there is and what there is credit for; whether there was anything."""
+        cdef bint moved = False
+        cdef Wire wire
+        for wire in self.wires.values():
+            moved |= self._speak(wire, now)
+        return moved
+
+    cdef bint _speak(self, Wire wire, int64_t now) except -1:
+        cdef bint moved = False
+        cdef Message message
+        if now - wire.looked >= RESET_NS:
+            wire.looked = now
+            if wire.reset():
+                wire.peer.reconnected(now)
+        while True:
+            try:
+                message = wire.peer.next(now)
+            except Exception as error:
+                raise self.blame(wire.peer.turn, error)
+            if message is None:
+                break
+            wire.data.send(message.header, SNDMORE | NOBLOCK)
+            wire.data.send(message.payload, NOBLOCK, copy=False)
+            self.messages_out += 1
+            self.bytes_out += len(<bytes>message.payload)
+            moved = True
+        signal = wire.peer.signal(now)
+        if signal is not None:
+            wire.signals.send(self.encode(signal), NOBLOCK)
+        return moved
+
+    # While nothing moves.
+
+    cdef int64_t deadline(self):
+        """When `send` should be called though nothing happens, monotonic ns."""
+        cdef int64_t first = -1, at
+        cdef Wire wire
+        for wire in self.wires.values():
+            at = wire.peer.deadline()
+            if first < 0 or at < first:
+                first = at
+        return first
+
+    cdef int park(self, Waker waker, int64_t timeout) except -1:
+        """Wait for a message, for `waker` to be woken, or for `timeout` ns (below 0: without a limit)."""
+        cdef long milliseconds = -1 if timeout < 0 else (timeout + 999_999) // 1_000_000
+        try:
+            self.poll([(self.signals, POLLIN), (self.data, POLLIN), (waker.fd, POLLIN)], milliseconds)
+        finally:
+            waker.drain()
+        return 0
+
+    cdef bint drained(self):
+        """Whether every channel has ended and the other side knows all of it."""
+        cdef Wire wire
+        for wire in self.wires.values():
+            if not wire.peer.finished():
+                return False
+        return True
+
+    def state(self):
+        """For each peer: (worker, when it was last heard, round trip ns, messages refused); and totals."""
+        return [
+            (number, wire.peer.heard_at, wire.peer.round_trip, sum(wire.peer.refused.values()))
+            for number, wire in self.wires.items()
+        ]
