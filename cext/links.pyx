@@ -5,19 +5,23 @@ each kind to every peer: so a signal never queues behind data. The sockets' own 
 by credit, since everything in them counts as in flight.
 """
 
-import zmq
-
 cimport cython
 
 from cext.link cimport Message, channel_of, sender_of
 
 cdef int DATA_IN_A_TURN = 64  # then the tasks have theirs
 cdef int64_t RESET_NS = 50_000_000
-cdef int NOBLOCK = zmq.NOBLOCK
-cdef int SNDMORE = zmq.SNDMORE
-cdef int POLLIN = zmq.POLLIN
-cdef object EVENTS = zmq.EVENTS
-cdef object Again = zmq.Again
+cdef int NOBLOCK, SNDMORE, POLLIN
+cdef object EVENTS
+
+
+cdef object library():
+    """pyzmq, which only a job of several processes needs."""
+    global NOBLOCK, SNDMORE, POLLIN, EVENTS
+    import zmq
+
+    NOBLOCK, SNDMORE, POLLIN, EVENTS = zmq.NOBLOCK, zmq.SNDMORE, zmq.POLLIN, zmq.EVENTS
+    return zmq
 
 
 @cython.final
@@ -47,7 +51,7 @@ cdef class Links:
         self.encode = encode
         self.decode = decode
         self.blame = blame
-        self.poll = zmq.zmq_poll
+        self.poll = library().zmq_poll
         self.refused = {}
 
     def close(self):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.checks import call_it, checked_policy
 from engine.errors import GraphError
-from engine.graph import LETTERS, Graph, Input, Node, OnError, feeding, users_place
+from engine.graph import LETTERS, Graph, Input, Node, OnError, feeding, stage_of, users_place
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation
 from engine.settings import Settings
@@ -57,7 +57,7 @@ class Dataflow:
                 f"{place}: wanted a Source, got {source!r}",
                 hint=call_it(source) or "use one of connectors.*, e.g. connectors.memory.from_iterable(...) for a list",
             )
-        node = self._add(FromSource(source), (), source.type, name, source.name, on_error, 1, place)
+        node = self._add(FromSource(source), (), source.type, name, source.name, on_error, None, place)
         return Stream(self, (Input(node),), source.type)
 
     @property
@@ -82,11 +82,11 @@ class Dataflow:
 
         return Job(self).start()
 
-    def explain(self) -> str:
+    def explain(self, *, processes: int | None = None) -> str:
         """The plan as text: tasks, edges, and the most records that can ever be in flight on each and in sum."""
         from engine.plan import Plan
 
-        return str(Plan.of(self))
+        return str(Plan.of(self, processes))
 
     def to_mermaid(self) -> str:
         """The graph as Mermaid flowchart text."""
@@ -111,7 +111,7 @@ class Dataflow:
         name: str | None,
         default: str,
         on_error: OnError | None,
-        parallelism: int,
+        parallelism: int | None,
         place: str,
         outputs: int = 1,
     ) -> Node:
@@ -123,4 +123,5 @@ class Dataflow:
                     f"{place}: {unique!r} handles dead letters, so it cannot send its own there", hint='use "skip"'
                 )
             policy = "fail"
-        return self.graph.add(Node(unique, operation, inputs, record_type, policy, parallelism, place, outputs))
+        stage = stage_of(inputs)
+        return self.graph.add(Node(unique, operation, inputs, record_type, policy, parallelism, place, outputs, stage))

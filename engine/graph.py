@@ -49,6 +49,8 @@ class Input:
     output: int = 0
     route: Route = "forward"
     key: Key | None = None
+    stage: str | None = None
+    """The stage that begins here; None: it goes on in that of `node`."""
 
 
 @dataclass(eq=False)
@@ -60,10 +62,13 @@ class Node:
     inputs: tuple[Input, ...]
     type: Any
     on_error: OnError
-    parallelism: int
+    parallelism: int | None
+    """How many times it runs, or None where the user does not say."""
     place: str
     """The line of the user's program that wrote it, as file:line."""
     outputs: int = 1
+    stage: str = ""
+    """The group of processes that it runs in; "": the one that everything is in unless it says otherwise."""
 
     def __str__(self) -> str:
         return f"{self.name!r} ({self.place})"
@@ -75,6 +80,8 @@ class Graph:
 
     name: str
     nodes: list[Node] = field(default_factory=list)
+    stages: dict[str, int] = field(default_factory=dict)
+    """How many processes each stage has that the user made."""
 
     def add(self, node: Node) -> Node:
         """Take `node` in under a name of its own."""
@@ -143,6 +150,15 @@ def feeding(inputs: Iterable[Input]) -> Iterator[Input]:
         if each.node is not None and each.node not in seen:
             seen.add(each.node)
             found += each.node.inputs
+
+
+def stage_of(inputs: Iterable[Input]) -> str:
+    """The stage of a node with these inputs: the one that the first of them that says so is in."""
+    for each in inputs:
+        stage = each.stage if each.stage is not None else each.node.stage if each.node is not None else ""
+        if stage:
+            return stage
+    return ""
 
 
 def is_ours(filename: str) -> bool:

@@ -15,7 +15,7 @@ from cext.task import Task
 from engine.errors import JobCancelled, JobError
 from engine.metrics import JobMetrics, JobResult, State, snapshot
 from engine.plan import Plan
-from engine.worker import Worker
+from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -48,7 +48,8 @@ class Job:
     def __init__(self, flow: Dataflow) -> None:
         self.plan = Plan.of(flow)
         self.name = flow.name
-        self._worker = Worker(self.plan, self._failed)
+        self._worker = Worker(self.plan, list_partitions(self.plan))
+        self._worker.loops(self._failed)
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         self._errors: list[BaseException] = []
         self._asked: State = "finished"

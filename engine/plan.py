@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING
 
 from engine.errors import GraphError
-from engine.graph import LETTERS, Graph, Input, Key, Node, Route, feeding
+from engine.graph import LETTERS, Graph, Input, Key, Node, Route
+from engine.layout import HOME, feeders, layout
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
 
@@ -37,6 +39,19 @@ class Edge:
         return self.producer.parallelism * self.consumer.parallelism
 
     @property
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """The instances (of the producer, of the consumer) that each channel joins, those of the first producer first."""
+        if self.route == "forward":
+            yield from ((index, index) for index in range(self.producer.parallelism))
+        else:
+            yield from product(range(self.producer.parallelism), range(self.consumer.parallelism))
+
+    @property
+    def links(self) -> int:
+        """How many of its channels end in another process."""
+        return sum(self.producer.workers[i] != self.consumer.workers[j] for i, j in self.pairs)
+
+    @property
     def bound(self) -> int:
         """The most records that can be in flight on it."""
         return self.channels * self.most
@@ -47,6 +62,8 @@ class TaskPlan:
     """Operators that run as one: a head, what is chained behind it, and perhaps a router."""
 
     nodes: list[Node]
+    workers: tuple[int, ...]
+    """In which process each of its instances runs."""
     inputs: list[Edge] = field(default_factory=list)
     outputs: list[Edge] = field(default_factory=list)
 
@@ -58,7 +75,7 @@ class TaskPlan:
     @property
     def parallelism(self) -> int:
         """How many instances of it run."""
-        return self.nodes[0].parallelism
+        return len(self.workers)
 
     @property
     def own_thread(self) -> bool:
@@ -88,10 +105,12 @@ class Plan:
     tasks: list[TaskPlan]
 
     @classmethod
-    def of(cls, flow: Dataflow) -> Plan:
-        """Plan `flow`; GraphError if it is not whole."""
+    def of(cls, flow: Dataflow, processes: int | None = None) -> Plan:
+        """Plan `flow` for so many processes (see engine.layout); GraphError if it is not whole."""
         flow.graph.validate()
-        tasks, home = _fuse(flow.graph)
+        if processes is not None and (not isinstance(processes, int) or processes < 1):
+            raise GraphError(f"flow {flow.name!r} runs in a number of processes of at least 1, not {processes!r}")
+        tasks, home = _fuse(flow.graph, layout(flow.graph, processes))
         plan = cls(flow.name, flow.settings, tasks)
         for consumer in tasks:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
@@ -103,6 +122,11 @@ class Plan:
     def edges(self) -> Iterator[Edge]:
         """Every edge once."""
         return (edge for task in self.tasks for edge in task.outputs)
+
+    @property
+    def workers(self) -> list[int]:
+        """The numbers of the processes that run a part of it, without the user's own."""
+        return sorted({worker for task in self.tasks for worker in task.workers} - {HOME})
 
     @property
     def bound(self) -> int:
@@ -123,7 +147,7 @@ class Plan:
             if edge.route == "hash" and edge.consumer.parallelism > self.settings.max_parallelism:
                 node = edge.consumer.nodes[0]
                 raise GraphError(
-                    f"{node} runs {node.parallelism} times, but there are {self.settings.max_parallelism} key groups",
+                    f"{node} runs {edge.consumer.parallelism} times, but there are {self.settings.max_parallelism} key groups",
                     hint="raise Settings.max_parallelism",
                 )
 
@@ -137,9 +161,14 @@ class Plan:
                 yield from self._tree(task, "", seen)
         delay = self.settings.target_delay
         yield f"at most {self.bound:,} records in flight; behind a slow sink about as many as it takes in {delay}"
+        links = sum(edge.links for edge in self.edges)
+        if links:
+            yield f"at most {links * self.settings.max_window_bytes / 2**20:,.0f} MiB of them encoded, between processes"
 
     def _tree(self, task: TaskPlan, indent: str, seen: set[TaskPlan]) -> Iterator[str]:
         times = f" x {task.parallelism}" if task.parallelism > 1 else ""
+        if set(task.workers) != {HOME} or self.workers:
+            times += f" [{', '.join(dict.fromkeys(map(worker_name, task.workers)))}]"
         thread = " [own thread]" if task.own_thread else ""
         again = " (see above)" if task in seen and task.outputs else ""
         yield f"{indent}{'; '.join(_described(node) for node in task.nodes)}{times}{thread}{again}"
@@ -149,7 +178,8 @@ class Plan:
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
             what = "dead letters, " if edge.output == LETTERS else _part(task, edge.output)
-            yield f"{indent}  └─ {what}{edge.route}{by}: at most {edge.bound:,} records"
+            links = f", {edge.links} of {edge.channels} channels to other processes" if edge.links else ""
+            yield f"{indent}  └─ {what}{edge.route}{by}: at most {edge.bound:,} records{links}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
 
 
@@ -178,14 +208,11 @@ def letters_per_record(edge: Edge) -> int:
 def _producers(graph: Graph, home: dict[Node, TaskPlan], node: Node) -> Iterator[tuple[TaskPlan, Input]]:
     """The tasks that feed `node`; dead letters come from all that send some."""
     for source in node.inputs:
-        if source.node is not None:
-            yield home[source.node], source
-        else:
-            for sender in graph.nodes:
-                if sender.on_error == "dead-letter":
-                    yield home[sender], source
-                    for task in _hashing_for(home[sender], sender):
-                        yield task, source
+        for sender in feeders(graph, source):
+            yield home[sender], source
+            if source.node is None:
+                for task in _hashing_for(home[sender], sender):
+                    yield task, source
 
 
 def _hashing_for(task: TaskPlan, node: Node) -> Iterator[TaskPlan]:
@@ -194,31 +221,27 @@ def _hashing_for(task: TaskPlan, node: Node) -> Iterator[TaskPlan]:
         yield from (edge.producer for edge in task.inputs if edge.route == "hash")
 
 
-def _fuse(graph: Graph) -> tuple[list[TaskPlan], dict[Node, TaskPlan]]:
+def _fuse(graph: Graph, workers: dict[Node, tuple[int, ...]]) -> tuple[list[TaskPlan], dict[Node, TaskPlan]]:
     """Put each node in the task of what feeds it where it may, else at the head of a new one."""
     tasks: list[TaskPlan] = []
     home: dict[Node, TaskPlan] = {}
-    for node in sorted(graph.nodes, key=_is_after_letters):  # dead letters may come from nodes written later
+    for node in workers:
         feeder = node.inputs[0].node if len(node.inputs) == 1 else None
-        if feeder is not None and _may_join(graph, node, feeder):
+        if feeder is not None and _may_join(graph, node, feeder, workers):
             home[node] = home[feeder]
             home[node].nodes.append(node)
         else:
-            home[node] = TaskPlan([node])
+            home[node] = TaskPlan([node], workers[node])
             tasks.append(home[node])
     return tasks, home
 
 
-def _is_after_letters(node: Node) -> bool:
-    return any(source.node is None for source in feeding(node.inputs))
-
-
-def _may_join(graph: Graph, node: Node, feeder: Node) -> bool:
+def _may_join(graph: Graph, node: Node, feeder: Node, workers: dict[Node, tuple[int, ...]]) -> bool:
     return (
         node.operation.role in {"chain", "router"}
         and feeder.operation.role in {"head", "chain"}
-        and node.parallelism == feeder.parallelism
-        and _route(node.inputs[0], feeder.parallelism, node.parallelism) == "forward"
+        and workers[node] == workers[feeder]
+        and _route(node.inputs[0], len(workers[feeder]), len(workers[node])) == "forward"
         and len(list(graph.consumers(feeder, node.inputs[0].output))) == 1
     )
 
@@ -239,3 +262,8 @@ def _join(producer: TaskPlan, consumer: TaskPlan, source: Input) -> None:
     edge = Edge(producer, source.output, consumer, route, source.key)
     producer.outputs.append(edge)
     consumer.inputs.append(edge)
+
+
+def worker_name(number: int) -> str:
+    """What a process of a job is called."""
+    return "home" if number == HOME else f"worker {number}"

@@ -40,7 +40,8 @@ class Stream(Generic[T]):
         self._inputs = inputs
         self.type = record_type
         """The type of the records, or None where it is not known."""
-        self._parallelism = parallelism or max((each.node.parallelism for each in inputs if each.node), default=1)
+        said = [each.node.parallelism for each in inputs if each.node and each.node.parallelism]
+        self._parallelism = parallelism or max(said, default=None)
 
     # One record to at most one.
 
@@ -245,7 +246,31 @@ class Stream(Generic[T]):
         streams = (self, *others)
         inputs = tuple(each for stream in streams for each in stream._inputs)
         known = self.type if all(other.type == self.type for other in others) else None
-        return Stream(self._flow, inputs, known, max(stream._parallelism for stream in streams))
+        said = [stream._parallelism for stream in streams if stream._parallelism]
+        return Stream(self._flow, inputs, known, max(said, default=None))
+
+    def stage(self, name: str, *, processes: int = 1) -> Stream[T]:
+        """What follows runs in `processes` processes of its own, which are called `name`.
+
+        A flow has all of its operators in one stage unless it says otherwise; `run(processes=N)` says how many processes that
+        one has. A name that is used again means the same processes.
+
+        >>> from engine import Dataflow
+        >>> from connectors.memory import discard, generate
+        >>> flow = Dataflow("staged")
+        >>> flow.source(generate(int, count=10)).map(str).stage("load", processes=2).sink(discard())
+        >>> "worker 2, worker 3" in flow.explain()
+        True
+        """
+        place = users_place()
+        if not isinstance(name, str) or not name.strip():
+            raise GraphError(f"{place}: a stage wants a name, got {name!r}", hint='e.g. .stage("load", processes=2)')
+        check_count(processes, "stage wants processes", place)
+        known = self._flow.graph.stages.setdefault(name, processes)
+        if known != processes:
+            raise GraphError(f"{place}: stage {name!r} has {known} processes elsewhere, and {processes} here")
+        inputs = tuple(replace(each, stage=name) for each in self._inputs)
+        return Stream(self._flow, inputs, self.type)
 
     def rebalance(self, parallelism: int) -> Stream[T]:
         """What follows runs `parallelism` times; each record goes to one of them, whichever has most credit."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 from cext.channel import Channel
 from cext.guard import Guard
 from cext.head import Head, Pass
+from cext.link import Inlet, Outlet, Peer
+from cext.links import Links
 from cext.port import Port
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
@@ -16,8 +19,10 @@ from cext.source import Source as SourceHead
 from cext.task import Task
 from cext.waker import Waker
 from cext.window import Window
+from engine.codec import Codec
 from engine.errors import ConnectorError, InputError, JobError, OperatorError, OutputError
 from engine.graph import LETTERS, Node, is_ours
+from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink, code_place, function_place
 from engine.plan import Edge, Plan, TaskPlan, letters_per_record
@@ -28,34 +33,51 @@ _LONGEST_RECORD = 200
 
 
 class Worker:
-    """A plan's native tasks and channels in this process, and the loops of the threads that run them.
+    """What process `number` runs of a plan: native tasks and channels, and the loops of the threads that run them.
 
-    Sources' partitions are listed when it is made; nothing is opened before the loops run. `failed(task, error)` is
-    called, in its thread, for each task that fails.
+    `partitions`: those of every source (see `list_partitions`), of which each instance has its share; nothing is opened
+    before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries.
     """
 
-    def __init__(self, plan: Plan, failed: Callable[[Task, BaseException], None]) -> None:
+    def __init__(self, plan: Plan, partitions: dict[str, list[str]], number: int = HOME, epoch: int = 0) -> None:
         self.plan = plan
+        self.partitions = partitions
+        self.number = number
+        self.epoch = epoch
         self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
         """What each operator has skipped and sent to the dead letters, in all places that work for it."""
-        common = Waker()
+        self.outlets: dict[int, list[Outlet]] = {}
+        self.inlets: dict[int, list[Inlet]] = {}
+        """The halves of channels that end in another process, by its number."""
+        self._common = Waker()
         self._wakers = {
-            task: [Waker() if task.own_thread else common for _ in range(task.parallelism)] for task in plan.tasks
+            task: [Waker() if task.own_thread else self._common for _ in range(task.parallelism)]
+            for task in plan.tasks
         }
-        self.channels = {edge: self._connect(edge) for edge in plan.edges}
-        """Of each edge; those of the first producer first."""
+        numbers = count()
+        self.channels = {edge: self._connect(edge, numbers) for edge in plan.edges}
+        """Of each edge, by the instances of producer and consumer, where one of these is here."""
         self._tasks = {task: self._build(task) for task in plan.tasks}
-        self.runners = self._loops(common, failed)
-        """By the name of the thread that is to run it; the first one runs all that never waits."""
+        self.runners: dict[str, Runner] = {}
+        """By the name of the thread that is to run it; the first one runs all that never waits. See `loops`."""
 
     @property
     def tasks(self) -> list[Task]:
         """The native tasks, each behind all that feed it."""
-        return [task for instances in self._tasks.values() for task in instances]
+        return [task for instances in self._tasks.values() for task in instances.values()]
 
     def tasks_of(self, planned: TaskPlan) -> list[Task]:
-        """The instances of a planned task."""
-        return self._tasks[planned]
+        """The instances of a planned task that run here."""
+        return list(self._tasks[planned].values())
+
+    @property
+    def peers(self) -> list[Peer]:
+        """What it shares with each other process."""
+        others = sorted({*self.outlets, *self.inlets})
+        return [
+            Peer(self.number, other, self.epoch, self.outlets.get(other, []), self.inlets.get(other, []))
+            for other in others
+        ]
 
     @property
     def sources(self) -> list[SourceHead]:
@@ -69,19 +91,43 @@ class Worker:
 
     @property
     def in_flight(self) -> int:
-        """Records pushed into a channel whose fate is not final yet."""
-        return sum(channel.in_flight for channels in self.channels.values() for channel in channels)
+        """Records pushed into a channel whose fate is not final yet, wherever they are."""
+        return sum(channel.in_flight for channel in self._fed_here())
 
     @property
     def most_in_flight(self) -> int:
         """The sum of the most that was ever in flight in each channel: no less than there was at any moment."""
-        return sum(channel.most_in_flight for channels in self.channels.values() for channel in channels)
+        return sum(channel.most_in_flight for channel in self._fed_here())
 
-    def _connect(self, edge: Edge) -> list[Channel]:
-        before, after = self._wakers[edge.producer], self._wakers[edge.consumer]
-        if edge.route == "forward":
-            return [self._channel(edge, *pair) for pair in zip(before, after, strict=True)]
-        return [self._channel(edge, producer, consumer) for producer in before for consumer in after]
+    def _fed_here(self) -> Iterator[Channel]:
+        """The channels whose producer is here: each channel of a job is that of one process."""
+        for edge, channels in self.channels.items():
+            for (i, _), channel in channels.items():
+                if edge.producer.workers[i] == self.number:
+                    yield channel
+
+    def _connect(self, edge: Edge, numbers: Iterator[int]) -> dict[tuple[int, int], Channel]:
+        """The channels of `edge` with an end here, and what stands in for their ends elsewhere; all are numbered."""
+        channels = {}
+        codec = Codec.of(None if edge.output == LETTERS else edge.producer.nodes[-1].type)
+        for (i, j), number in zip(edge.pairs, numbers, strict=False):
+            before, after = edge.producer.workers[i], edge.consumer.workers[j]
+            if self.number not in {before, after}:
+                continue
+            channel = self._channel(
+                edge,
+                self._wakers[edge.producer][i] if before == self.number else self._common,
+                self._wakers[edge.consumer][j] if after == self.number else self._common,
+            )
+            channels[i, j] = channel
+            if after != self.number:
+                settings = self.plan.settings
+                limits = (settings.frame_bytes, settings.max_window_bytes)
+                outlet = Outlet(number, channel, codec, self.number, self.epoch, *limits)
+                self.outlets.setdefault(after, []).append(outlet)
+            elif before != self.number:
+                self.inlets.setdefault(before, []).append(Inlet(number, channel, codec))
+        return channels
 
     def _channel(self, edge: Edge, producer: Waker, consumer: Waker) -> Channel:
         frame = self.plan.settings.frame_records
@@ -90,19 +136,24 @@ class Worker:
             return Channel(law, frame)
         return Channel(law, frame, producer, consumer)
 
-    def _build(self, planned: TaskPlan) -> list[Task]:
-        shares = _partitions(planned)
+    def _build(self, planned: TaskPlan) -> dict[int, Task]:
+        """The instances that run here, by their index."""
+        mine = [index for index, worker in enumerate(planned.workers) if worker == self.number]
+        if not mine:
+            return {}
         ready = {node: node.operation.prepare(node.name) for node in planned.nodes}
-        return [self._instance(planned, index, shares, ready) for index in range(planned.parallelism)]
+        return {index: self._instance(planned, index, ready) for index in mine}
 
-    def _instance(self, planned: TaskPlan, index: int, shares: list[list[str]], ready: dict[Node, Operation]) -> Task:
+    def _instance(self, planned: TaskPlan, index: int, ready: dict[Node, Operation]) -> Task:
         last = planned.nodes[-1].operation
-        lanes = [channel for edge in planned.inputs for channel in _incoming(edge, self.channels[edge], index)]
+        lanes = [
+            channel for edge in planned.inputs for (_, j), channel in self.channels[edge].items() if j == index
+        ]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
         letters: list[Port] = []
         for edge in planned.outputs:
             (letters if edge.output == LETTERS else outputs[edge.output]).append(self._port(edge, index))
-        head = self._head(planned, index, shares)
+        head = self._head(planned, index)
         chain = [
             operation.build_operator(node.name, self._guard(node))
             for node, operation in ready.items()
@@ -113,7 +164,7 @@ class Worker:
         limits = (settings.frame_records, settings.linger_ns)
         return Task(planned.name, head, lanes, chain, outputs, letters, router, *limits)
 
-    def _head(self, planned: TaskPlan, index: int, shares: list[list[str]]) -> Head:
+    def _head(self, planned: TaskPlan, index: int) -> Head:
         node = planned.nodes[0]
         operation, waker = node.operation, self._wakers[planned][index]
         if operation.role in {"chain", "router"}:
@@ -121,19 +172,18 @@ class Worker:
         guard = self._guard(node)
         if isinstance(operation, FromSource):
             source = operation.source
-            return SourceHead(node.name, guard, source.open, shares[index], not source.bounded, BadRecord)
+            share = self.partitions[node.name][index :: planned.parallelism]
+            return SourceHead(node.name, guard, source.open, share, not source.bounded, BadRecord)
         if isinstance(operation, ToSink):
-            sink, context = operation.sink, SinkContext(node.name, node.type, index, node.parallelism)
+            sink, context = operation.sink, SinkContext(node.name, node.type, index, planned.parallelism)
             linger = self.plan.settings.linger_ns
             return SinkHead(node.name, guard, lambda: sink.open(context), is_refusal, sink.batch_records, linger)
         return operation.build_head(node.name, guard, waker)
 
     def _port(self, edge: Edge, index: int) -> Port:
-        channels = self.channels[edge]
+        mine = [channel for (i, _), channel in self.channels[edge].items() if i == index]
         if edge.route == "forward":
-            return Port("forward", [channels[index]])
-        width = edge.consumer.parallelism
-        mine = channels[index * width : (index + 1) * width]
+            return Port("forward", mine)
         if edge.route == "hash" and edge.key is not None:
             guard = self._guard(edge.consumer.nodes[0])
             return Port("hash", mine, edge.key.getter(), guard, self.plan.settings.max_parallelism)
@@ -153,37 +203,45 @@ class Worker:
         self.guards[node].append(guard)
         return guard
 
-    def _loops(self, common: Waker, failed: Callable[[Task, BaseException], None]) -> dict[str, Runner]:
-        """One loop for all that never waits, its tasks nearest the sinks first, and one for each task that does."""
+    def loops(
+        self,
+        failed: Callable[[Task, BaseException], None],
+        links: Links | None = None,
+        drained: Callable[[], None] | None = None,
+    ) -> dict[str, Runner]:
+        """One loop for all that never waits, its tasks nearest the sinks first, and one for each task that does.
+
+        `failed(task, error)` is called, in its thread, for each task that fails; `links` are served by the first
+        loop, which calls `drained()` once its tasks and all channels to and from other processes have ended.
+        """
         shared: list[Task] = []
         alone: dict[str, Runner] = {}
         for planned, tasks in self._tasks.items():
-            for index, task in enumerate(tasks):
+            for index, task in tasks.items():
                 if planned.own_thread:
                     waker = self._wakers[planned][index]
                     alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed)
                 else:
                     shared.insert(0, task)
-        return {"headgate": Runner(shared, common, failed), **alone}
+        self.runners = {"headgate": Runner(shared, self._common, failed, links, drained), **alone}
+        return self.runners
 
 
-def _partitions(planned: TaskPlan) -> list[list[str]]:
-    """For a source: the partitions of each instance."""
-    operation = planned.nodes[0].operation
-    if not isinstance(operation, FromSource):
-        return []
+def list_partitions(plan: Plan) -> dict[str, list[str]]:
+    """The partitions of each source, by its name; listed once, in the process that starts the job."""
+    return {
+        node.name: _partitions(node, node.operation)
+        for task in plan.tasks
+        for node in task.nodes
+        if isinstance(node.operation, FromSource)
+    }
+
+
+def _partitions(node: Node, operation: FromSource) -> list[str]:
     try:
-        partitions = list(operation.source.partitions())
+        return list(operation.source.partitions())
     except Exception as error:
-        raise describe_failure(planned.nodes[0], None, error) from error
-    return [partitions[i :: planned.parallelism] for i in range(planned.parallelism)]
-
-
-def _incoming(edge: Edge, channels: list[Channel], index: int) -> list[Channel]:
-    """The channels of `edge` that lead to instance `index` of its consumer."""
-    if edge.route == "forward":
-        return [channels[index]]
-    return channels[index :: edge.consumer.parallelism]
+        raise describe_failure(node, None, error) from error
 
 
 def is_refusal(error: BaseException) -> bool:
