@@ -14,7 +14,7 @@ from engine.errors import GraphError
 from engine.graph import Input, Key, Node, OnError, Route, users_place
 from engine.sink import Sink
 from engine.source import Source
-from engine.types import awaited_from, fields_of, items_returned_by, name_of, returned_by
+from engine.types import awaited_from, fields_of, items_returned_by, name_of, pair_of, returned_by
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -82,20 +82,46 @@ class Stream(Generic[T]):
         into: None = None,
         *,
         table_key: str | Callable[[M], Any] | None = None,
-        how: Literal["left", "inner"] = "left",
-        type: type[U] | None = None,
+        how: Literal["left"] = "left",
+        type: type[Any] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
-    ) -> Stream[Any]: ...
+    ) -> Stream[tuple[T, M | None]]: ...
     @overload
     def lookup_join(
         self,
         table: Mapping[Any, M] | Source[M],
         on: str | Callable[[T], Any],
-        into: Callable[[T, M], U] | Callable[[T, M | None], U],
+        into: None = None,
         *,
         table_key: str | Callable[[M], Any] | None = None,
-        how: Literal["left", "inner"] = "left",
+        how: Literal["inner"],
+        type: type[Any] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[tuple[T, M]]: ...
+    @overload
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: Callable[[T, M | None], U],
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["left"] = "left",
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[U]: ...
+    @overload
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: Callable[[T, M], U],
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["inner"],
         type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
@@ -138,8 +164,9 @@ class Stream(Generic[T]):
                 raise GraphError(f"{place}: lookup_join reads its table to the end, but {table.name!r} never ends")
             check_field(table.type, table_key, "lookup_join's table", place)
         operation = ops.LookupJoin(table, Getter(table_key), Getter(on), into, how == "inner")
-        known = type or (None if into is None else returned_by(into))
-        return self._then(operation, known, name, on_error)
+        match = table.type if isinstance(table, Source) else None
+        known = returned_by(into) if into is not None else pair_of(self.type, match, match_may_lack=how == "left")
+        return self._then(operation, type or known, name, on_error)
 
     # One or many records to any number.
 

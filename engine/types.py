@@ -107,6 +107,18 @@ def optional(known: Any) -> Any:
         return Any
 
 
+def pair_of(record: Any, match: Any, *, match_may_lack: bool) -> Any:
+    """The type of (record, match), None unless both are known.
+
+    >>> pair_of(int, str, match_may_lack=True), pair_of(int, None, match_may_lack=False)
+    (tuple[int, str | None], None)
+    """
+    if record is None or match is None:
+        return None
+    second: Any = optional(match) if match_may_lack else match
+    return tuple[record, second]
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """A hint that names what there is, the likeliest first.
 

@@ -256,6 +256,11 @@ def test_the_other_operators() -> None:
     assert trips.lookup_join({}, on="city").type is None
     assert trips.lookup_join({}, on="city", into=join).type is Pair
     assert trips.lookup_join({}, on="city", type=bytes).type is bytes
+    planes = ListSource([], type=Pair)
+    assert trips.lookup_join(planes, on="city", table_key="right").type == tuple[Trip, Pair | None]
+    assert trips.lookup_join(planes, on="city", table_key="right", how="inner").type == tuple[Trip, Pair]
+    assert trips.lookup_join(ListSource([]), on="city", table_key="right").type is None
+    assert stream().lookup_join(planes, on="city", table_key="right").type is None
     assert trips.key_by("city").stateful_map(advance).type is Trip
     assert trips.key_by("city").stateful_map(advance_openly).type is None
     assert trips.key_by("city").stateful_map(lambda s, r: (s, r)).type is None

@@ -89,6 +89,10 @@ def describe(trip: Trip, country: str | None) -> str:
     return f"{trip.city}, {country}"
 
 
+def describe_known(trip: Trip, country: str) -> str:
+    return f"{trip.city}, {country}"
+
+
 flow = Dataflow("typing", settings=Settings(target_delay="100ms"), on_error="skip")
 trips = flow.source(Trips(), name="in")
 assert_type(trips, Stream[Trip])
@@ -102,8 +106,14 @@ assert_type(trips.inspect(print), Stream[Trip])
 trips.filter(lambda trip: trip.fair)  # type: ignore[attr-defined]
 trips.map(lambda trip: trip.town)  # type: ignore[attr-defined]
 countries = {"Delft": "NL"}
-assert_type(trips.lookup_join(countries, on="city"), Stream[Any])
+assert_type(trips.lookup_join(countries, on="city"), Stream[tuple[Trip, str | None]])
+assert_type(trips.lookup_join(countries, on="city", how="left"), Stream[tuple[Trip, str | None]])
+assert_type(trips.lookup_join(countries, on="city", how="inner"), Stream[tuple[Trip, str]])
+assert_type(trips.lookup_join(Trips(), on="city", table_key="city", how="inner"), Stream[tuple[Trip, Trip]])
 assert_type(trips.lookup_join(countries, on="city", into=describe), Stream[str])
+assert_type(trips.lookup_join(countries, on="city", into=describe, how="inner"), Stream[str])
+assert_type(trips.lookup_join(countries, on="city", into=describe_known, how="inner"), Stream[str])
+trips.lookup_join(countries, on="city", into=describe_known)  # type: ignore[arg-type]
 trips.lookup_join({}, on="city", how="outer")  # type: ignore[call-overload]
 
 # Any number.
