@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeGuard, TypeVar, overload
 
 from cext.getter import Getter
 from engine import operations as ops
@@ -14,9 +14,11 @@ from engine.errors import GraphError
 from engine.graph import Input, Key, Node, OnError, Route, users_place
 from engine.sink import Sink
 from engine.source import Source
-from engine.types import awaited_from, fields_of, items_returned_by, name_of, pair_of, returned_by
+from engine.types import awaited_from, fields_of, guarded_by, items_returned_by, name_of, pair_of, returned_by
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from engine.dataflow import Dataflow
     from engine.keyed import KeyedStream
 
@@ -62,11 +64,32 @@ class Stream(Generic[T]):
         """
         return self._then(ops.Map(function), type or returned_by(function), name, on_error)
 
+    @overload
+    def filter(
+        self, function: Callable[[T], TypeGuard[U]], *, name: str | None = None, on_error: OnError | None = None
+    ) -> Stream[U]: ...
+    @overload
+    def filter(
+        self, function: Callable[[T], TypeIs[U]], *, name: str | None = None, on_error: OnError | None = None
+    ) -> Stream[U]: ...
+    @overload
     def filter(
         self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
-    ) -> Stream[T]:
-        """Records go on for which `function` is true."""
-        return self._then(ops.Filter(function), self.type, name, on_error)
+    ) -> Stream[T]: ...
+    def filter(
+        self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
+    ) -> Stream[Any]:
+        """Records go on for which `function` is true; if it returns TypeGuard[U] or TypeIs[U], they are of that type.
+
+        >>> from typing import TypeGuard
+        >>> from connectors.memory import from_iterable
+        >>> from engine import Dataflow
+        >>> def is_text(value: object) -> TypeGuard[str]:
+        ...     return isinstance(value, str)
+        >>> Dataflow("f").source(from_iterable([1, "two"])).filter(is_text).type
+        <class 'str'>
+        """
+        return self._then(ops.Filter(function), guarded_by(function) or self.type, name, on_error)
 
     def inspect(
         self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
@@ -226,6 +249,14 @@ class Stream(Generic[T]):
 
     @overload
     def split(
+        self, predicate: Callable[[T], TypeGuard[U]], /, *, name: str | None = None, on_error: OnError | None = None
+    ) -> tuple[Stream[U], Stream[T]]: ...
+    @overload
+    def split(
+        self, predicate: Callable[[T], TypeIs[U]], /, *, name: str | None = None, on_error: OnError | None = None
+    ) -> tuple[Stream[U], Stream[T]]: ...
+    @overload
+    def split(
         self, predicate: Callable[[T], object], /, *, name: str | None = None, on_error: OnError | None = None
     ) -> tuple[Stream[T], Stream[T]]: ...
     @overload
@@ -234,8 +265,10 @@ class Stream(Generic[T]):
     ) -> tuple[Stream[T], ...]: ...
     def split(
         self, *predicates: Callable[[T], object], name: str | None = None, on_error: OnError | None = None
-    ) -> tuple[Stream[T], ...]:
+    ) -> tuple[Stream[Any], ...]:
         """One stream for each predicate, and one for the rest; a record takes the first whose predicate is true.
+
+        The stream of a predicate that returns TypeGuard[U] or TypeIs[U] is of that type, as with `filter`.
 
         >>> from engine import Dataflow
         >>> from connectors.memory import collect, from_iterable
@@ -254,9 +287,9 @@ class Stream(Generic[T]):
         for predicate in predicates:
             check_function(predicate, "split", place)
         operation = ops.Split(predicates)
-        outputs = len(predicates) + 1
-        node = self._add(operation, self.type, name, on_error, place, outputs)
-        return tuple(Stream(self._flow, (Input(node, output),), self.type) for output in range(outputs))
+        types = [*(guarded_by(predicate) or self.type for predicate in predicates), self.type]
+        node = self._add(operation, self.type, name, on_error, place, len(types))
+        return tuple(Stream(self._flow, (Input(node, output),), known) for output, known in enumerate(types))
 
     def union(self, *others: Stream[T]) -> Stream[T]:
         """The records of this stream and of `others`, as they come; each one's own order is kept."""

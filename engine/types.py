@@ -45,6 +45,22 @@ def returned_by(function: Callable[..., Any]) -> Any:
     >>> returned_by(parse), returned_by(partial(parse, base=8)), returned_by(lambda text: text)
     (<class 'int'>, <class 'int'>, None)
     """
+    returned = _annotated(function)
+    return bool if _is_guard(returned) else returned
+
+
+def guarded_by(predicate: Callable[..., Any]) -> Any:
+    """U where `predicate` says it returns TypeGuard[U] or TypeIs[U]: the type of what it is true for. Else None."""
+    returned = _annotated(predicate)
+    known = typing.get_args(returned)[0] if _is_guard(returned) else None
+    return None if known is Any else known
+
+
+def _is_guard(returned: Any) -> bool:
+    return str(typing.get_origin(returned)).endswith((".TypeGuard", ".TypeIs"))  # of typing or typing_extensions
+
+
+def _annotated(function: Callable[..., Any]) -> Any:
     while isinstance(function, partial):
         function = function.func
     if isinstance(function, type):
