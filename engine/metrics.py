@@ -25,8 +25,9 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
 
     `busy`, `idle` (nothing to read) and `backpressured` (nowhere to write) are shares of the time, per instance;
     operators that share a task share its idle and back-pressured time, and only the first of them states it.
-    `queued`: records on the operator's inputs that nobody has taken yet or whose fate is not final. `p50` and `p99`,
-    of sinks: seconds from the source to the end of the write.
+    `unmatched`, of a lookup_join: records without a match, whether they went on or not. `queued`: records on the
+    operator's inputs that nobody has taken yet or whose fate is not final. `p50` and `p99`, of sinks: seconds from the
+    source to the end of the write.
     """
 
     name: str
@@ -77,6 +78,11 @@ class JobMetrics(msgspec.Struct, frozen=True):
         """Records that were on their way when the job failed or was cancelled."""
         return sum(each.dropped for each in self.operators)
 
+    @property
+    def unmatched(self) -> int:
+        """Records for which a lookup_join found no match: "left" passed them on with None, "inner" did not."""
+        return sum(each.unmatched for each in self.operators)
+
     def __getitem__(self, name: str) -> OperatorMetrics:
         """The operator called `name`."""
         for each in self.operators:
@@ -93,19 +99,17 @@ class JobMetrics(msgspec.Struct, frozen=True):
             f"{self.state} after {self.seconds:.2f} s: {self.records_read:,} records read ({rate:,.0f}/s), "
             f"{self.records_written:,} written, at most {self.most_in_flight:,} in flight (bound {self.bound:,})"
         )
-        for what, count in (
-            ("skipped", self.skipped),
-            ("sent to the dead letters", self.dead_letters),
-            ("dropped", self.dropped),
+        for field, what in (
+            ("skipped", "skipped"),
+            ("dead_letters", "sent to the dead letters"),
+            ("dropped", "dropped"),
+            ("unmatched", "without a match"),
         ):
-            if count:
-                who = ", ".join(f"{each.name} {_share(each, what):,}" for each in self.operators if _share(each, what))
-                yield f"{count:,} records {what}: {who}"
+            shares = [(each.name, getattr(each, field)) for each in self.operators]
+            if any(count for _, count in shares):
+                who = ", ".join(f"{name} {count:,}" for name, count in shares if count)
+                yield f"{getattr(self, field):,} records {what}: {who}"
         yield from table(TITLES, [row(each, self.seconds) for each in self.operators])
-
-
-def _share(each: OperatorMetrics, what: str) -> int:
-    return {"skipped": each.skipped, "dropped": each.dropped}.get(what, each.dead_letters)
 
 
 JobResult = JobMetrics

@@ -166,7 +166,7 @@ class Stream(Generic[T]):
         `table`: a mapping, or a source with `table_key`, a field or function by which its records are found
         (unique, or the job fails); `on`: the field or function of this stream's records to look up;
         `into(record, match)` makes what goes on, by default the pair; `how`: without a match, "left" gives None for
-        it and "inner" drops the record (what went in and what came out is counted).
+        it and "inner" drops the record. Both count it, as `unmatched`, which the summary shows.
         """
         place = users_place()
         if isinstance(table, Source) == (table_key is None):

@@ -14,7 +14,7 @@ from engine.progress import _line, _table
 from tests.engine.helpers import Runner
 
 BUSY = OperatorMetrics("read", 0, 2_000, 0, 0, 0, 0.25, 0.5, 0.25, 0, 10, 0)
-CHAINED = OperatorMetrics("clean", 2_000, 1_234, 7, 3, 0, 0.125)
+CHAINED = OperatorMetrics("clean", 2_000, 1_234, 7, 3, 1_100, 0.125)
 LAST = OperatorMetrics("load", 1_234, 1_200, 0, 0, 0, 1.0, 0.0, 0.0, 9, 0, 34, dropped=34, p50=0.0015, p99=2.5)
 
 
@@ -30,6 +30,7 @@ def test_the_table() -> None:
         7 records skipped: clean 7
         3 records sent to the dead letters: clean 3
         34 records dropped: load 34
+        1,100 records without a match: clean 1,100
         operator     in    out  out/s    busy   idle  back-pr.  queued      p50     p99
         --------  -----  -----  -----  ------  -----  --------  ------  -------  ------
         read          0  2,000  1,000   25.0%  50.0%     25.0%       0
@@ -47,7 +48,7 @@ def test_nothing_to_complain_of_nothing_said() -> None:
 
 def test_sums_and_lookup_by_name() -> None:
     whole = metrics()
-    assert (whole.skipped, whole.dead_letters, whole.dropped) == (7, 3, 34)
+    assert (whole.skipped, whole.dead_letters, whole.dropped, whole.unmatched) == (7, 3, 34, 1_100)
     assert whole["clean"] is CHAINED
     with pytest.raises(KeyError, match="no operator 'cleam'; there are read, clean, load"):
         whole["cleam"]
