@@ -155,7 +155,7 @@ cdef class Inspect(Operator):
 cdef class Lookup(Operator):
     """Each record meets its match in `table`; `join(record, match)` makes what goes on, (record, match) without it.
 
-    Without a match, `match` is None, or with `inner` the record goes no further and is counted in `unmatched`.
+    Without a match, `match` is None, or with `inner` the record goes no further; `unmatched` counts both.
     """
 
     def __cinit__(self, str name, Guard guard, dict table not None, Getter key not None, join=None, bint inner=False):
@@ -169,10 +169,11 @@ cdef class Lookup(Operator):
         for row in rows:
             try:
                 match = self.table.get(self.key.get(row))
-                if match is None and self.inner:
+                if match is None:
                     self.unmatched += 1
-                else:
-                    out.append((row, match) if self.join is None else self.join(row, match))
+                    if self.inner:
+                        continue
+                out.append((row, match) if self.join is None else self.join(row, match))
             except BaseException as error:
                 if not self.guard.handle(row, error, side):
                     break

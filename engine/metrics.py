@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -25,8 +25,9 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
 
     `busy`, `idle` (nothing to read) and `backpressured` (nowhere to write) are shares of the time, per instance;
     operators that share a task share its idle and back-pressured time, and only the first of them states it.
-    `queued`: records on the operator's inputs that nobody has taken yet or whose fate is not final. `p50` and `p99`,
-    of sinks: seconds from the source to the end of the write.
+    `unmatched`, of a lookup_join: records without a match, whether they went on or not. `queued`: records on the
+    operator's inputs that nobody has taken yet or whose fate is not final. `p50` and `p99`, of sinks: seconds from the
+    source to the end of the write.
     """
 
     name: str
@@ -77,6 +78,11 @@ class JobMetrics(msgspec.Struct, frozen=True):
         """Records that were on their way when the job failed or was cancelled."""
         return sum(each.dropped for each in self.operators)
 
+    @property
+    def unmatched(self) -> int:
+        """Records for which a lookup_join found no match: "left" passed them on with None, "inner" did not."""
+        return sum(each.unmatched for each in self.operators)
+
     def __getitem__(self, name: str) -> OperatorMetrics:
         """The operator called `name`."""
         for each in self.operators:
@@ -93,19 +99,18 @@ class JobMetrics(msgspec.Struct, frozen=True):
             f"{self.state} after {self.seconds:.2f} s: {self.records_read:,} records read ({rate:,.0f}/s), "
             f"{self.records_written:,} written, at most {self.most_in_flight:,} in flight (bound {self.bound:,})"
         )
-        for what, count in (
-            ("skipped", self.skipped),
-            ("sent to the dead letters", self.dead_letters),
-            ("dropped", self.dropped),
+        for field, what in (
+            ("skipped", "skipped"),
+            ("dead_letters", "sent to the dead letters"),
+            ("dropped", "dropped"),
+            ("unmatched", "without a match"),
         ):
-            if count:
-                who = ", ".join(f"{each.name} {_share(each, what):,}" for each in self.operators if _share(each, what))
-                yield f"{count:,} records {what}: {who}"
-        yield from table(TITLES, [row(each, self.seconds) for each in self.operators])
-
-
-def _share(each: OperatorMetrics, what: str) -> int:
-    return {"skipped": each.skipped, "dropped": each.dropped}.get(what, each.dead_letters)
+            shares = [(each.name, getattr(each, field)) for each in self.operators]
+            if any(count for _, count in shares):
+                who = ", ".join(f"{name} {count:,}" for name, count in shares if count)
+                yield f"{getattr(self, field):,} records {what}: {who}"
+        rates = [each.records_out / self.seconds if self.seconds else None for each in self.operators]
+        yield from table(TITLES, list(map(cells, self.operators, rates)))
 
 
 JobResult = JobMetrics
@@ -114,39 +119,36 @@ JobResult = JobMetrics
 TITLES = ("operator", "in", "out", "out/s", "busy", "idle", "back-pr.", "queued", "p50", "p99")
 
 
-def row(each: OperatorMetrics, seconds: float) -> tuple[str, ...]:
-    """One operator as the cells of a table."""
-    return (
+def cells(each: OperatorMetrics, rate: float | None, count: Callable[[float], str] = "{:,.0f}".format) -> list[str]:
+    """One operator as a row of the table; `rate`: records a second that it gives, `count` writes numbers of records."""
+    return [
         each.name,
-        f"{each.records_in:,}",
-        f"{each.records_out:,}",
-        f"{each.records_out / seconds:,.0f}" if seconds else "",
-        _percent(each.busy),
-        _percent(each.idle),
-        _percent(each.backpressured),
-        "" if each.queued is None else f"{each.queued:,}",
-        _delay(each.p50),
-        _delay(each.p99),
-    )
+        count(each.records_in),
+        count(each.records_out),
+        "" if rate is None else count(rate),
+        *map(_percent, (each.busy, each.idle, each.backpressured)),
+        "" if each.queued is None else count(each.queued),
+        *map(_delay, (each.p50, each.p99)),
+    ]
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of a plain-text table: the first column to the left, the others to the right."""
+    """Lines of a plain-text table, as narrow as can be: the first column to the left, the others to the right."""
     widths = [max(len(line[i]) for line in (titles, *rows)) for i in range(len(titles))]
     for line in (titles, ["-" * width for width in widths], *rows):
         first, *others = (
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
-        yield "  ".join([first, *others]).rstrip()
+        yield " ".join([first, *others]).rstrip()
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}%"
+    return "" if share is None else f"{100 * share:.0f}%"
 
 
 def _delay(seconds: float | None) -> str:
-    return "" if seconds is None else f"{1e3 * seconds:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
+    return "" if seconds is None else f"{1e3 * seconds:.1f}ms" if seconds < 0.1 else f"{seconds:.2f}s"
 
 
 def snapshot(worker: Worker, state: State, seconds: float) -> JobMetrics:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.metrics import TITLES, JobMetrics, row
+from engine.metrics import TITLES, JobMetrics, cells, table
 
 if TYPE_CHECKING:
     from engine.job import Job
 
 _TABLE_SECONDS = 0.2
 _LINE_SECONDS = 1.0
+_SHORTEST_NAME = len(TITLES[0])
 
 
 def watch(job: Job, wanted: bool | None) -> None:
@@ -64,25 +65,40 @@ def _line(name: str, before: JobMetrics, now: JobMetrics, seconds: float) -> str
 def _show_table(job: Job) -> None:
     from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+    console = Console(stderr=True)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
         before = job.metrics()
         while not job.join(_TABLE_SECONDS):
             now = job.metrics()
-            live.update(_table(job.name, before, now), refresh=True)
+            lines = table_lines(job.name, before, now, console.width)
+            live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
             before = now
 
 
-def _table(name: str, before: JobMetrics, now: JobMetrics) -> Any:
-    from rich.table import Table
-
+def table_lines(name: str, before: JobMetrics, now: JobMetrics, width: int) -> list[str]:
+    """The live table, at most `width` wide, from about 75 on: names give way, and numbers are never cut."""
     seconds = max(1e-9, now.seconds - before.seconds)
-    title = f"{name}: {now.seconds:.1f} s, {now.in_flight:,} of at most {now.bound:,} records in flight"
-    drawn = Table(title=title, box=None, padding=(0, 1))  # narrow enough for 80 columns
-    for heading in TITLES:
-        drawn.add_column(heading, no_wrap=True, justify="left" if heading == "operator" else "right")
-    for old, new in zip(before.operators, now.operators, strict=True):
-        cells = list(row(new, now.seconds))
-        cells[3] = f"{(new.records_out - old.records_out) / seconds:,.0f}"
-        drawn.add_row(*cells)
-    return drawn
+    rows = [
+        cells(new, (new.records_out - old.records_out) / seconds, _count)
+        for old, new in zip(before.operators, now.operators, strict=True)
+    ]
+    numbers = max(map(len, table(("", *TITLES[1:]), [("", *row[1:]) for row in rows])))
+    for row in rows:
+        row[0] = _shortened(row[0], width - numbers)
+    state = f": {now.seconds:.1f} s, {now.in_flight:,} of at most {now.bound:,} records in flight"
+    return [_shortened(name, width - len(state)) + state, "", *table(TITLES, rows)]
+
+
+def _count(count: float) -> str:
+    return f"{count:,.0f}" if count < 1e6 else f"{count / 1e6:,.1f}M"
+
+
+def _shortened(name: str, width: int) -> str:
+    """`name` in at most `width` characters, without its middle where it is longer; its ends tell most."""
+    width = max(width, _SHORTEST_NAME)
+    if len(name) <= width:
+        return name
+    head = width // 2
+    return f"{name[:head]}…{name[head + 1 - width :]}"

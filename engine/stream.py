@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeGuard, TypeVar, overload
 
 from cext.getter import Getter
 from engine import operations as ops
@@ -14,9 +14,11 @@ from engine.errors import GraphError
 from engine.graph import Input, Key, Node, OnError, Route, users_place
 from engine.sink import Sink
 from engine.source import Source
-from engine.types import awaited_from, fields_of, items_returned_by, name_of, returned_by
+from engine.types import awaited_from, fields_of, guarded_by, items_returned_by, name_of, pair_of, returned_by
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from engine.dataflow import Dataflow
     from engine.keyed import KeyedStream
 
@@ -63,11 +65,32 @@ class Stream(Generic[T]):
         """
         return self._then(ops.Map(function), type or returned_by(function), name, on_error)
 
+    @overload
+    def filter(
+        self, function: Callable[[T], TypeGuard[U]], *, name: str | None = None, on_error: OnError | None = None
+    ) -> Stream[U]: ...
+    @overload
+    def filter(
+        self, function: Callable[[T], TypeIs[U]], *, name: str | None = None, on_error: OnError | None = None
+    ) -> Stream[U]: ...
+    @overload
     def filter(
         self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
-    ) -> Stream[T]:
-        """Records go on for which `function` is true."""
-        return self._then(ops.Filter(function), self.type, name, on_error)
+    ) -> Stream[T]: ...
+    def filter(
+        self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
+    ) -> Stream[Any]:
+        """Records go on for which `function` is true; if it returns TypeGuard[U] or TypeIs[U], they are of that type.
+
+        >>> from typing import TypeGuard
+        >>> from connectors.memory import from_iterable
+        >>> from engine import Dataflow
+        >>> def is_text(value: object) -> TypeGuard[str]:
+        ...     return isinstance(value, str)
+        >>> Dataflow("f").source(from_iterable([1, "two"])).filter(is_text).type
+        <class 'str'>
+        """
+        return self._then(ops.Filter(function), guarded_by(function) or self.type, name, on_error)
 
     def inspect(
         self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
@@ -83,20 +106,46 @@ class Stream(Generic[T]):
         into: None = None,
         *,
         table_key: str | Callable[[M], Any] | None = None,
-        how: Literal["left", "inner"] = "left",
-        type: type[U] | None = None,
+        how: Literal["left"] = "left",
+        type: type[Any] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
-    ) -> Stream[Any]: ...
+    ) -> Stream[tuple[T, M | None]]: ...
     @overload
     def lookup_join(
         self,
         table: Mapping[Any, M] | Source[M],
         on: str | Callable[[T], Any],
-        into: Callable[[T, M], U] | Callable[[T, M | None], U],
+        into: None = None,
         *,
         table_key: str | Callable[[M], Any] | None = None,
-        how: Literal["left", "inner"] = "left",
+        how: Literal["inner"],
+        type: type[Any] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[tuple[T, M]]: ...
+    @overload
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: Callable[[T, M | None], U],
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["left"] = "left",
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[U]: ...
+    @overload
+    def lookup_join(
+        self,
+        table: Mapping[Any, M] | Source[M],
+        on: str | Callable[[T], Any],
+        into: Callable[[T, M], U],
+        *,
+        table_key: str | Callable[[M], Any] | None = None,
+        how: Literal["inner"],
         type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
@@ -118,7 +167,7 @@ class Stream(Generic[T]):
         `table`: a mapping, or a source with `table_key`, a field or function by which its records are found
         (unique, or the job fails); `on`: the field or function of this stream's records to look up;
         `into(record, match)` makes what goes on, by default the pair; `how`: without a match, "left" gives None for
-        it and "inner" drops the record (what went in and what came out is counted).
+        it and "inner" drops the record. Both count it, as `unmatched`, which the summary shows.
         """
         place = users_place()
         if isinstance(table, Source) == (table_key is None):
@@ -139,8 +188,9 @@ class Stream(Generic[T]):
                 raise GraphError(f"{place}: lookup_join reads its table to the end, but {table.name!r} never ends")
             check_field(table.type, table_key, "lookup_join's table", place)
         operation = ops.LookupJoin(table, Getter(table_key), Getter(on), into, how == "inner")
-        known = type or (None if into is None else returned_by(into))
-        return self._then(operation, known, name, on_error)
+        match = table.type if isinstance(table, Source) else None
+        known = returned_by(into) if into is not None else pair_of(self.type, match, match_may_lack=how == "left")
+        return self._then(operation, type or known, name, on_error)
 
     # One or many records to any number.
 
@@ -200,6 +250,14 @@ class Stream(Generic[T]):
 
     @overload
     def split(
+        self, predicate: Callable[[T], TypeGuard[U]], /, *, name: str | None = None, on_error: OnError | None = None
+    ) -> tuple[Stream[U], Stream[T]]: ...
+    @overload
+    def split(
+        self, predicate: Callable[[T], TypeIs[U]], /, *, name: str | None = None, on_error: OnError | None = None
+    ) -> tuple[Stream[U], Stream[T]]: ...
+    @overload
+    def split(
         self, predicate: Callable[[T], object], /, *, name: str | None = None, on_error: OnError | None = None
     ) -> tuple[Stream[T], Stream[T]]: ...
     @overload
@@ -208,8 +266,10 @@ class Stream(Generic[T]):
     ) -> tuple[Stream[T], ...]: ...
     def split(
         self, *predicates: Callable[[T], object], name: str | None = None, on_error: OnError | None = None
-    ) -> tuple[Stream[T], ...]:
+    ) -> tuple[Stream[Any], ...]:
         """One stream for each predicate, and one for the rest; a record takes the first whose predicate is true.
+
+        The stream of a predicate that returns TypeGuard[U] or TypeIs[U] is of that type, as with `filter`.
 
         >>> from engine import Dataflow
         >>> from connectors.memory import collect, from_iterable
@@ -228,9 +288,9 @@ class Stream(Generic[T]):
         for predicate in predicates:
             check_function(predicate, "split", place)
         operation = ops.Split(predicates)
-        outputs = len(predicates) + 1
-        node = self._add(operation, self.type, name, on_error, place, outputs)
-        return tuple(Stream(self._flow, (Input(node, output),), self.type) for output in range(outputs))
+        types = [*(guarded_by(predicate) or self.type for predicate in predicates), self.type]
+        node = self._add(operation, self.type, name, on_error, place, len(types))
+        return tuple(Stream(self._flow, (Input(node, output),), known) for output, known in enumerate(types))
 
     def union(self, *others: Stream[T]) -> Stream[T]:
         """The records of this stream and of `others`, as they come; each one's own order is kept."""

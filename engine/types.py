@@ -45,6 +45,22 @@ def returned_by(function: Callable[..., Any]) -> Any:
     >>> returned_by(parse), returned_by(partial(parse, base=8)), returned_by(lambda text: text)
     (<class 'int'>, <class 'int'>, None)
     """
+    returned = _annotated(function)
+    return bool if _is_guard(returned) else returned
+
+
+def guarded_by(predicate: Callable[..., Any]) -> Any:
+    """U where `predicate` says it returns TypeGuard[U] or TypeIs[U]: the type of what it is true for. Else None."""
+    returned = _annotated(predicate)
+    known = typing.get_args(returned)[0] if _is_guard(returned) else None
+    return None if known is Any else known
+
+
+def _is_guard(returned: Any) -> bool:
+    return str(typing.get_origin(returned)).endswith((".TypeGuard", ".TypeIs"))  # of typing or typing_extensions
+
+
+def _annotated(function: Callable[..., Any]) -> Any:
     while isinstance(function, partial):
         function = function.func
     if isinstance(function, type):
@@ -105,6 +121,18 @@ def optional(known: Any) -> Any:
         return known | None
     except TypeError:  # a name in quotes, say
         return Any
+
+
+def pair_of(record: Any, match: Any, *, match_may_lack: bool) -> Any:
+    """The type of (record, match), None unless both are known.
+
+    >>> pair_of(int, str, match_may_lack=True), pair_of(int, None, match_may_lack=False)
+    (tuple[int, str | None], None)
+    """
+    if record is None or match is None:
+        return None
+    second: Any = optional(match) if match_may_lack else match
+    return tuple[record, second]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

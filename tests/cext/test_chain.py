@@ -254,6 +254,7 @@ def test_a_lookup_counts_what_it_has_no_match_for() -> None:
     assert inner.unmatched == 2
     outer = Lookup("lookup", guard("fail"), {1: "one"}, Getter())
     assert outer([1, 3]) == ([(1, "one"), (3, None)], [])
+    assert outer.unmatched == 1
 
 
 def test_a_key_that_cannot_be_looked_up_is_the_records_fault() -> None:

@@ -251,6 +251,8 @@ def test_a_table_that_does_not_suit_a_whole_stream_is_no_records_fault(tmp_path:
         (sqlite_table(path, "\0"), None, [Row(1)], ConnectorError),
     ]
     for sink, type_, records, kind in cases:
-        with pytest.raises(ConnectorError) as caught:
-            sink.open(SinkContext("load", type_)).write(records)
+        with pytest.raises(ConnectorError) as caught, ExitStack() as at_end:
+            writer = sink.open(SinkContext("load", type_))
+            at_end.callback(writer.abort)
+            writer.write(records)
         assert type(caught.value) is kind, caught.value

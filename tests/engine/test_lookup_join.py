@@ -61,11 +61,14 @@ def test_without_into_the_pair_goes_on(runner: Runner) -> None:
     ]
 
 
-def test_what_inner_drops_is_counted(runner: Runner) -> None:
+@pytest.mark.parametrize(("how", "out"), [("left", 4), ("inner", 3)])
+def test_what_has_no_match_is_counted_and_shown(runner: Runner, how: Any, out: int) -> None:
     flow, sink = runner.flow(), runner.sink()
-    flow.source(runner.source(FLIGHTS)).lookup_join(TABLE, on=tail, how="inner", name="planes").sink(sink)
-    planes = flow.run()["planes"]
-    assert (planes.records_in, planes.records_out, planes.unmatched, planes.skipped) == (4, 3, 1, 0)
+    flow.source(runner.source(FLIGHTS)).lookup_join(TABLE, on=tail, how=how, name="planes").sink(sink)
+    result = flow.run()
+    planes = result["planes"]
+    assert (planes.records_in, planes.records_out, planes.unmatched, planes.skipped) == (4, out, 1, 0)
+    assert "1 records without a match: planes 1" in str(result)
 
 
 def test_a_table_is_read_once_a_job_and_anew_for_the_next(runner: Runner) -> None:

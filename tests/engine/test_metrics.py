@@ -7,14 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from engine import Dataflow, JobMetrics, JobResult, OperatorMetrics, Settings, count
-from engine.metrics import table
-from engine.progress import _line, _table
+from engine.metrics import TITLES, table
+from engine.progress import _line, table_lines
 from tests.engine.helpers import Runner
 
 BUSY = OperatorMetrics("read", 0, 2_000, 0, 0, 0, 0.25, 0.5, 0.25, 0, 10, 0)
-CHAINED = OperatorMetrics("clean", 2_000, 1_234, 7, 3, 0, 0.125)
+CHAINED = OperatorMetrics("clean", 2_000, 1_234, 7, 3, 1_100, 0.125)
 LAST = OperatorMetrics("load", 1_234, 1_200, 0, 0, 0, 1.0, 0.0, 0.0, 9, 0, 34, dropped=34, p50=0.0015, p99=2.5)
 
 
@@ -30,11 +31,12 @@ def test_the_table() -> None:
         7 records skipped: clean 7
         3 records sent to the dead letters: clean 3
         34 records dropped: load 34
-        operator     in    out  out/s    busy   idle  back-pr.  queued      p50     p99
-        --------  -----  -----  -----  ------  -----  --------  ------  -------  ------
-        read          0  2,000  1,000   25.0%  50.0%     25.0%       0
-        clean     2,000  1,234    617   12.5%
-        load      1,234  1,200    600  100.0%   0.0%      0.0%      34  1.50 ms  2.50 s"""
+        1,100 records without a match: clean 1,100
+        operator    in   out out/s busy idle back-pr. queued   p50   p99
+        -------- ----- ----- ----- ---- ---- -------- ------ ----- -----
+        read         0 2,000 1,000  25%  50%      25%      0
+        clean    2,000 1,234   617  12%
+        load     1,234 1,200   600 100%   0%       0%     34 1.5ms 2.50s"""
     )
 
 
@@ -42,12 +44,12 @@ def test_nothing_to_complain_of_nothing_said() -> None:
     lines = str(metrics(operators=(BUSY,), seconds=0.0)).splitlines()
     assert lines[0].startswith("finished after 0.00 s: 2,000 records read (0/s), ")
     assert lines[1].split() == ["operator", "in", "out", "out/s", "busy", "idle", "back-pr.", "queued", "p50", "p99"]
-    assert lines[3].split() == ["read", "0", "2,000", "25.0%", "50.0%", "25.0%", "0"]
+    assert lines[3].split() == ["read", "0", "2,000", "25%", "50%", "25%", "0"]
 
 
 def test_sums_and_lookup_by_name() -> None:
     whole = metrics()
-    assert (whole.skipped, whole.dead_letters, whole.dropped) == (7, 3, 34)
+    assert (whole.skipped, whole.dead_letters, whole.dropped, whole.unmatched) == (7, 3, 34, 1_100)
     assert whole["clean"] is CHAINED
     with pytest.raises(KeyError, match="no operator 'cleam'; there are read, clean, load"):
         whole["cleam"]
@@ -56,10 +58,10 @@ def test_sums_and_lookup_by_name() -> None:
 
 def test_a_plain_table() -> None:
     assert list(table(["a", "bb"], [["long name", "1"], ["x", "22,222"]])) == [
-        "a              bb",
-        "---------  ------",
-        "long name       1",
-        "x          22,222",
+        "a             bb",
+        "--------- ------",
+        "long name      1",
+        "x         22,222",
     ]
     assert list(table(["a"], [])) == ["a", "-"]
 
@@ -72,17 +74,34 @@ def test_the_line_of_progress() -> None:
 
 
 def test_the_live_table() -> None:
-    pytest.importorskip("rich")
-    from io import StringIO
+    assert table_lines("job", metrics(seconds=1.0), metrics(), 80) == [
+        "job: 2.0 s, 34 of at most 16,384 records in flight",
+        "",
+        "operator    in   out out/s busy idle back-pr. queued   p50   p99",
+        "-------- ----- ----- ----- ---- ---- -------- ------ ----- -----",
+        "read         0 2,000     0  25%  50%      25%      0",
+        "clean    2,000 1,234     0  12%",
+        "load     1,234 1,200     0 100%   0%       0%     34 1.5ms 2.50s",
+    ]
 
-    from rich.console import Console
 
-    console = Console(file=StringIO(), width=120)
-    console.print(_table("job", metrics(seconds=1.0), metrics()))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "job: 2.0 s, 34 of at most 16,384 records in flight" in shown
-    assert "back-pr." in shown
-    assert "1,234" in shown
+@pytest.mark.parametrize("width", [75, 80, 120])
+def test_the_live_table_shortens_names_never_numbers(width: int) -> None:
+    read, clean, load = (replace(each, name=f"{each.name} {'x' * 90} {each.name}") for each in (BUSY, CHAINED, LAST))
+    before = metrics(operators=(read, clean, load))
+    moved = [replace(each, records_in=336_776, records_out=876_543_210) for each in before.operators]
+    *others, last = (replace(each, p50=0.0999, p99=123.4) for each in moved)
+    after = metrics(operators=(*others, last), seconds=999.0, bound=1_234_567)
+    state, _, titles, dashes, *rows = table_lines("job" * 40, before, after, width)
+    assert max(map(len, (state, titles, dashes, *rows))) == width
+    assert state.endswith("bjob: 999.0 s, 34 of at most 1,234,567 records in flight")
+    assert titles.split() == list(TITLES)
+    for row, operator in zip(rows, ("read", "clean", "load"), strict=True):
+        assert row.startswith(operator[:3])
+        assert "…" in row
+        assert row.count("x") <= width - 60
+        assert row.endswith("99.9ms 123.40s")
+        assert " 336,776 876.5M " in row
 
 
 def divide(x: int) -> float:

@@ -15,10 +15,11 @@ from collections.abc import (
     Iterator,
 )
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, Self, TypedDict, TypeGuard, TypeVar
 
 import msgspec
 import pytest
+from typing_extensions import TypeIs
 
 from engine import (
     Aggregate,
@@ -180,6 +181,36 @@ def test_map_knows_what_its_function_says(function: Any, known: Any) -> None:
     assert stream().map(function, type=bytes).type is bytes
 
 
+def is_pair(x: object) -> TypeGuard[Pair]: ...  # type: ignore[empty-body]
+def is_trip(x: object) -> TypeIs[Trip]: ...  # type: ignore[empty-body]
+def is_open_list(x: list[T]) -> TypeGuard[list[T]]: ...  # type: ignore[empty-body]
+def is_anything(x: object) -> TypeGuard[Any]: ...  # type: ignore[empty-body]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "known"),
+    [
+        (is_pair, Pair),
+        (is_trip, Trip),
+        (functools.partial(is_pair), Pair),
+        (is_open_list, str),
+        (is_anything, str),
+        (to_text, str),
+        (bool, str),
+        (lambda x: True, str),
+    ],
+)
+def test_a_predicate_that_guards_a_type_narrows_the_stream(predicate: Any, known: Any) -> None:
+    assert stream(str).filter(predicate).type is known
+    assert stream(str).filter(predicate).map(len).type is None
+    assert [part.type for part in stream(str).split(predicate)] == [known, str]
+    assert [part.type for part in stream(str).split(bool, predicate, is_pair)] == [str, known, Pair, str]
+
+
+def test_what_a_guard_returns_is_a_bool() -> None:
+    assert stream().map(is_pair).type is stream().map(is_trip).type is bool
+
+
 class ToInts:
     def __call__(self, x: object) -> Iterator[int]: ...  # type: ignore[empty-body]
 
@@ -256,6 +287,11 @@ def test_the_other_operators() -> None:
     assert trips.lookup_join({}, on="city").type is None
     assert trips.lookup_join({}, on="city", into=join).type is Pair
     assert trips.lookup_join({}, on="city", type=bytes).type is bytes
+    planes = ListSource([], type=Pair)
+    assert trips.lookup_join(planes, on="city", table_key="right").type == tuple[Trip, Pair | None]
+    assert trips.lookup_join(planes, on="city", table_key="right", how="inner").type == tuple[Trip, Pair]
+    assert trips.lookup_join(ListSource([]), on="city", table_key="right").type is None
+    assert stream().lookup_join(planes, on="city", table_key="right").type is None
     assert trips.key_by("city").stateful_map(advance).type is Trip
     assert trips.key_by("city").stateful_map(advance_openly).type is None
     assert trips.key_by("city").stateful_map(lambda s, r: (s, r)).type is None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, assert_type
+from typing import Any, TypeGuard, assert_type
 
 import msgspec
+from typing_extensions import TypeIs
 
 from engine import (
     Aggregate,
@@ -89,6 +90,22 @@ def describe(trip: Trip, country: str | None) -> str:
     return f"{trip.city}, {country}"
 
 
+class Taxi(Trip):
+    tip: float
+
+
+def is_taxi(trip: Trip) -> TypeIs[Taxi]:
+    return isinstance(trip, Taxi)
+
+
+def has_tip(trip: Trip) -> TypeGuard[Taxi]:
+    return isinstance(trip, Taxi) and trip.tip > 0
+
+
+def describe_known(trip: Trip, country: str) -> str:
+    return f"{trip.city}, {country}"
+
+
 flow = Dataflow("typing", settings=Settings(target_delay="100ms"), on_error="skip")
 trips = flow.source(Trips(), name="in")
 assert_type(trips, Stream[Trip])
@@ -98,12 +115,22 @@ assert_type(trips.map(fare), Stream[float])
 assert_type(trips.map(lambda trip: trip.city), Stream[str])
 assert_type(trips.map(int, type=int), Stream[int])  # type: ignore[arg-type]
 assert_type(trips.filter(lambda trip: trip.fare > 1), Stream[Trip])
+assert_type(trips.filter(bool), Stream[Trip])
+assert_type(trips.filter(is_taxi), Stream[Taxi])
+assert_type(trips.filter(has_tip, name="tipped"), Stream[Taxi])
+assert_type(trips.filter(has_tip).map(lambda taxi: taxi.tip), Stream[float])
 assert_type(trips.inspect(print), Stream[Trip])
-trips.filter(lambda trip: trip.fair)  # type: ignore[attr-defined]
+trips.filter(lambda trip: trip.fair)  # type: ignore[arg-type]  # which is how mypy speaks of the first overload
 trips.map(lambda trip: trip.town)  # type: ignore[attr-defined]
 countries = {"Delft": "NL"}
-assert_type(trips.lookup_join(countries, on="city"), Stream[Any])
+assert_type(trips.lookup_join(countries, on="city"), Stream[tuple[Trip, str | None]])
+assert_type(trips.lookup_join(countries, on="city", how="left"), Stream[tuple[Trip, str | None]])
+assert_type(trips.lookup_join(countries, on="city", how="inner"), Stream[tuple[Trip, str]])
+assert_type(trips.lookup_join(Trips(), on="city", table_key="city", how="inner"), Stream[tuple[Trip, Trip]])
 assert_type(trips.lookup_join(countries, on="city", into=describe), Stream[str])
+assert_type(trips.lookup_join(countries, on="city", into=describe, how="inner"), Stream[str])
+assert_type(trips.lookup_join(countries, on="city", into=describe_known, how="inner"), Stream[str])
+trips.lookup_join(countries, on="city", into=describe_known)  # type: ignore[arg-type]
 trips.lookup_join({}, on="city", how="outer")  # type: ignore[call-overload]
 
 # Any number.
@@ -118,6 +145,8 @@ trips.flat_map(fare)  # type: ignore[arg-type]
 dear, cheap = trips.split(lambda trip: trip.fare > 50)
 assert_type(dear, Stream[Trip])
 assert_type(trips.split(bool, bool), tuple[Stream[Trip], ...])
+assert_type(trips.split(is_taxi), tuple[Stream[Taxi], Stream[Trip]])
+assert_type(trips.split(has_tip, on_error="skip"), tuple[Stream[Taxi], Stream[Trip]])
 assert_type(dear.union(cheap), Stream[Trip])
 dear.union(trips.map(fare))  # type: ignore[arg-type]
 assert_type(trips.rebalance(2), Stream[Trip])
