@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from cext.task import Task
 from engine.errors import JobCancelled, JobError
-from engine.metrics import JobMetrics, JobResult, State, snapshot
+from engine.metrics import JobMetrics, JobResult, State, combine
 from engine.plan import Plan
+from engine.report import report
 from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class Job:
     def metrics(self) -> JobMetrics:
         """What it has done so far."""
         ended = self._ended.is_set()
-        return snapshot(self._worker, self.state, self._seconds if ended else time.monotonic() - self._began)
+        seconds = self._seconds if ended else time.monotonic() - self._began
+        return combine(self.plan, [report(self._worker)], self.state, seconds)
 
     def stop(self) -> None:
         """Read no more; what has been read is carried through to the sinks, aggregates emit what they have."""

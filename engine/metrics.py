@@ -7,15 +7,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from cext.chain import Lookup
-from cext.head import Head
 from cext.histogram import Histogram
-from cext.sink import Sink as SinkHead
-from cext.task import Task
 from engine.graph import Node
 from engine.operations import Split, ToSink
-from engine.plan import TaskPlan
-from engine.worker import Worker
+from engine.plan import Plan, TaskPlan
+from engine.report import Report, TaskReport
+
+_STATES = ("busy", "idle", "backpressured")
+_SUMS = ("frames_in", "frames_out", "queued", "dropped")
 
 State = Literal["running", "finished", "stopped", "failed", "cancelled"]
 
@@ -151,72 +150,72 @@ def _delay(seconds: float | None) -> str:
     return "" if seconds is None else f"{1e3 * seconds:.1f}ms" if seconds < 0.1 else f"{seconds:.2f}s"
 
 
-def snapshot(worker: Worker, state: State, seconds: float) -> JobMetrics:
-    """The counters of `worker` as they are now; the job's threads go on meanwhile."""
-    # Those downstream first: what they have taken, the others have given by the time that they are looked at.
-    found = {planned: _task(worker, planned) for planned in reversed(worker.plan.tasks)}
-    operators = tuple(each for planned in worker.plan.tasks for each in found[planned])
-    role = {node.name: node.operation.role for planned in worker.plan.tasks for node in planned.nodes}
+def combine(plan: Plan, reports: Sequence[Report], state: State, seconds: float) -> JobMetrics:
+    """The whole job, from what each of its processes reports."""
+    instances: list[list[TaskReport]] = [[] for _ in plan.tasks]
+    for each in reports:
+        for task in each.tasks:
+            instances[task.planned].append(task)
+    pairs = zip(plan.tasks, instances, strict=True)
+    operators = tuple(each for planned, tasks in pairs for each in _task(planned, tasks, reports))
+    role = {node.name: node.operation.role for planned in plan.tasks for node in planned.nodes}
     return JobMetrics(
         state,
         seconds,
         operators,
-        worker.in_flight,
-        worker.most_in_flight,
-        worker.plan.bound,
+        sum(each.in_flight for each in reports),
+        sum(each.most_in_flight for each in reports),
+        plan.bound,
         sum(each.records_out for each in operators if role[each.name] == "source"),
         sum(each.records_out for each in operators if role[each.name] == "sink"),
     )
 
 
-def _task(worker: Worker, planned: TaskPlan) -> list[OperatorMetrics]:
+def _task(planned: TaskPlan, tasks: list[TaskReport], reports: Sequence[Report]) -> list[OperatorMetrics]:
     """The operators of one task; the first of them states what is the whole task's."""
-    tasks = worker.tasks_of(planned)
-    counters = [task.counters() for task in tasks]
-    total = {name: sum(each[name] for each in counters) for name in counters[0]}
-    wall = (total["busy"] + total["idle"] + total["backpressured"]) or 1.0
-    first, *rest = [_operator(worker, node, tasks, total, wall) for node in planned.nodes]
-    delays = _delays([task.head for task in tasks])
+    busy, idle, backpressured = (sum(getattr(task, what) for task in tasks) for what in _STATES)
+    wall = (busy + idle + backpressured) or 1.0
+    first, *rest = [_operator(node, tasks, reports, wall) for node in planned.nodes]
+    delays = _delays(tasks)
     whole: dict[str, Any] = {
-        "busy": max(0.0, total["busy"] / wall - sum(each.busy for each in rest)),  # what the task adds is its head's
-        "idle": total["idle"] / wall,
-        "backpressured": total["backpressured"] / wall,
-        "frames_in": total["frames_in"],
-        "frames_out": total["frames_out"],
-        "queued": sum(channel.in_flight for task in tasks for channel in task.input_channels),
-        "dropped": total["dropped"],
+        "busy": max(0.0, busy / wall - sum(each.busy for each in rest)),  # what the task adds is its head's
+        "idle": idle / wall,
+        "backpressured": backpressured / wall,
+        **{name: sum(getattr(task, name) for task in tasks) for name in _SUMS},
         "p50": delays.percentile(50) / 1e9 if delays.count else None,
         "p99": delays.percentile(99) / 1e9 if delays.count else None,
     }
     return [msgspec.structs.replace(first, **whole), *rest]
 
 
-def _operator(worker: Worker, node: Node, tasks: list[Task], total: dict[str, Any], wall: float) -> OperatorMetrics:
+def _operator(node: Node, tasks: list[TaskReport], reports: Sequence[Report], wall: float) -> OperatorMetrics:
     """What one operator of a task did, as a chained operator, as the task's head, or as its router."""
     chained = [each for task in tasks for each in task.chain if each.name == node.name]
-    heads = [task.head for task in tasks if task.head.name == node.name]
+    into, out = (sum(getattr(task, what) for task in tasks) for what in ("records_in", "records_out"))
     if chained:
         counts = sum(each.records_in for each in chained), sum(each.records_out for each in chained)
     elif isinstance(node.operation, Split):
-        counts = total["records_out"], total["records_out"]
+        counts = out, out
     elif isinstance(node.operation, ToSink):
-        counts = total["records_in"], sum(head.written for head in heads if isinstance(head, SinkHead))
+        counts = into, sum(task.written for task in tasks)
     else:
         behind = [task.chain[0].records_in for task in tasks if task.chain]
-        counts = total["records_in"], sum(behind) if behind else total["records_out"]
+        counts = into, sum(behind) if behind else out
+    guards = [each.guards[node.name] for each in reports if node.name in each.guards]
     return OperatorMetrics(
         node.name,
         *counts,
-        skipped=sum(guard.skipped for guard in worker.guards[node]),
-        dead_letters=sum(guard.lettered for guard in worker.guards[node]),
-        unmatched=sum(each.unmatched for each in chained if isinstance(each, Lookup)),
+        skipped=sum(skipped for skipped, _ in guards),
+        dead_letters=sum(lettered for _, lettered in guards),
+        unmatched=sum(each.unmatched for each in chained),
         busy=sum(each.busy_ns for each in chained) / 1e9 / wall,
     )
 
 
-def _delays(heads: list[Head]) -> Histogram:
-    merged = Histogram()
-    for head in heads:
-        if isinstance(head, SinkHead):
-            merged.merge(head.latency)
+def _delays(tasks: list[TaskReport]) -> Histogram:
+    """From the sources to here, in all instances of a sink."""
+    merged, each = Histogram(), Histogram()
+    for task in tasks:
+        each.restore(task.delays)
+        merged.merge(each)
     return merged

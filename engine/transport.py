@@ -100,7 +100,7 @@ class _Resets:
 
     def __call__(self) -> bool:
         before = self._connections
-        while self._events.get(zmq.EVENTS) & zmq.POLLIN:
+        while self._events.poll(0):
             recv_monitor_message(self._events, zmq.NOBLOCK)
             self._connections += 1
         return self._connections > max(before, 1)

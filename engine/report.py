@@ -1,0 +1,106 @@
+"""Report: the native counters of one process of a job, as they travel to whoever shows the whole."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cext.chain import Lookup
+from cext.sink import Sink as SinkHead
+from cext.task import Task
+from engine.worker import Worker
+
+
+class Chained(msgspec.Struct, array_like=True, frozen=True):
+    """What one chained operator of a task did."""
+
+    name: str
+    records_in: int
+    records_out: int
+    unmatched: int
+    busy_ns: int
+
+
+class TaskReport(msgspec.Struct, array_like=True, frozen=True):
+    """What one instance of a task did; seconds in each state, and records. `delays`: a snapshot of a histogram, ns."""
+
+    planned: int
+    """Where its task stands in the plan."""
+    busy: float
+    idle: float
+    backpressured: float
+    records_in: int
+    records_out: int
+    frames_in: int
+    frames_out: int
+    dropped: int
+    queued: int
+    written: int
+    chain: tuple[Chained, ...]
+    delays: list[tuple[int, int]]
+
+
+class LinkReport(msgspec.Struct, array_like=True, frozen=True):
+    """What a process knows of one other: when it last heard of it (monotonic ns), the round trip, and refusals."""
+
+    worker: int
+    heard_at: int
+    round_trip: int
+    refused: int
+
+
+class Report(msgspec.Struct, array_like=True, frozen=True):
+    """One process at one moment. `in_flight`: records on all channels that it feeds; `passes` of its runner's loop."""
+
+    worker: int = 0
+    tasks: tuple[TaskReport, ...] = ()
+    guards: dict[str, tuple[int, int]] = {}
+    """For each operator how many records it skipped and sent to the dead letters."""
+    in_flight: int = 0
+    most_in_flight: int = 0
+    passes: int = 0
+    links: tuple[LinkReport, ...] = ()
+    refused: int = 0
+
+
+def report(worker: Worker) -> Report:
+    """The counters of `worker` as they are now; its threads go on meanwhile."""
+    planned = list(enumerate(worker.plan.tasks))
+    # Those downstream first: what they have taken, the others have given by the time that they are looked at.
+    tasks = [_task(at, task) for at, each in reversed(planned) for task in worker.tasks_of(each)]
+    first = next(iter(worker.runners.values()), None)
+    links = first.links if first is not None else None
+    return Report(
+        worker.number,
+        tuple(tasks),
+        {
+            node.name: (sum(each.skipped for each in guards), sum(each.lettered for each in guards))
+            for node, guards in worker.guards.items()
+            if guards
+        },
+        worker.in_flight,
+        worker.most_in_flight,
+        first.passes if first is not None else 0,
+        () if links is None else tuple(LinkReport(*each) for each in links.state()),
+        0 if links is None else sum(links.refused.values()),
+    )
+
+
+def _task(planned: int, task: Task) -> TaskReport:
+    sink = task.head if isinstance(task.head, SinkHead) else None
+    return TaskReport(
+        planned,
+        queued=sum(channel.in_flight for channel in task.input_channels),
+        written=0 if sink is None else sink.written,
+        chain=tuple(
+            Chained(
+                each.name,
+                each.records_in,
+                each.records_out,
+                each.unmatched if isinstance(each, Lookup) else 0,
+                each.busy_ns,
+            )
+            for each in task.chain
+        ),
+        delays=[] if sink is None else sink.latency.snapshot(),
+        **task.counters(),
+    )
