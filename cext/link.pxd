@@ -42,6 +42,7 @@ cdef class Outlet:
     cdef uint64_t epoch
     cdef Py_ssize_t frame_bytes       # a larger payload is cut
     cdef readonly uint64_t byte_window  # the most encoded bytes in flight
+    cdef Py_ssize_t record_bytes      # a larger record is refused
     cdef Frame frame                  # the one in work
     cdef Py_ssize_t at                # its next record
     cdef Py_ssize_t chunk             # how many records fit into frame_bytes, as it seems

@@ -51,7 +51,7 @@ cdef class Outlet:
     """The producer's half of channel `number`: stands in for a consumer that is in another process.
 
     `codec`: has encode(rows) -> (format, bytes); `frame_bytes`: a frame whose encoding is larger is sent in pieces;
-    `byte_window`: the most encoded bytes that may be in flight.
+    `byte_window`: the most encoded bytes that may be in flight; `record_bytes`: the most that one record may have.
     """
 
     def __cinit__(
@@ -63,6 +63,7 @@ cdef class Outlet:
         uint64_t epoch,
         Py_ssize_t frame_bytes=262_144,
         uint64_t byte_window=8_388_608,
+        Py_ssize_t record_bytes=67_108_864,
     ):
         self.number = number
         self.channel = channel
@@ -71,6 +72,7 @@ cdef class Outlet:
         self.epoch = epoch
         self.frame_bytes = frame_bytes
         self.byte_window = byte_window
+        self.record_bytes = record_bytes
         self.chunk = ANY
         self.unacked = deque()
         self.cursor = 1
@@ -131,7 +133,11 @@ cdef class Outlet:
             rows = rows[self.at:self.at + self.chunk]
         while True:
             kind, payload = self.codec.encode(rows)
-            if len(payload) <= self.frame_bytes or len(rows) == 1:
+            if len(payload) <= self.frame_bytes:
+                break
+            if len(rows) == 1:
+                if len(payload) > self.record_bytes:
+                    raise ValueError(f"a record has {len(payload):,} bytes encoded, more than {self.record_bytes:,}")
                 break
             fit = len(rows) * self.frame_bytes // len(payload)
             self.chunk = max(1, min(fit, len(rows) - 1))

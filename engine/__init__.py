@@ -11,6 +11,7 @@ from engine.errors import (
     JobError,
     OperatorError,
     OutputError,
+    WorkerLost,
 )
 from engine.job import Job
 from engine.keyed import KeyedStream
@@ -45,6 +46,7 @@ __all__ = [
     "SinkContext",
     "Source",
     "Stream",
+    "WorkerLost",
     "Writer",
     "collect",
     "count",

@@ -65,8 +65,11 @@ class Dataflow:
         """Every record that an operator with on_error="dead-letter" could not handle, and why."""
         return Stream(self, (Input(None, LETTERS),), DeadLetter)
 
-    def run(self, *, progress: bool | None = None) -> JobResult:
+    def run(self, *, processes: int | None = None, progress: bool | None = None) -> JobResult:
         """Run to the end and return what was done.
+
+        `processes`: how many processes run the operators that are in no stage of their own (see Stream.stage); without it,
+        and without stages, all run in this one.
 
         SIGINT or SIGTERM stops the sources and drains; a second one drops what is on its way. `progress`: show a live
         table on stderr, and a summary at the end (by default where stderr is a terminal). Raises GraphError before
@@ -74,13 +77,13 @@ class Dataflow:
         """
         from engine.job import run
 
-        return run(self, progress)
+        return run(self, progress, processes)
 
-    def start(self) -> Job:
+    def start(self, *, processes: int | None = None) -> Job:
         """Start the job and return at once."""
         from engine.job import Job
 
-        return Job(self).start()
+        return Job(self, processes).start()
 
     def explain(self, *, processes: int | None = None) -> str:
         """The plan as text: tasks, edges, and the most records that can ever be in flight on each and in sum."""

@@ -7,6 +7,7 @@
     │   ├── ConnectorError             a source or a sink could not do its work: file, database, network
     │   │   ├── InputError             a record that a source could not read
     │   │   └── OutputError            a record that a sink refused
+    │   ├── WorkerLost                 a process of the job ended before its work did, or fell silent
     │   └── JobCancelled               the user stopped the job hard
 
 A message says what was wanted, what came and where; `hint`, when there is one, says what to do.
@@ -68,6 +69,14 @@ class InputError(ConnectorError):
 
 class OutputError(ConnectorError):
     """A sink refused a record, as a database does whose constraint it breaks: the record is to blame, not an outage."""
+
+
+class WorkerLost(JobError):
+    """A process of the job was killed, crashed, or fell silent; `worker` is its number. The message has its last words."""
+
+    def __init__(self, message: str, *, hint: str | None = None, worker: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.worker = worker
 
 
 class JobCancelled(JobError):

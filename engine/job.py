@@ -1,31 +1,28 @@
-"""Job: a running flow. It starts the threads, watches them, stops them, and says how it went."""
+"""Job: a running flow. It starts threads and processes, watches them, stops them, and says how it went."""
 
 from __future__ import annotations
 
 import math
+import secrets
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cext.task import Task
-from engine.errors import JobCancelled, JobError
+from engine.errors import GraphError, JobCancelled, JobError
+from engine.layout import HOME
 from engine.metrics import JobMetrics, JobResult, State, combine
+from engine.modules import in_worker
+from engine.part import Part
 from engine.plan import Plan
-from engine.report import report
 from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
+    from engine.crew import Crew
     from engine.dataflow import Dataflow
-
-_STUCK_SECONDS = 5.0
-"""How long a cancelled job waits for a connector or a function that is inside a call of its own."""
-
-_ABANDONED_SECONDS = 0.5
-"""How long the others then have to close what they opened."""
 
 _LOOK_SECONDS = 0.2
 """How often whoever waits for a cancelled job looks whether that time is over."""
@@ -46,53 +43,50 @@ class Job:
     ('finished', 3)
     """
 
-    def __init__(self, flow: Dataflow) -> None:
-        self.plan = Plan.of(flow)
+    def __init__(self, flow: Dataflow, processes: int | None = None) -> None:
+        if in_worker():
+            raise GraphError(
+                f"flow {flow.name!r} is run while a worker process imports the module that it stands in",
+                hint='put flow.run(...) under if __name__ == "__main__":',
+            )
+        self.plan = Plan.of(flow, processes)
         self.name = flow.name
-        self._worker = Worker(self.plan, list_partitions(self.plan))
-        self._worker.loops(self._failed)
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         self._errors: list[BaseException] = []
         self._asked: State = "finished"
-        self._threads: list[threading.Thread] = []
-        self._running = 0
         self._ended = threading.Event()
         self._began = 0.0
         self._seconds = 0.0
-        self._cancelled_at: float | None = None
-        self._stuck: list[str] = []
+        self._part = Part(self._worker(), self._failed, self._part_ended)
+        self._crew = self._make_crew(flow, processes) if self.plan.workers else None
+
+    def _worker(self) -> Worker:
+        partitions = list_partitions(self.plan)
+        if not self.plan.workers:
+            return Worker(self.plan, partitions)
+        return Worker(self.plan, partitions, HOME, secrets.randbits(63))
+
+    def _make_crew(self, flow: Dataflow, processes: int | None) -> Crew:
+        from engine.crew import Crew  # which only a job of several processes needs
+
+        return Crew(flow, processes, self._part, self._failed, self._end)
 
     def start(self) -> Job:
-        """Start every thread; called once."""
-        if self._threads:
+        """Start every thread and process; called once."""
+        if self._began:
             raise RuntimeError(f"job {self.name!r} has been started; flow.start() makes another one")
         self._began = time.monotonic()
-        self._running = len(self._worker.runners)
-        for name, runner in self._worker.runners.items():
-            thread = threading.Thread(target=self._run, args=(runner.run,), name=name, daemon=True)
-            try:
-                thread.start()
-            except BaseException:  # no more threads to be had, or Ctrl-C: those that run must not go on alone
-                self._running -= len(self._worker.runners) - len(self._threads)
-                self.cancel()
-                self._abandon()
-                raise
-            self._threads.append(thread)
+        if self._crew is not None:
+            self._crew.start()
+        else:
+            self._part.start()
         return self
 
-    def _run(self, loop: Any) -> None:
-        try:
-            loop()
-        except BaseException as error:
-            with self._lock:
-                self._errors.append(error)
-            self.cancel()
-        finally:
-            with self._lock:
-                self._running -= 1
-                last = self._running == 0
-            if last:
-                self._end()
+    def _part_ended(self) -> None:
+        if self._crew is not None:
+            self._crew.home_ended()
+        else:
+            self._end()
 
     def _end(self) -> None:
         with self._lock:
@@ -100,16 +94,16 @@ class Job:
                 self._seconds = time.monotonic() - self._began
                 self._ended.set()
 
-    def _failed(self, task: Task, error: BaseException) -> None:
-        """A task has failed: read no more, and let what was read before it reach the sinks."""
+    def _failed(self, error: BaseException) -> None:
+        """A task has failed, or a process: read no more, and let what was read before it reach the sinks."""
         with self._lock:
             self._errors.append(error)
             self._stop_sources(whole=False)
 
     def _stop_sources(self, *, whole: bool) -> None:
-        for source in self._worker.sources:
-            source.stop(whole)
-        self._worker.wake()
+        self._part.stop_sources(whole=whole)
+        if self._crew is not None:
+            self._crew.stop_sources(whole=whole)
 
     @property
     def state(self) -> State:
@@ -122,7 +116,8 @@ class Job:
         """What it has done so far."""
         ended = self._ended.is_set()
         seconds = self._seconds if ended else time.monotonic() - self._began
-        return combine(self.plan, [report(self._worker)], self.state, seconds)
+        others = self._crew.supervision.reports if self._crew is not None else []
+        return combine(self.plan, [self._part.report(), *others], self.state, seconds)
 
     def stop(self) -> None:
         """Read no more; what has been read is carried through to the sinks, aggregates emit what they have."""
@@ -140,45 +135,26 @@ class Job:
         with self._lock:
             if not self._ended.is_set():
                 self._asked = "cancelled"
-                self._cancelled_at = self._cancelled_at or time.monotonic()
-                for task in self._worker.tasks:
-                    task.cancel()
-                self._worker.wake()
+                self._part.cancel()
+                if self._crew is not None:
+                    self._crew.cancel()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end, at most `timeout` seconds; whether it has come."""
         until = math.inf if timeout is None else time.monotonic() + timeout
         while not self._ended.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic()))):
-            self._leave_the_stuck()
+            self._part.leave_the_stuck()
             if time.monotonic() >= until:
                 break
         return self._ended.is_set()
-
-    def _abandon(self) -> None:
-        """Let every task end by itself, whatever those before and behind it do."""
-        for task in self._worker.tasks:
-            task.abandon()
-        self._worker.wake()
-
-    def _leave_the_stuck(self) -> None:
-        """End a cancelled job without the threads that do not come back; the others close what they opened first."""
-        with self._lock:
-            waited = 0.0 if self._cancelled_at is None else time.monotonic() - self._cancelled_at
-            if waited < _STUCK_SECONDS or self._ended.is_set():
-                return
-            self._abandon()
-            if waited < _STUCK_SECONDS + _ABANDONED_SECONDS:
-                return
-            self._stuck = [thread.name for thread in self._threads if thread.is_alive()]
-            self._end()
 
     def wait(self, timeout: float | None = None) -> JobResult:
         """Wait for the end and return the result; raise what made it fail, or TimeoutError after `timeout` seconds."""
         if not self.join(timeout):
             raise TimeoutError(f"job {self.name!r} still runs after {timeout} s")
-        for thread in self._threads:
-            if not self._stuck:
-                thread.join()
+        self._part.join()
+        if self._crew is not None:
+            self._crew.join()
         result = self.metrics()
         error = self._error()
         if error is not None:
@@ -195,8 +171,9 @@ class Job:
                 if note not in getattr(first, "__notes__", ()):
                     first.add_note(note)
             return first
-        if self._stuck:
-            who = ", ".join(self._stuck)
+        stuck = [*self._part.stuck, *(self._crew.supervision.stuck if self._crew is not None else ())]
+        if stuck:
+            who = ", ".join(stuck)
             return JobCancelled(f"job {self.name!r} was cancelled, but a call of {who} did not come back; it was left")
         return JobCancelled(f"job {self.name!r} was cancelled") if self.state == "cancelled" else None
 
@@ -214,11 +191,11 @@ class Job:
             self.join()
 
 
-def run(flow: Dataflow, progress: bool | None) -> JobResult:
+def run(flow: Dataflow, progress: bool | None, processes: int | None = None) -> JobResult:
     """Start, show progress, pass signals on, wait."""
     from engine.progress import watch
 
-    job = Job(flow)
+    job = Job(flow, processes)
     with _signals(job), job.start():
         watch(job, progress)
         return job.wait()

@@ -14,7 +14,8 @@ class Settings:
     `frame_records`: records of a full frame; `linger`: how long a record may wait for a fuller frame or batch;
     `target_delay`: how long records may lie between source and sink once a slow sink has filled the job;
     `max_window`: the most records that one channel may hold; `max_window_bytes`: the most encoded bytes that a channel to another
-    process may hold (one record may always go alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_parallelism`: the number of key groups,
+    process may hold (one record may always go alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose encoding is larger
+    cannot cross, and fails the job; `silence`: a worker process that says nothing for so long counts as lost; `max_parallelism`: the number of key groups,
     which bounds the parallelism of whatever is keyed and never changes over a job's life.
 
     >>> Settings(target_delay="50ms").target_delay
@@ -27,14 +28,18 @@ class Settings:
     max_window: int = 8192
     max_window_bytes: int = 8 * 2**20
     frame_bytes: int = 256 * 2**10
+    max_record_bytes: int = 64 * 2**20
     max_parallelism: int = 128
+    silence: Duration = "30s"
 
     def __post_init__(self) -> None:
-        for name in ("frame_records", "frame_bytes", "max_window", "max_window_bytes", "max_parallelism"):
+        for name in ("frame_records", "frame_bytes", "max_window", "max_window_bytes", "max_record_bytes", "max_parallelism"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"Settings.{name} is a whole number from 1, not {getattr(self, name)!r}")
         if nanoseconds(self.target_delay) == 0:
             raise ValueError("Settings.target_delay must be more than zero: in no time nothing can be in flight")
+        if nanoseconds(self.silence) == 0:
+            raise ValueError("Settings.silence must be more than zero: a worker cannot speak all the time")
         nanoseconds(self.linger)
 
     @property

@@ -49,6 +49,8 @@ class Worker:
         self.outlets: dict[int, list[Outlet]] = {}
         self.inlets: dict[int, list[Inlet]] = {}
         """The halves of channels that end in another process, by its number."""
+        self._edges: dict[int, Edge] = {}
+        """By the number of each of its channels."""
         self._common = Waker()
         self._wakers = {
             task: [Waker() if task.own_thread else self._common for _ in range(task.parallelism)]
@@ -83,6 +85,16 @@ class Worker:
     def sources(self) -> list[SourceHead]:
         """The heads that read."""
         return [task.head for task in self.tasks if isinstance(task.head, SourceHead)]
+
+    def blame(self, channel: int, error: Exception) -> BaseException:
+        """The error to raise when a record of `channel` could not be encoded or decoded."""
+        edge = self._edges[channel]
+        before, after = edge.producer.nodes[-1], edge.consumer.nodes[0]
+        failure = JobError(
+            f"a record could not cross from operator {before} to {after} in another process: {_what(error)}"
+        )
+        failure.__cause__ = error
+        return failure
 
     def wake(self) -> None:
         """Make every thread look at its tasks."""
@@ -120,9 +132,10 @@ class Worker:
                 self._wakers[edge.consumer][j] if after == self.number else self._common,
             )
             channels[i, j] = channel
+            self._edges[number] = edge
             if after != self.number:
                 settings = self.plan.settings
-                limits = (settings.frame_bytes, settings.max_window_bytes)
+                limits = (settings.frame_bytes, settings.max_window_bytes, settings.max_record_bytes)
                 outlet = Outlet(number, channel, codec, self.number, self.epoch, *limits)
                 self.outlets.setdefault(after, []).append(outlet)
             elif before != self.number:

@@ -1,0 +1,148 @@
+"""Control: the typed messages between a job and its workers, and the inbox of a thread that waits on sockets."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import deque
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeAlias
+
+import msgspec
+
+from engine.failures import Failure
+from engine.report import Report
+from engine.transport import Addresses
+
+
+class Bootstrap(msgspec.Struct, frozen=True):
+    """What a worker is started with: who it is, where the job listens, and the word that proves it to be ours."""
+
+    worker: int
+    address: str
+    directory: str
+    token: bytes
+
+
+# From a worker.
+
+
+class Hello(msgspec.Struct, frozen=True, tag=True):
+    """The first word of a worker. Nothing is unpickled before the versions are seen to agree."""
+
+    worker: int
+    token: bytes
+    pid: int
+    python: str
+    headgate: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """It has built its part of the plan whose fingerprint this is, and receives at `addresses`."""
+
+    fingerprint: str
+    addresses: Addresses
+
+
+class Beat(msgspec.Struct, frozen=True, tag=True):
+    """It lives, and has done this so far."""
+
+    report: Report
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """A task of it failed."""
+
+    failure: Failure
+
+
+class Drained(msgspec.Struct, frozen=True, tag=True):
+    """Its tasks are done, and its channels to and from others have ended; it still answers those."""
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """Its last word. `stuck`: threads that did not come back from a call of their own."""
+
+    report: Report
+    stuck: list[str] = []
+
+
+# To a worker.
+
+
+class Welcome(msgspec.Struct, frozen=True, tag=True):
+    """The flow, as shipping.dump made it, and how it is planned."""
+
+    flow: bytes
+    processes: int | None
+    partitions: dict[str, list[str]]
+    epoch: int
+    fingerprint: str
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """Everybody is ready: where to reach whom. Run."""
+
+    addresses: dict[int, Addresses]
+
+
+class StopSources(msgspec.Struct, frozen=True, tag=True):
+    """Read no more; `whole`: what was read counts as the whole stream."""
+
+    whole: bool
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    """Drop what is on its way."""
+
+
+class Abandon(msgspec.Struct, frozen=True, tag=True):
+    """Some other process is lost: wait for nobody, and end."""
+
+
+class Close(msgspec.Struct, frozen=True, tag=True):
+    """Everybody has drained: end."""
+
+
+FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Drained | Ended
+ToWorker: TypeAlias = Welcome | Start | StopSources | Cancel | Abandon | Close
+
+encode = msgspec.msgpack.Encoder().encode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
+decode_bootstrap = msgspec.msgpack.Decoder(Bootstrap).decode
+
+
+def versions() -> tuple[str, str]:
+    """Of Python and of Headgate; "" where Headgate is run without being installed."""
+    try:
+        return platform.python_version(), version("headgate")
+    except PackageNotFoundError:
+        return platform.python_version(), ""
+
+
+class Inbox:
+    """What other threads hand to one that waits on sockets: it polls `fd` beside them."""
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._things: deque[Any] = deque()
+
+    def put(self, thing: Any) -> None:
+        """Hand `thing` over; from any thread."""
+        self._things.append(thing)
+        if self.fd >= 0:
+            os.eventfd_write(self.fd, 1)
+
+    def take(self) -> list[Any]:
+        """All that has been handed over since."""
+        try:
+            os.eventfd_read(self.fd)
+        except BlockingIOError:
+            return []
+        return [self._things.popleft() for _ in range(len(self._things))]
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        fd, self.fd = self.fd, -1
+        os.close(fd)

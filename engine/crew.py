@@ -1,0 +1,208 @@
+"""Crew: the worker processes of a job, and the thread at home that starts them, speaks with them and watches them."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import zmq
+
+from engine import control
+from engine.control import Abandon, Bootstrap, Cancel, Close, Inbox, Start, StopSources, ToWorker, Welcome
+from engine.durations import nanoseconds
+from engine.layout import HOME
+from engine.part import Part
+from engine.placement import LocalPlacement, Slot
+from engine.shipping import dump, fingerprint
+from engine.supervision import Fail, Home, Instruction, Kill, Send, Supervision
+from engine.transport import Transport
+
+if TYPE_CHECKING:
+    from engine.dataflow import Dataflow
+
+_LOOK_SECONDS = 0.05
+_LAST_WORDS_SECONDS = 0.5
+"""How long what a process had sent before it ended may still be under way."""
+
+
+def print_line(worker: str, line: str) -> None:
+    """Show a line that a worker printed."""
+    print(f"{worker}: {line}", file=sys.stderr, flush=True)
+
+
+class Crew:
+    """The workers of `flow`, planned for `processes`; `part` is what runs at home.
+
+    `failed(error)` and `ended()` are called in the crew's thread, the latter once nothing is left of any worker.
+    """
+
+    def __init__(
+        self,
+        flow: Dataflow,
+        processes: int | None,
+        part: Part,
+        failed: Callable[[BaseException], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._part, self._failed, self._ended = part, failed, ended
+        worker = part.worker
+        plan = worker.plan
+        self._directory = Path(tempfile.mkdtemp(prefix="headgate-"))
+        try:
+            welcome = Welcome(dump(flow), processes, worker.partitions, worker.epoch, fingerprint(flow))
+            self._transport = Transport(self._directory, HOME, plan.settings.max_record_bytes)
+        except BaseException:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            raise
+        tokens = {number: secrets.token_bytes(16) for number in plan.workers}
+        silence = nanoseconds(plan.settings.silence) / 1e9
+        self.supervision = Supervision(tokens, welcome, control.versions(), silence, time.monotonic())
+        self._inbox = Inbox()
+        self._lines: dict[int, bytes] = {}  # the routing id of each worker that has said its token
+        self._slots: dict[int, Slot] = {}
+        self._gone: dict[int, float] = {}  # since when a process is no more
+        self._home_is_over = False
+        self._placement = LocalPlacement(print_line)
+        self._thread = threading.Thread(target=self._run, name="headgate-crew", daemon=True)
+        self.refused = 0
+        """Messages on the control socket that no worker can have sent."""
+
+    def start(self) -> None:
+        """Start the workers; their parts, and the one at home, start once all are ready."""
+        self._thread.start()
+
+    def stop_sources(self, *, whole: bool) -> None:
+        """Tell everybody; from any thread, as the next ones."""
+        self._inbox.put(lambda: self.supervision.stop(whole))
+
+    def cancel(self) -> None:
+        """Tell everybody to drop what is on its way."""
+        self._inbox.put(lambda: self.supervision.cancel(time.monotonic()))
+
+    def home_ended(self) -> None:
+        """The part at home has ended."""
+        self._home_is_over = True
+        self._inbox.put(lambda: self.supervision.home_is_drained(time.monotonic()))
+
+    def join(self) -> None:
+        """Wait until the crew's thread is gone."""
+        self._thread.join()
+
+    # The crew's thread.
+
+    def _run(self) -> None:
+        try:
+            with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+                socket.set(zmq.LINGER, 0)
+                socket.set(zmq.ROUTER_MANDATORY, 1)
+                self._socket = socket
+                self._open()
+                while not (self.supervision.is_over and self._home_is_over):
+                    self._wait()
+                    self._look()
+        except BaseException as error:
+            self._failed(error)
+            self._part.abandon()
+        finally:
+            self._leave()
+            self._ended()
+
+    def _open(self) -> None:
+        address = f"ipc://{self._directory}/control"
+        self._socket.bind(address)
+        self._do(self.supervision.home_ready(self._transport.addresses, time.monotonic()))
+        for number, member in self.supervision.members.items():
+            bootstrap = Bootstrap(number, address, str(self._directory), member.token)
+            self._slots[number] = self._placement.start(number, control.encode(bootstrap))
+
+    def _wait(self) -> None:
+        sockets = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN)]
+        zmq.zmq_poll(sockets, int(_LOOK_SECONDS * 1000))
+        for action in self._inbox.take():
+            self._do(action())
+        self._listen()
+
+    def _listen(self) -> None:
+        while self._socket.poll(0):
+            parts = self._socket.recv_multipart()
+            try:
+                message = control.decode_from_worker(parts[-1])
+            except ValueError:
+                self.refused += 1
+                continue
+            worker = self._sender(parts[0], message)
+            if worker is None:
+                self.refused += 1
+            else:
+                self._do(self.supervision.said(worker, message, time.monotonic()))
+
+    def _sender(self, line: bytes, message: control.FromWorker) -> int | None:
+        """Who speaks on `line`; a worker is known by the token that only it was given."""
+        if isinstance(message, control.Hello):
+            member = self.supervision.members.get(message.worker)
+            if member is None or not secrets.compare_digest(member.token, message.token):
+                return None
+            self._lines.setdefault(message.worker, line)
+        return next((worker for worker, known in self._lines.items() if known == line), None)
+
+    def _look(self) -> None:
+        """Who is gone, and who is overdue?"""
+        now = time.monotonic()
+        for worker, slot in self._slots.items():
+            if not slot.alive() and now - self._gone.setdefault(worker, now) >= _LAST_WORDS_SECONDS:
+                slot.wait()
+                self._do(self.supervision.gone(worker, slot.exit_text(), slot.last_words(), now))
+        self._do(self.supervision.tick(now))
+        self._part.leave_the_stuck()
+
+    def _do(self, instructions: Iterable[Instruction]) -> None:
+        for each in instructions:
+            if isinstance(each, Send):
+                self._tell(each.worker, each.message)
+            elif isinstance(each, Kill):
+                self._slots[each.worker].kill()
+            elif isinstance(each, Fail):
+                self._failed(each.error)
+            elif isinstance(each, Home):
+                self._tell_home(each.message)
+
+    def _tell(self, worker: int, message: ToWorker) -> None:
+        try:
+            self._socket.send_multipart([self._lines[worker], control.encode(message)], zmq.NOBLOCK)
+        except (KeyError, zmq.ZMQError):  # it never spoke, or is gone, which its slot will tell
+            return
+
+    def _tell_home(self, message: ToWorker) -> None:
+        part = self._part
+        if not part.has_started and isinstance(message, Abandon | Cancel):
+            self._home_is_over = True
+        if isinstance(message, Start) and not self._home_is_over:
+            links = self._transport.connect(part.worker.peers, message.addresses, part.worker.blame)
+            part.start(links if links.wires else None, self._home_drained)
+        elif isinstance(message, StopSources):
+            part.stop_sources(whole=message.whole)
+        elif isinstance(message, Cancel):
+            part.cancel()
+        elif isinstance(message, Abandon):
+            part.abandon()
+        elif isinstance(message, Close):
+            part.close()
+
+    def _home_drained(self) -> None:
+        self._inbox.put(lambda: self.supervision.home_is_drained(time.monotonic()))
+
+    def _leave(self) -> None:
+        """Nothing stays behind: no process, no socket, no file."""
+        self._placement.close()
+        if not self._part.stuck:
+            self._transport.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._inbox.close()
+

@@ -1,0 +1,70 @@
+"""Failures: how an error of one process is raised in another, with all that it said there."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+
+import cloudpickle
+import msgspec
+
+from engine.errors import JobError
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error on its way: itself and its cause, pickled (None: they cannot be), and its traceback as text."""
+
+    worker: str
+    text: str
+    trace: str
+    error: bytes | None
+    cause: bytes | None
+
+
+def pack(error: BaseException, worker: str) -> Failure:
+    """`error`, as raised in `worker`, ready to travel."""
+    shown = error.__cause__ or error
+    trace = "".join(traceback.format_exception(type(shown), shown, shown.__traceback__))
+    cause = None if error.__cause__ is None else _pickled(error.__cause__)
+    return Failure(worker, f"{type(error).__name__}: {error}", trace, _pickled(error), cause)
+
+
+def unpack(failure: Failure) -> BaseException:
+    """The error to raise here: the same one, with its cause, and with the traceback of its own process as a note."""
+    error = _unpickled(failure.error)
+    if error is None:
+        error = JobError(failure.text)
+    error.__cause__ = _unpickled(failure.cause)
+    error.add_note(f"in {failure.worker}:\n{failure.trace.rstrip()}")
+    return error
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    """None where it, or a record that it holds, cannot be pickled, or does not come back as what it was."""
+    for attempt in (error, _without_record(error)):
+        try:
+            data: bytes = cloudpickle.dumps(attempt, protocol=5)
+            if type(pickle.loads(data)) is type(error):
+                return data
+        except Exception:
+            continue
+    return None
+
+
+def _without_record(error: BaseException) -> BaseException:
+    """The same error, with its record and the like as text."""
+    twin = type(error).__new__(type(error), *error.args)
+    twin.args = error.args
+    for name, value in vars(error).items():
+        setattr(twin, name, value if isinstance(value, str | int | list | None) else repr(value))
+    return twin
+
+
+def _unpickled(data: bytes | None) -> BaseException | None:
+    if data is None:
+        return None
+    try:
+        error = pickle.loads(data)
+    except Exception:  # its class is not to be had here
+        return None
+    return error if isinstance(error, BaseException) else None

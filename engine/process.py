@@ -1,0 +1,141 @@
+"""A worker process: builds its part of the plan, runs it, and does what the job says.
+
+Started by a placement as `python -m engine.process`; everything it must know comes on its lifeline and its control socket.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from engine import control, lifeline
+from engine.control import Abandon, Bootstrap, Cancel, Close, FromWorker, Inbox, Start, StopSources, ToWorker, Welcome
+from engine.errors import HeadgateError, JobError
+from engine.failures import pack
+from engine.part import Part
+from engine.plan import Plan
+from engine.shipping import fingerprint, load
+from engine.transport import Transport
+from engine.worker import Worker
+
+BEAT_SECONDS = 0.1
+_WELCOME_SECONDS = 60.0
+_LAST_WORD_MS = 2000
+
+
+class Process:
+    """What runs in a worker: a part of a job, and its line to the job."""
+
+    def __init__(self, bootstrap: Bootstrap) -> None:
+        self.number = bootstrap.worker
+        self.directory = Path(bootstrap.directory)
+        self._inbox = Inbox()
+        self._context = zmq.Context()
+        self._line = self._context.socket(zmq.DEALER)
+        self._line.set(zmq.LINGER, _LAST_WORD_MS)
+        self._line.connect(bootstrap.address)
+        self._part: Part | None = None
+        self._transport: Transport | None = None
+        self._over = False
+        self._send(control.Hello(self.number, bootstrap.token, os.getpid(), *control.versions()))
+
+    def run(self) -> None:
+        """From the welcome to the last word."""
+        try:
+            self._build(self._welcome())
+            while not self._over:
+                self._wait(BEAT_SECONDS)
+                if self._part is not None and not self._over:
+                    self._part.leave_the_stuck()
+                    self._send(control.Beat(self._part.report()))
+        except BaseException as error:
+            self._send(control.Failed(pack(error, f"worker-{self.number}")))
+            if self._part is not None:
+                self._part.abandon()
+        self._leave()
+
+    def _welcome(self) -> Welcome:
+        if not self._line.poll(_WELCOME_SECONDS * 1000):
+            raise JobError(f"worker-{self.number} heard nothing of its job for {_WELCOME_SECONDS:g} s")
+        message = control.decode_to_worker(self._line.recv())
+        if not isinstance(message, Welcome):
+            raise JobError(f"worker-{self.number} wanted a welcome, got {message!r}")
+        return message
+
+    def _build(self, welcome: Welcome) -> None:
+        flow = load(welcome.flow)
+        mine = fingerprint(flow)
+        if mine != welcome.fingerprint:
+            raise JobError(
+                f"worker-{self.number} has another flow {flow.name!r} than the job that started it",
+                hint="the main module must build the same graph each time that it is imported",
+            )
+        plan = Plan.of(flow, welcome.processes)
+        worker = Worker(plan, welcome.partitions, self.number, welcome.epoch)
+        self._transport = Transport(self.directory, self.number, plan.settings.max_record_bytes)
+        self._part = Part(worker, lambda error: self._inbox.put(error), lambda: self._inbox.put(Close()))
+        self._send(control.Ready(mine, self._transport.addresses))
+
+    def _wait(self, seconds: float) -> None:
+        """Serve the job's messages and what the part's threads say, for so long."""
+        until = time.monotonic() + seconds
+        while not self._over and (left := until - time.monotonic()) > 0:
+            zmq.zmq_poll([(self._line, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN)], max(1, int(left * 1000)))
+            for thing in self._inbox.take():
+                self._heard_inside(thing)
+            while not self._over and self._line.poll(0):
+                self._told(control.decode_to_worker(self._line.recv()))
+
+    def _heard_inside(self, thing: object) -> None:
+        if isinstance(thing, BaseException):
+            self._send(control.Failed(pack(thing, f"worker-{self.number}")))
+        elif isinstance(thing, control.Drained):
+            self._send(thing)
+        else:
+            self._over = True
+
+    def _told(self, message: ToWorker) -> None:
+        part = self._part
+        if part is None or self._transport is None:
+            raise HeadgateError(f"worker-{self.number} was told {message!r} before it was ready")
+        if isinstance(message, Start):
+            links = self._transport.connect(part.worker.peers, message.addresses, part.worker.blame)
+            part.start(links, lambda: self._inbox.put(control.Drained()))
+            return
+        actions: dict[type, Callable[[], None]] = {Cancel: part.cancel, Abandon: part.abandon, Close: part.close}
+        if isinstance(message, StopSources):
+            part.stop_sources(whole=message.whole)
+        else:
+            actions[type(message)]()
+
+    def _send(self, message: FromWorker) -> None:
+        self._line.send(control.encode(message))
+
+    def _leave(self) -> None:
+        """Say the last word and go, with threads that do not come back or without."""
+        if self._part is not None:
+            self._part.join()
+            self._send(control.Ended(self._part.report(), self._part.stuck))
+        else:
+            self._send(control.Ended(control.Report(self.number)))
+        if self._transport is not None and not (self._part and self._part.stuck):  # who may still use its sockets
+            self._transport.close()
+        self._line.close()
+        self._context.term()
+
+
+def main() -> None:
+    """Do what the job that started this process says, then exit; at once when that job's process is gone."""
+    bootstrap = control.decode_bootstrap(lifeline.read_bootstrap())
+    lifeline.watch(lambda: shutil.rmtree(bootstrap.directory, ignore_errors=True))
+    Process(bootstrap).run()
+    os._exit(0)  # threads that are stuck in a call of their own must not hold it
+
+
+if __name__ == "__main__":
+    main()
