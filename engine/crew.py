@@ -54,16 +54,11 @@ class Crew:
         self._part, self._failed, self._ended = part, failed, ended
         worker = part.worker
         plan = worker.plan
-        self._directory = Path(tempfile.mkdtemp(prefix="headgate-"))
-        try:
-            welcome = Welcome(dump(flow), processes, worker.partitions, worker.epoch, fingerprint(flow))
-            self._transport = Transport(self._directory, HOME, plan.settings.max_record_bytes)
-        except BaseException:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            raise
+        welcome = Welcome(dump(flow), processes, worker.partitions, worker.epoch, fingerprint(flow))
         tokens = {number: secrets.token_bytes(16) for number in plan.workers}
         silence = nanoseconds(plan.settings.silence) / 1e9
         self.supervision = Supervision(tokens, welcome, control.versions(), silence, time.monotonic())
+        self._max_record = plan.settings.max_record_bytes
         self._inbox = Inbox()
         self._lines: dict[int, bytes] = {}  # the routing id of each worker that has said its token
         self._slots: dict[int, Slot] = {}
@@ -76,7 +71,13 @@ class Crew:
 
     def start(self) -> None:
         """Start the workers; their parts, and the one at home, start once all are ready."""
-        self._thread.start()
+        self._directory = Path(tempfile.mkdtemp(prefix="headgate-"))
+        try:
+            self._transport = Transport(self._directory, HOME, self._max_record)
+            self._thread.start()
+        except BaseException:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            raise
 
     def stop_sources(self, *, whole: bool) -> None:
         """Tell everybody; from any thread, as the next ones."""
