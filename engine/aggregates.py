@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar, get_args
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
 from cext.getter import Getter
@@ -67,8 +70,13 @@ def count(value: Value | None = None) -> Aggregate:
 
 
 def sum_(value: Value) -> Aggregate:
-    """The sum of `value` by `+`, so ints stay ints and Decimals Decimals; None where there was none."""
-    return _simple("sum", value, Sum, lambda record: optional(_typed(value, record)))
+    """The sum of `value` by `+`: ints stay ints and Decimals Decimals, bools give an int; None where there was none."""
+    return _simple("sum", value, Sum, lambda record: _sum_type(_typed(value, record)))
+
+
+def _sum_type(known: Any) -> Any:
+    parts = get_args(known) if get_origin(known) in {Union, UnionType} else (known,)
+    return optional(reduce(or_, (int if part is bool else part for part in parts)) if bool in parts else known)
 
 
 def min_(value: Value) -> Aggregate:
