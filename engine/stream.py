@@ -308,7 +308,11 @@ class Stream(Generic[T]):
         return Stream(self._flow, inputs, known, max(stream._parallelism for stream in streams))
 
     def rebalance(self, parallelism: int) -> Stream[T]:
-        """What follows runs `parallelism` times; each record goes to one of them, whichever has most credit."""
+        """What follows runs `parallelism` times; each record goes to one of them.
+
+        Full frames go whole to whichever has most credit, so that a slow one does not stop the others; when fewer
+        records are there, all get a share.
+        """
         return self._spread("rebalance", parallelism)
 
     def broadcast(self, parallelism: int) -> Stream[T]:
