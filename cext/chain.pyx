@@ -4,6 +4,7 @@ cimport cython
 from cpython.ref cimport PyObject
 
 from cext.clock cimport monotonic_ns
+from cext.partition cimport find
 
 cdef extern from "Python.h":
     # As C sees them: no reference is counted and no error is raised behind our back.
@@ -195,8 +196,11 @@ cdef class StatefulMap(Operator):
 
     cdef object _advance(self, object row):
         key = self.key.get(row)
-        state = self.states.get(key)
-        if state is None and self.initial is not None:
+        cdef PyObject *known = find(self.states, key)
+        state = None
+        if known is not NULL:
+            state = <object>known
+        elif self.initial is not None:
             state = self.initial()
         result = self.function(state, row)
         if type(result) is not tuple or len(<tuple>result) != 2:

@@ -105,12 +105,14 @@ cdef class Objects(Column):
 
 @cython.final
 cdef class Sum(Objects):
-    """The sum of all values, by `+`; None without any."""
+    """The sum of all values, by `+`; None without any. A bool counts as the int that it is."""
 
     cdef object _with_value(self, object state, object value):
         if isinstance(value, (str, bytes)):
             raise TypeError(f"wanted a number to sum, got {value!r}")
-        return value if state is None else state + value
+        if state is None:
+            return int(value) if isinstance(value, bool) else value
+        return state + value
 
 
 @cython.final

@@ -1,8 +1,9 @@
 """Groups: keyed aggregate state, a slot for each key in every column."""
 
 cimport cython
-from cpython.dict cimport PyDict_GetItemWithError
 from cpython.ref cimport PyObject
+
+from cext.partition cimport find
 
 
 @cython.final
@@ -37,12 +38,12 @@ cdef class Groups:
     def update(self, row):
         """Take `row` in and return its key's record as it is now."""
         key = self.key.get(row)
-        cdef bint is_new = key not in self.slots
+        cdef Py_ssize_t keys = len(self.slots)
         cdef Py_ssize_t slot = self._take_in(key, row)
         try:
             return self.record(key, slot)
         except BaseException:
-            self._take_back(key, slot, is_new)
+            self._take_back(key, slot, len(self.slots) > keys)
             raise
 
     cdef Py_ssize_t add(self, object row) except -1:
@@ -50,7 +51,7 @@ cdef class Groups:
         return self._take_in(self.key.get(row), row)
 
     cdef Py_ssize_t _take_in(self, object key, object row) except -1:
-        cdef PyObject *known = PyDict_GetItemWithError(self.slots, key)
+        cdef PyObject *known = find(self.slots, key)
         cdef Py_ssize_t slot
         if known is not NULL:
             slot = <object>known

@@ -12,6 +12,7 @@ import dataclasses
 from decimal import Decimal
 from enum import Enum, Flag
 from fractions import Fraction
+from reprlib import repr as shown
 from uuid import UUID
 
 cimport cpython.datetime as dt
@@ -160,7 +161,7 @@ cpdef uint64_t stable_hash(object key) except? 0:
     >>> stable_hash(["DL"])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    TypeError: a value of type list cannot be a key: keys are None, bool, ...
+    TypeError: ['DL'], of type list, cannot be a key: keys are None, bool, ...
     """
     cdef int overflow = 0
     cdef int64_t value
@@ -205,7 +206,7 @@ cdef uint64_t hash_object(object key) except? 0:
         return hash_member(key)
     if hasattr(cls, "__struct_fields__") or hasattr(cls, "__dataclass_fields__"):
         return hash_record(key)
-    raise TypeError(f"a value of type {cls.__qualname__} cannot be a key: {KEYS}")
+    raise TypeError(f"{shown(key)}, of type {cls.__qualname__}, cannot be a key: {KEYS}")
 
 
 cdef uint64_t hash_text(object text) except? 0:
@@ -311,12 +312,29 @@ cdef object names_of_fields(object key):
     struct = hasattr(cls, "__struct_fields__")
     if not (cls.__struct_config__ if struct else cls.__dataclass_params__).frozen:
         raise TypeError(
-            f"a value of type {cls.__qualname__} cannot be a key, since its fields may change:"
-            " declare it with frozen=True, or key by a field"
+            f"{shown(key)}, of type {cls.__qualname__}, cannot be a key, since its fields may change:"
+            " declare the class with frozen=True, or key by a field"
         )
     if struct:
         return cls.__struct_fields__
     return [field.name for field in dataclasses.fields(key) if field.compare]
+
+
+cdef int raise_pending() except? -1:
+    """Raise the error that is set, if one is."""
+    return -1
+
+
+cdef int check_new(object key) except -1:
+    """Refuse `key` where it could not be spread: a graph does the same however often its operators run.
+
+    If looking it up has set an error, this refusal comes before that: Python's own says only "unhashable".
+    """
+    try:
+        raise_pending()
+    finally:
+        stable_hash(key)
+    return 0
 
 
 # Key groups.

@@ -9,7 +9,7 @@ cdef enum Route:
     FORWARD    # the one channel
     HASH       # the channel that owns the key's group
     BROADCAST  # every channel
-    REBALANCE  # whichever channel has most credit
+    REBALANCE  # whichever channel has most credit, or all of them when records are few
 
 
 cdef class Port:
@@ -26,5 +26,6 @@ cdef class Port:
     cdef int emit(self, list rows, int64_t born, int64_t now, Sideline side) except -1
     cdef int flush(self, int64_t before) except -1
     cdef bint push_mark(self, Frame mark) except -1
+    cdef int _rebalance(self, list rows, int64_t born, int64_t now) except -1
     cdef int _spread(self, list rows, int64_t born, int64_t now, Sideline side) except -1
     cdef Py_ssize_t _freest(self) noexcept

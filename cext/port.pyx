@@ -58,10 +58,32 @@ cdef class Port:
             for channel in self.channels:
                 channel.put(rows, born, now)
         elif self.route == REBALANCE:
-            (<Channel>self.channels[self._freest()]).put(rows, born, now)
-            self.turn += 1
+            self._rebalance(rows, born, now)
         else:
             self._spread(rows, born, now, side)
+        return 0
+
+    cdef int _rebalance(self, list rows, int64_t born, int64_t now) except -1:
+        """A full frame, behind which more come, goes whole to the freest channel; fewer records do not all go one way.
+
+        Each channel gets the share of them that its credit is of all credit, rounded in favour of the freest. Credit
+        can only grow meanwhile, and no share is more than it.
+        """
+        cdef Py_ssize_t i, end, start = 0, passed = 0, credit = 0, first = self._freest()
+        cdef Py_ssize_t count = len(self.channels)
+        cdef Channel channel = <Channel>self.channels[first]
+        self.turn = first + 1
+        if len(rows) >= channel.cut():
+            return channel.put(rows, born, now)
+        for channel in self.channels:
+            credit += channel.credit()
+        for i in range(count):
+            channel = <Channel>self.channels[(first + i) % count]
+            passed = min(credit, passed + channel.credit())
+            end = (len(rows) * passed + credit - 1) // credit
+            if end > start:
+                channel.put(rows[start:end], born, now)
+                start = end
         return 0
 
     cdef int _spread(self, list rows, int64_t born, int64_t now, Sideline side) except -1:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar, get_args
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
 from cext.getter import Getter
@@ -39,10 +42,23 @@ def _typed(value: Value | None, record_type: Any) -> Any:
     return returned_by(value) or Any
 
 
+def _number(name: str, value: Value, record_type: Any) -> Any:
+    """The type of `value`, which adds up; GraphError where it is known to be text."""
+    known = _typed(value, record_type)
+    if known is str or known is bytes:
+        what = f"the field {value!r}" if isinstance(value, str) else f"what {value!r} returns"
+        raise GraphError(
+            f"{users_place()}: {name} wants numbers to add up, but {what} is of type {known.__name__}",
+            hint="give the field a type that is a number, or take a function that makes one",
+        )
+    return known
+
+
 def _check(name: str, *values: Value | None) -> None:
     for value in values:
         if value is not None and not isinstance(value, str) and not callable(value):
-            raise GraphError(f"{users_place()}: {name} wants a field's name or a function, got {value!r}")
+            hint = "the sink is connectors.memory.collect" if name == "collect" and isinstance(value, list) else None
+            raise GraphError(f"{users_place()}: {name} wants a field's name or a function, got {value!r}", hint=hint)
 
 
 def _simple(name: str, value: Value | None, column: type[Column], result: Callable[[Any], Any]) -> Aggregate:
@@ -67,8 +83,13 @@ def count(value: Value | None = None) -> Aggregate:
 
 
 def sum_(value: Value) -> Aggregate:
-    """The sum of `value` by `+`, so ints stay ints and Decimals Decimals; None where there was none."""
-    return _simple("sum", value, Sum, lambda record: optional(_typed(value, record)))
+    """The sum of `value` by `+`: ints stay ints and Decimals Decimals, bools give an int; None where there was none."""
+    return _simple("sum", value, Sum, lambda record: _sum_type(_number("sum_", value, record)))
+
+
+def _sum_type(known: Any) -> Any:
+    parts = get_args(known) if get_origin(known) in {Union, UnionType} else (known,)
+    return optional(reduce(or_, (int if part is bool else part for part in parts)) if bool in parts else known)
 
 
 def min_(value: Value) -> Aggregate:
@@ -83,7 +104,7 @@ def max_(value: Value) -> Aggregate:
 
 def mean(value: Value) -> Aggregate:
     """The mean of `value`: its sum by `+` over its count; None where there was none."""
-    return _simple("mean", value, Mean, lambda record: _mean_type(_typed(value, record)))
+    return _simple("mean", value, Mean, lambda record: _mean_type(_number("mean", value, record)))
 
 
 def _mean_type(known: Any) -> Any:

@@ -79,7 +79,8 @@ class KeyedStream(Stream[T]):
         for field, each in aggregates.items():
             if not isinstance(each, Aggregate):
                 raise GraphError(
-                    f"{place}: wanted an aggregate for {field!r}, got {each!r}", hint="e.g. count(), mean('delay')"
+                    f"{place}: wanted an aggregate for {field!r}, got {each!r}",
+                    hint="write one of those that engine offers, e.g. engine.count() or engine.collect('delay')",
                 )
             for part in each.fields:
                 self._check_field(part, f"aggregate {field}={each.name}(...)", place)

@@ -21,8 +21,8 @@ def result_type(
     names = (*key.names, *aggregates)
     if len(set(names)) < len(names):
         raise GraphError(f"{place}: a part of the key and an aggregate share a name: {', '.join(names)}")
+    types = (*key.types, *(each.result_type(record_type) for each in aggregates.values()))
     if wanted is None:
-        types = (*key.types, *(each.result_type(record_type) for each in aggregates.values()))
         wanted = _struct(names, types, place)
     fields = fields_of(wanted)
     if fields is None or set(fields) != set(names):

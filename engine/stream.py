@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from engine.dataflow import Dataflow
     from engine.keyed import KeyedStream
 
+_KEYED = {"aggregate", "reduce", "fold", "stateful_map"}
+
 T = TypeVar("T")
 U = TypeVar("U")
 M = TypeVar("M")
@@ -333,7 +335,11 @@ class Stream(Generic[T]):
         return Stream(self._flow, inputs, self.type)
 
     def rebalance(self, parallelism: int) -> Stream[T]:
-        """What follows runs `parallelism` times; each record goes to one of them, whichever has most credit."""
+        """What follows runs `parallelism` times; each record goes to one of them.
+
+        Full frames go whole to whichever has most credit, so that a slow one does not stop the others; when fewer
+        records are there, all get a share.
+        """
         return self._spread("rebalance", parallelism)
 
     def broadcast(self, parallelism: int) -> Stream[T]:
@@ -441,6 +447,13 @@ class Stream(Generic[T]):
 
     def _check_field(self, part: Any, where: str, place: str) -> None:
         check_field(self.type, part, where, place)
+
+    if not TYPE_CHECKING:  # a checker knows by itself what is not there
+
+        def __getattr__(self, name: str) -> Any:
+            hint = f"; it is for each key: write .key_by(...).{name}(...)" if name in _KEYED else ""
+            said = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(said + hint, name=name, obj=self)
 
     def __iter__(self) -> AsyncIterator[T]:
         raise TypeError("a Stream holds no records to iterate over; add operators and a sink, then flow.run()")

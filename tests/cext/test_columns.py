@@ -85,6 +85,9 @@ def test_one_nan_makes_an_extreme_nan_whenever_it_comes(name: str, values: list[
 def test_sums_and_means_take_what_can_be_added() -> None:
     assert aggregate(Sum(Getter()), [Decimal("0.1")] * 3) == Decimal("0.3")
     assert aggregate(Sum(Getter()), [2**62, 2**62, 2**62]) == 3 * 2**62
+    for bools in ([True], [False], [None, True, None], [True, True]):
+        total = aggregate(Sum(Getter()), bools)
+        assert (type(total), total) == (int, bools.count(True))
     assert aggregate(Mean(Getter()), [Fraction(1, 3), Fraction(1, 6)]) == Fraction(1, 4)
     assert math.isnan(aggregate(Sum(Getter()), [1, NAN, 2]))
     assert aggregate(Mean(Getter()), [1, 2]) == 1.5

@@ -6,6 +6,7 @@ import dataclasses
 import doctest
 import enum
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -315,7 +317,7 @@ def test_records_go_by_class_and_fields() -> None:
 @pytest.mark.parametrize("key", [[1], {1: 2}, {1}, bytearray(b"a"), memoryview(b"a"), 1j, object(), int, Route])
 def test_what_cannot_be_a_key(key: object) -> None:
     name = type(key).__qualname__
-    text = f"a value of type {name} cannot be a key: keys are None, .* frozensets of these; key by a field"
+    text = f"{re.escape(shown(key))}, of type {name}, cannot be a key: keys are None, .* of these; key by a field"
     for nested in (key, ("a", key), Pair(1, key)):
         with pytest.raises(TypeError, match=text):
             stable_hash(nested)
@@ -324,13 +326,13 @@ def test_what_cannot_be_a_key(key: object) -> None:
 @pytest.mark.parametrize("key", [OpenFlight("DL"), OpenRoute("JFK")])
 def test_records_that_may_change_cannot_be_keys(key: object) -> None:
     name = type(key).__qualname__
-    text = f"a value of type {name} cannot be a key, since its fields may change: declare it with"
+    text = f"Open.*'.*, of type {name}, cannot be a key, since its fields may change: declare the class with frozen"
     with pytest.raises(TypeError, match=text):
         stable_hash(key)
 
 
 def test_a_field_that_cannot_be_a_key() -> None:
-    with pytest.raises(TypeError, match="a value of type list cannot be a key"):
+    with pytest.raises(TypeError, match=r"\['DL'\], of type list, cannot be a key"):
         stable_hash(Flight(["DL"], 1))  # type: ignore[arg-type]
 
 

@@ -179,6 +179,31 @@ def test_rebalancing_spreads_evenly_while_all_are_free() -> None:
     assert [out.counters[0] for out in outs] == [100] * 4
 
 
+@pytest.mark.parametrize("records", range(1, 20))
+def test_rebalancing_spreads_a_few_records_over_all(records: int) -> None:
+    outs = [channel(64, 32) for _ in range(4)]
+    Rig(port("rebalance", outs)).feed(list(range(records))).step(10)
+    shares = [out.counters[0] for out in outs]
+    assert sum(shares) == records
+    assert max(shares) - min(shares) <= 1
+    assert [row for out in outs for row in rows(take(out))] == list(range(records))
+
+
+def test_rebalancing_shares_a_few_records_by_credit() -> None:
+    outs = [channel(64, 32) for _ in range(4)]
+    for out, left in zip(outs, (0, 6, 20, 10), strict=True):
+        out.push_rows([None] * (out.available() - left))
+    before = [out.counters[0] for out in outs]
+    Rig(port("rebalance", outs)).feed(list(range(9))).step(10)
+    assert [out.counters[0] - pushed for out, pushed in zip(outs, before, strict=True)] == [0, 1, 5, 3]
+
+
+def test_rebalancing_sends_a_full_frame_whole() -> None:
+    outs = [channel(256, 32) for _ in range(4)]
+    Rig(port("rebalance", outs)).feed(list(range(32)), list(range(32))).step(10)
+    assert [out.counters[0] for out in outs] == [32, 32, 0, 0]
+
+
 def test_rebalancing_stops_when_all_are_full_and_goes_on_with_any() -> None:
     outs = [channel(4, 1) for _ in range(3)]
     rig = Rig(port("rebalance", outs)).feed(list(range(40)))

@@ -238,6 +238,14 @@ def test_an_outage_ends_the_job_at_once(name: str, message: str, policy: Policy,
     assert (caught.value.result.skipped, caught.value.result.records_written) == (0, 0)
 
 
+def write_and_abort(sink: Sink[Any], context: SinkContext, records: list[Any]) -> None:
+    writer = sink.open(context)
+    try:
+        writer.write(records)
+    finally:
+        writer.abort()
+
+
 def test_a_table_that_does_not_suit_a_whole_stream_is_no_records_fault(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     sql(path, "CREATE TABLE t (id)", "CREATE TABLE u (id, name, x)")
@@ -251,8 +259,6 @@ def test_a_table_that_does_not_suit_a_whole_stream_is_no_records_fault(tmp_path:
         (sqlite_table(path, "\0"), None, [Row(1)], ConnectorError),
     ]
     for sink, type_, records, kind in cases:
-        with pytest.raises(ConnectorError) as caught, ExitStack() as at_end:
-            writer = sink.open(SinkContext("load", type_))
-            at_end.callback(writer.abort)
-            writer.write(records)
+        with pytest.raises(ConnectorError) as caught:
+            write_and_abort(sink, SinkContext("load", type_), records)
         assert type(caught.value) is kind, caught.value

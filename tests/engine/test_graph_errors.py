@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypedDict
 import msgspec
 import pytest
 
+from connectors.memory import collect as into
 from engine import (
     Dataflow,
     GraphError,
@@ -300,6 +301,41 @@ def test_unknown_fields_of_typed_streams(kind: Any) -> None:
         stream.key_by("carrier").aggregate(d=mean("dely"))
     with fails(f"{LINE}: aggregate t=top\\(...\\) wants the field 'x', which .*", "there are: carrier, delay"):
         stream.key_by("carrier").aggregate(t=top(2, by="delay", value="x"))
+
+
+def test_text_does_not_add_up() -> None:
+    keyed = flights(Flight).key_by("carrier")
+    for aggregate, name in ((sum_, "sum_"), (mean, "mean")):
+        with fails(f"{LINE}: {name} wants numbers to add up, but the field 'carrier' is of type str"):
+            keyed.aggregate(total=aggregate("carrier"))
+        with fails(f"{LINE}: {name} wants numbers to add up, but the field 'carrier' is of type str"):
+            keyed.aggregate(total=aggregate("carrier"), type=Wrong)
+        with fails(f"{LINE}: {name} wants numbers to add up, but what <class 'str'> returns is of type str"):
+            keyed.aggregate(total=aggregate(str))
+
+
+@pytest.mark.parametrize("name", ["aggregate", "reduce", "fold", "stateful_map"])
+def test_what_is_for_each_key_says_so_where_there_is_none(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}'; .*: write \.key_by\(\.\.\.\)\.{name}\("):
+        getattr(flights(), name)
+
+
+def test_other_attributes_are_missing_as_always() -> None:
+    for stream, kind in ((flights(), "Stream"), (flights().key_by(), "KeyedStream")):
+        with pytest.raises(AttributeError, match=rf"^'{kind}' object has no attribute 'flatmap'$") as caught:
+            stream.flatmap  # type: ignore[attr-defined]  # noqa: B018
+        assert (caught.value.name, caught.value.obj) == ("flatmap", stream)
+        assert not hasattr(stream, "_repr_html_")
+
+
+def test_the_two_called_collect() -> None:
+    with fails(
+        f"{LINE}: collect wants a field's name or a function, got \\[\\]", "the sink is connectors.memory.collect"
+    ):
+        flights().sink(wrong(collect(wrong([]))))
+    with fails(f"{LINE}: wanted an aggregate for 'all', got <connectors.memory._Collect .*>") as caught:
+        flights().key_by().aggregate(all=wrong(into([])))
+    assert "engine.collect('delay')" in caught.value.hint
 
 
 def test_fields_of_untyped_streams_are_not_checked() -> None:

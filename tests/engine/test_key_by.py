@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 import pytest
 
-from engine import Settings, collect, count, sum_
+from engine import OperatorError, Settings, collect, count, sum_
 from tests.engine.helpers import Runner
 
 
@@ -137,6 +138,45 @@ def test_none_is_a_key(runner: Runner, parallelism: int) -> None:
         return stream.key_by(lambda x: x, parallelism=parallelism).fold(int, lambda n, x: n + 1)
 
     assert Counter(dict(runner.through([None, 1, None], by_itself))) == Counter({None: 2, 1: 1})
+
+
+class Thing:
+    """Hashable, but by its address, which is another in every process."""
+
+    def __repr__(self) -> str:
+        return "Thing()"
+
+
+KEYED: dict[str, Any] = {
+    "aggregate": lambda keyed, **options: keyed.aggregate(n=count(), **options),
+    "running": lambda keyed, **options: keyed.aggregate(n=count(), emit="update", **options),
+    "reduce": lambda keyed, **options: keyed.reduce(lambda one, two: one, **options),
+    "fold": lambda keyed, **options: keyed.fold(int, lambda n, x: n + 1, **options),
+    "stateful_map": lambda keyed, **options: keyed.stateful_map(lambda n, x: ((n or 0) + 1, x), **options),
+    "forgetful": lambda keyed, **options: keyed.stateful_map(lambda n, x: (None, x), **options),
+}
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+@pytest.mark.parametrize("keyed", KEYED.values(), ids=KEYED)
+def test_the_same_keys_are_refused_however_often_it_runs(runner: Runner, keyed: Any, parallelism: int) -> None:
+    for key, text in (
+        (Thing(), r"TypeError: Thing\(\), of type Thing, cannot be a key: keys are None, .*, or turn it into a str"),
+        ([1], r"TypeError: \[1\], of type list, cannot be a key: keys are None"),
+        (("a", math.nan), r"ValueError: NaN cannot be a key, since it equals nothing, not even itself: drop or repl"),
+    ):
+        items = ["a", "a", key, "b", key]
+        flow, sink = runner.flow(), runner.sink()
+        stream = flow.source(runner.source(items))
+        keyed(stream.key_by(lambda x: x, parallelism=parallelism), on_error="skip").sink(sink)
+        result = flow.run()
+        assert (result.skipped, result.records_written) == (2, len(sink.records))
+        assert len(sink.records) in {2, 3}
+        flow = runner.flow()
+        stream = flow.source(runner.source(items))
+        keyed(stream.key_by(lambda x: x, parallelism=parallelism), name="op").sink(runner.sink())
+        with pytest.raises(OperatorError, match=rf"operator 'op' .*{text}"):
+            flow.run()
 
 
 def test_a_keyed_stream_is_a_stream(runner: Runner) -> None:

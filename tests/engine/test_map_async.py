@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine import GraphError, JobCancelled, OperatorError, Settings
+from engine import GraphError, JobCancelled, OperatorError, Settings, Stream
 from engine.plan import Plan
 from tests.engine.helpers import TIGHT, Nothing, Runner
 
@@ -289,6 +289,22 @@ def test_instances_have_loops_of_their_own(runner: Runner) -> None:
     flow.run()
     assert sorted(sink.records) == list(range(100))
     assert len(loops) == 3
+
+
+def test_a_few_records_are_spread_over_the_instances(runner: Runner) -> None:
+    """Each of them waits until all are under way, which takes as many instances."""
+    begun: list[int] = []
+
+    async def meet(x: int) -> int:
+        begun.append(x)
+        while len(begun) < 4:
+            await asyncio.sleep(0.001)
+        return x
+
+    def build(stream: Stream[int]) -> Stream[int]:
+        return stream.rebalance(4).map_async(meet, concurrency=1, timeout="1m")
+
+    assert sorted(runner.through(range(4), build)) == [0, 1, 2, 3]
 
 
 def test_no_loop_is_started_for_an_empty_stream(runner: Runner) -> None:

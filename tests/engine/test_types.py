@@ -319,6 +319,9 @@ def test_union_knows_a_type_where_all_agree() -> None:
     assert ours.union().type is ours.type
 
 
+def is_dear(trip: Any) -> bool: ...  # type: ignore[empty-body]
+def may_be_dear(trip: Any) -> bool | None: ...
+def dear_ones(trip: Any) -> list[bool]: ...  # type: ignore[empty-body]
 def trips_fare(trip: Trip) -> int: ...  # type: ignore[empty-body]
 
 
@@ -330,6 +333,9 @@ def trips_fare(trip: Trip) -> int: ...  # type: ignore[empty-body]
         (sum_("fare"), float | None, Any),
         (sum_("paid"), Decimal | None, Any),
         (sum_(trips_fare), int | None, int | None),
+        (sum_(is_dear), int | None, int | None),
+        (sum_(may_be_dear), int | None, int | None),
+        (sum_(dear_ones), list[bool] | None, list[bool] | None),
         (sum_(lambda t: t.fare), Any, Any),
         (min_("city"), str | None, Any),
         (max_("stops"), list[int] | None, Any),

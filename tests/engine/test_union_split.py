@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from engine import Settings
-from tests.engine.helpers import TIGHT, Runner
+from engine import ConnectorError, Settings, count
+from tests.engine.helpers import TIGHT, Nothing, Raise, Runner
 
 
 @pytest.mark.parametrize("settings", [Settings(), TIGHT, Settings(max_window=100, frame_records=7)])
@@ -111,3 +112,28 @@ def test_a_keyed_stream_can_be_split(runner: Runner) -> None:
     two.sink(no)
     flow.run()
     assert (sorted(yes.records), sorted(no.records)) == (list(range(50)), list(range(50, 100)))
+
+
+def test_branches_share_the_records_themselves(runner: Runner) -> None:
+    flow, one, two = runner.flow(), runner.sink(), runner.sink()
+    stream = flow.source(runner.source([[n] for n in range(100)]))
+    stream.sink(one)
+    stream.broadcast(2).filter(bool).sink(two)
+    flow.run()
+    assert Counter(map(id, two.records)) == Counter({id(record): 2 for record in one.records})
+
+
+def test_a_branch_that_ended_whole_stays_finished_when_the_job_fails_later(runner: Runner) -> None:
+    flow, done, cut = runner.flow(), runner.sink(), runner.sink()
+
+    def late() -> Iterator[Any]:
+        while done.ends != ["finish"]:
+            yield Nothing()
+        yield Raise(OSError("unplugged"))
+
+    flow.source(runner.source(["a", "b", "a"])).key_by(str).aggregate(n=count()).sink(done)
+    flow.source(runner.source(late, poll_after=0.001)).key_by(str).aggregate(n=count()).sink(cut)
+    with pytest.raises(ConnectorError, match="unplugged"):
+        flow.run()
+    assert [(row.key, row.n) for row in done.records] == [("a", 2), ("b", 1)]
+    assert (cut.records, cut.ends) == ([], ["abort"])
