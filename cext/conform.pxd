@@ -1,0 +1,75 @@
+# Shapes: whether a value is exactly what a type says, so that an encoding that knows the type loses nothing.
+
+from libc.stdint cimport int64_t
+
+cdef enum Scalar:  # bits; a value of none of these types has kind 0
+    NONE = 1
+    BOOL = 2
+    INT = 4          # fits in 64 bits, signed or not
+    LONG_INT = 8     # does not
+    FLOAT = 16
+    STR = 32
+    BYTES = 64
+    BYTEARRAY = 128
+    DATETIME = 256   # naive, or in exactly `timezone.utc`; fold 0
+    DATE = 512
+    TIME = 1024      # as DATETIME
+    TIMEDELTA = 2048
+    DECIMAL = 4096
+
+
+cdef struct Walk:
+    int levels       # that may still be entered
+    int64_t visits   # compound values that may still be entered, shared ones counted each time
+
+
+cdef class Shape:
+    cdef int scalars        # the kinds of scalar that fit, as bits
+    cdef tuple compounds    # of Compound: what else fits
+
+    cdef bint fits(self, object value, Walk *walk) noexcept
+    cdef bint fits_compound(self, object value, Walk *walk) noexcept
+
+
+cdef class Compound:
+    cdef readonly object exact  # the type of the values
+
+    cdef bint holds(self, object value, Walk *walk) noexcept
+
+
+cdef class Items(Compound):
+    cdef Shape item
+
+
+cdef class Mapping(Compound):
+    cdef Shape key
+    cdef Shape value
+
+
+cdef class Members(Compound):
+    cdef tuple members
+
+
+cdef class Literals(Compound):
+    cdef frozenset values
+
+
+cdef class Fixed(Compound):
+    cdef tuple shapes        # None until filled, as below: nothing fits
+
+
+cdef class Slot:
+    cdef Py_ssize_t offset   # from the start of the object to the field's pointer
+    cdef Shape shape
+
+
+cdef class Slots(Compound):
+    cdef tuple slots         # of Slot
+
+
+cdef class Named(Compound):
+    cdef dict shapes           # by the name of the field
+    cdef frozenset optional    # names that may be missing
+    cdef Py_ssize_t required   # how many may not
+
+    cdef bint holds_in(self, dict values, Walk *walk) noexcept
