@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
@@ -97,10 +98,9 @@ class LocalPlacement:
     def start(self, index: int, bootstrap: bytes) -> LocalSlot:
         name = f"worker-{index}"
         flags = [*subprocess._args_from_interpreter_flags(), "-u", "-X", "faulthandler"]  # type: ignore[attr-defined]
-        path = [each or os.getcwd() for each in sys.path]
         try:
             process = subprocess.Popen(
-                [self._python, *flags, "-c", _BOOT, self._module, *path],
+                [self._python, *flags, "-c", _BOOT, self._module, *_path()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -131,6 +131,13 @@ class LocalPlacement:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _path() -> list[str]:
+    """Where a worker finds the very modules of Headgate that this process has; "" would be any folder it is in."""
+    path = [each for each in sys.path if each]
+    root = str(Path(__file__).parents[1])
+    return path if root in path else [root, *path]
 
 
 class LocalSlot:

@@ -177,9 +177,10 @@ def test_a_worker_finds_what_its_parent_finds_and_nothing_in_the_folder(
 ) -> None:
     (tmp_path / "engine.py").write_text("raise ImportError('another engine')")
     monkeypatch.chdir(tmp_path)
-    slot = placement.start(1, b"import engine, cext, sys; print(engine.__file__, len(sys.path))")
+    monkeypatch.syspath_prepend("")
+    slot = placement.start(1, b"import engine, cext, sys; print(engine.__file__, cext.__file__)")
     assert ended(slot) == "exit code 0"
-    assert slot.last_words() == [f"{sys.modules['engine'].__file__} {len(sys.path)}"]
+    assert slot.last_words() == [f"{sys.modules['engine'].__file__} {sys.modules['cext'].__file__}"]
 
 
 def test_leaving_kills_and_leaves_no_thread(heard: Heard) -> None:
