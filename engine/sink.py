@@ -62,6 +62,10 @@ class Sink(Generic[T_contra]):
     blocking: bool = True
     """True: `open`, `write` and `finish` may wait (a database, a socket), so they get a thread of their own."""
 
+    at_home: bool = False
+    """True: it writes to memory, or to a terminal, of the process that runs the job, so it runs there, whatever
+    the number of processes."""
+
     batch_records: int = 0
     """How many records make a good `write`; 0: whatever is there. A batch that is not full is written once
     nothing more has come for `linger` (1 ms), so up to this many records is all that a `write` may get
