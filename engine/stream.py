@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from cext.getter import Getter
 from engine import operations as ops
 from engine.checks import call_it, check_count, check_field, check_function
 from engine.durations import Duration, nanoseconds
@@ -137,7 +136,7 @@ class Stream(Generic[T]):
             if not table.bounded:
                 raise GraphError(f"{place}: lookup_join reads its table to the end, but {table.name!r} never ends")
             check_field(table.type, table_key, "lookup_join's table", place)
-        operation = ops.LookupJoin(table, Getter(table_key), Getter(on), into, how == "inner")
+        operation = ops.LookupJoin(table, table_key, on, into, how == "inner")
         known = type or (None if into is None else returned_by(into))
         return self._then(operation, known, name, on_error)
 
