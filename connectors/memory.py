@@ -35,7 +35,8 @@ def from_iterable(
     """Read the items of an iterable, or of what a function without arguments returns, in order.
 
     A list, or a function that makes a new iterator each time, can be run again; an iterator or a generator is
-    used up by the first run, and a second one raises `ConnectorError`. One that raises has the items before
+    used up by the first run, and a second one raises `ConnectorError`. It is read in the process that runs the
+    job, whatever the number of processes. One that raises has the items before
     delivered, and then ends the job with a `ConnectorError` whose `__cause__` is what it raised.
 
     Say `blocking=True` where the next item may have to be waited for (a socket, a queue): it is read in a
@@ -55,6 +56,8 @@ def from_iterable(
 
 
 class _FromIterable(Source[T]):
+    at_home = True
+
     def __init__(self, items: Any, clock: Callable[[], float] | None) -> None:
         self._items, self._clock = items, clock
         self._used_up = False
@@ -155,7 +158,8 @@ def generate(
     faster than the rate.
 
     `type` is what `function` says that it returns, unless given. Where `function` raises, the records before
-    are delivered, and then the job ends with a `ConnectorError` whose `__cause__` is what it raised.
+    are delivered, and then the job ends with a `ConnectorError` whose `__cause__` is what it raised. In a job of
+    several processes it may run in any of them.
 
     >>> def square(number: int) -> int:
     ...     return number * number
@@ -237,9 +241,7 @@ class _GenerateReader(_Delivering[T]):
 
 
 def collect(into: list[T]) -> Sink[T]:
-    """Append each record to the list `into`, which must be in the process that runs the sink.
-
-    A list does not cross to another process and back, so sending this sink to one raises `GraphError`.
+    """Append each record to the list `into`, in the process that runs the job, whatever the number of processes.
 
     >>> rows: list[str] = []
     >>> writer = collect(rows).open(SinkContext("sink"))
@@ -254,6 +256,7 @@ def collect(into: list[T]) -> Sink[T]:
 
 
 class _Collect(Sink[T], Writer[T]):
+    at_home = True
     blocking = False
     name = "collect"
 
@@ -265,13 +268,6 @@ class _Collect(Sink[T], Writer[T]):
 
     def write(self, records: list[T]) -> None:
         self._into.extend(records)
-
-    def __reduce__(self) -> Any:
-        # A copy would be filled over there, and the list here stay empty without a word.
-        raise GraphError(
-            "collect appends to a list of this process, and was asked to run in another one",
-            hint="run its stage in one process, or write to a file or a database",
-        )
 
 
 class Discard(Sink[Any], Writer[Any]):

@@ -34,7 +34,7 @@ def stdout(format: Format = None, *, stream: TextIO | None = None) -> Sink[Any]:
     cannot be formatted, or has no form in the stream's encoding, is an `OutputError`; a template with a name
     that is no field, a `GraphError` at once.
 
-    `stream` stays open. It cannot go to another process: for that, leave it out, or say `stderr()`.
+    It prints in the process that runs the job, whatever the number of processes. `stream` stays open.
 
     >>> writer = stdout("{name} is {age:>3}").open(SinkContext("sink"))
     >>> writer.write([{"name": "Ann", "age": 7}, {"name": "Bo", "age": 42}])
@@ -58,6 +58,8 @@ def stderr(format: Format = None) -> Sink[Any]:
 
 
 class _Lines(Sink[Any]):
+    at_home = True  # a worker has neither the terminal nor the stream of the user
+
     def __init__(self, format: Format, stream: TextIO | Literal["stdout", "stderr"]) -> None:
         self._format, self._stream = format, stream
         self.name = "stderr" if stream == "stderr" else "stdout"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.dataflow import Dataflow
 from engine.errors import HeadgateError
+from engine.modules import load_file
 
 if TYPE_CHECKING:
     import click
@@ -107,11 +107,5 @@ def _module(place: str) -> ModuleType:
             raise
     if not path.is_file():
         raise HeadgateError(f"there is no file {place} in {Path.cwd()}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise HeadgateError(f"{place} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    sys.path.insert(0, str(path.parent))
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(path.parent.absolute()))
+    return load_file(path.stem, path)

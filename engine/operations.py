@@ -15,7 +15,7 @@ from cext.guard import Guard
 from cext.head import Head
 from cext.waker import Waker
 from engine.aggregates import Aggregate
-from engine.graph import Key
+from engine.graph import Key, Part
 from engine.sink import Sink
 from engine.source import Source
 
@@ -184,19 +184,19 @@ class LookupJoin(Operation):
     role: ClassVar[Role] = "chain"
     kind = "lookup_join"
     table: Mapping[Any, Any] | Source[Any]
-    table_key: Getter
-    on: Getter
+    table_key: Part | None
+    on: Part
     f: Callable[[Any, Any], Any] | None
     inner: bool
 
     def prepare(self, name: str) -> Self:
         from engine.tables import load
 
-        return replace(self, table=load(self.table, self.table_key, name))
+        return replace(self, table=load(self.table, Getter(self.table_key), name))
 
     def build_operator(self, name: str, guard: Guard) -> Operator:
         assert isinstance(self.table, dict), "prepare() comes first"
-        return chain.Lookup(name, guard, self.table, self.on, self.f, self.inner)
+        return chain.Lookup(name, guard, self.table, Getter(self.on), self.f, self.inner)
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,7 +63,8 @@ class Sink(Generic[T_contra]):
     """True: `open`, `write` and `finish` may wait (a database, a socket), so they get a thread of their own."""
 
     at_home: bool = False
-    """True: it writes to memory of the process that runs the job, so it runs there, whatever the number of processes."""
+    """True: it writes to memory, or to a terminal, of the process that runs the job, so it runs there, whatever
+    the number of processes."""
 
     batch_records: int = 0
     """How many records make a good `write`; 0: whatever is there. A batch that is not full is written once

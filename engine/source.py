@@ -84,6 +84,9 @@ class Source(Generic[T_co]):
     bounded: bool = True
     """True: it ends, and its partitions are read one after the other, in order. False: all are read in turn."""
 
+    at_home: bool = False
+    """True: it reads memory of the process that runs the job, so it runs there, whatever the number of processes."""
+
     name: str = "source"
     """What the operator is called in plans, counters and errors unless the user names it."""
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeGuard, TypeVar, overload
 
-from cext.getter import Getter
 from engine import operations as ops
 from engine.checks import call_it, check_count, check_field, check_function
 from engine.durations import Duration, nanoseconds
@@ -189,7 +188,7 @@ class Stream(Generic[T]):
             if not table.bounded:
                 raise GraphError(f"{place}: lookup_join reads its table to the end, but {table.name!r} never ends")
             check_field(table.type, table_key, "lookup_join's table", place)
-        operation = ops.LookupJoin(table, Getter(table_key), Getter(on), into, how == "inner")
+        operation = ops.LookupJoin(table, table_key, on, into, how == "inner")
         match = table.type if isinstance(table, Source) else None
         known = returned_by(into) if into is not None else pair_of(self.type, match, match_may_lack=how == "left")
         return self._then(operation, type or known, name, on_error)

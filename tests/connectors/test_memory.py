@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import doctest
 import itertools
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, assert_type
@@ -310,10 +308,11 @@ def test_collect_appends_and_keeps_what_it_has_when_aborted() -> None:
     assert rows == [0, 1, 2, 3]
 
 
-def test_collect_cannot_leave_its_process() -> None:
-    for leave in (pickle.dumps, copy.copy):
-        with pytest.raises(GraphError, match=r"collect appends to a list of this process.*\n  hint: run its stage"):
-            leave(collect([]))
+def test_what_reads_or_fills_memory_of_the_program_is_at_home() -> None:
+    assert from_iterable([]).at_home
+    assert collect([]).at_home
+    assert not generate(str).at_home
+    assert not discard().at_home
 
 
 def test_collect_wants_a_list() -> None:
