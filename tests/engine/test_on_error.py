@@ -418,6 +418,7 @@ def test_a_bad_record_fails_after_those_before_it(runner: Runner) -> None:
     assert sink.ends == ["abort"]
     assert (caught.value.place, caught.value.raw) == ("in.txt:2", "x")
     assert caught.value.__notes__[0].startswith("in operator 'in' (test_on_error.py:")
+    assert caught.value.__notes__[0].endswith('; on_error="skip" or "dead-letter" goes on without such records')
     assert caught.value.result is not None
 
 
