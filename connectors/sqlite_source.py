@@ -66,6 +66,8 @@ class _QueryReader(Reader[T]):
         return RETRY_SECONDS
 
     def close(self) -> None:
+        if self._cursor is not None:
+            self._cursor.close()  # a traceback may keep it, and with it a lock on the database
         self._db.close()
 
     def _failed(self, error: Exception) -> ConnectorError:
@@ -79,7 +81,7 @@ class _QueryReader(Reader[T]):
         """Run the query up to its first row; False while another connection has the database locked."""
         query = self._query
         try:
-            cursor = self._db.execute(query.query, query.parameters)
+            cursor = self._cursor = self._db.execute(query.query, query.parameters)
         except sqlite3.OperationalError as error:
             if not is_locked(error) or time.monotonic() >= self._give_up:
                 raise
@@ -89,7 +91,6 @@ class _QueryReader(Reader[T]):
         if not columns:
             raise ConnectorError(f"wanted rows from {where}, which gives none", hint="write a SELECT")
         self._rows = RowDecoder(query.record, matched(query.record, columns, where, _ADVICE), len(columns))
-        self._cursor = cursor
         return True
 
     def _fetch(self, limit: int) -> list[Any]:

@@ -387,6 +387,22 @@ def test_a_query_that_fails_half_way_delivers_what_came_before(path: str) -> Non
             reader.read(10)
 
 
+@pytest.mark.parametrize("text", ["SELECT id, id AS x FROM t", "SELECT name FROM t"], ids=["half read", "wrong"])
+def test_what_was_closed_holds_no_lock(path: str, text: str) -> None:
+    """Even if a traceback keeps the reader and all that it had in hand."""
+    sql(path, "CREATE TABLE t (id, name)", "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    reader = query(path, text).open("")
+    failure: BaseException | None = None
+    try:
+        reader.read(1)
+    except ConnectorError as error:
+        failure = error
+    assert (failure is None) == ("id" in text)
+    reader.close()
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+
+
 @pytest.mark.parametrize(
     ("text", "type_", "message"),
     [
