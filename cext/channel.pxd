@@ -38,7 +38,7 @@ cdef class Channel:
     cdef Frame take(self)
     cdef bint is_empty(self) noexcept
     cdef void release(self, Py_ssize_t records) noexcept
-    cdef void adapt(self, int64_t now, bint could_work) noexcept
+    cdef void adapt(self, int64_t now, bint could_work, Py_ssize_t batch) noexcept
     cdef bint _send(self, Frame frame) noexcept
     cdef void _publish(self) noexcept
     cdef int _check(self) except -1

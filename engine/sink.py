@@ -63,9 +63,13 @@ class Sink(Generic[T_contra]):
     """True: `open`, `write` and `finish` may wait (a database, a socket), so they get a thread of their own."""
 
     batch_records: int = 0
-    """How many records make a good `write`; 0: whatever is there. A batch that is not full is written once
-    nothing more has come for `linger` (1 ms), so up to this many records is all that a `write` may get
-    and fewer must do. With 0 a `write` gets at most 1,024."""
+    """How many records make a good `write`. A batch that is not full is written once nothing more has come for
+    `linger` (1 ms), so up to this many records is all that a `write` may get and fewer must do.
+
+    0: whatever is there, up to 1,024 records, and with no wait for more. Where writes turn out to cost much
+    whatever is in them (a commit, a round trip), up to as many records as cost the same again, at most half of
+    `Settings.max_window`: for the sake of speed nothing needs to be declared. Declare what a `write` must not
+    exceed, or what it needs to be efficient from the first one on."""
 
     name: str = "sink"
     """What the operator is called in plans, counters and errors unless the user names it."""
