@@ -34,9 +34,11 @@ class Writer(Generic[T_contra]):
         When it returns, their fate is final: their credit goes back to the source. It may block for as long
         as the outside world takes; that is what back-pressure is for. Never keep records for later in a
         list of your own: say `Sink.batch_records` instead. The list is shared: do not change it.
-        Raise `ConnectorError` when the world outside is at fault (no connection, a full disk): the job fails.
+        Raise `ConnectorError` when the world outside is at fault (no connection, a full disk): the job fails. An
+        `OSError`, which is also a lost connection or a time-out, and a `MemoryError` mean the same.
         Raise `OutputError`, or anything else, when a record is: where the sink's `on_error` is not "fail", a batch
-        that was refused is tried again record by record, so that only those at fault are set aside.
+        that was refused is tried again record by record, so that only those at fault are set aside. If a record
+        is to blame for an `OSError`, as one that names a file that is not there, raise `OutputError` from it.
         """
         raise NotImplementedError
 

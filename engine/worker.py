@@ -25,6 +25,7 @@ from engine.sink import SinkContext
 from engine.source import BadRecord
 
 _LONGEST_RECORD = 200
+_OUTAGES = (ConnectorError, OSError, MemoryError)  # OSError is also no connection, no permission and no time left
 
 
 class Worker:
@@ -188,7 +189,7 @@ def _incoming(edge: Edge, channels: list[Channel], index: int) -> list[Channel]:
 
 def is_refusal(error: BaseException) -> bool:
     """Whether a record is to blame for what a sink raised, not an outage."""
-    return isinstance(error, OutputError) or not isinstance(error, ConnectorError)
+    return isinstance(error, OutputError) or not isinstance(error, _OUTAGES)
 
 
 def describe_failure(node: Node, record: Any, error: BaseException) -> BaseException:
