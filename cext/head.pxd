@@ -40,6 +40,7 @@ cdef class Pass(Holding):
 cdef class Expand(Holding):
     cdef object function
     cdef object items       # what is left of the expansion of the record at `at`, or None
+    cdef bint given         # something of it has gone on, so that it does not count as dropped
 
     cdef bint _start(self, Sideline side) except -1
     cdef int _next(self, list out, Sideline side) except -1
@@ -50,6 +51,7 @@ cdef class Batch(Holding):
     cdef Py_ssize_t size
     cdef object items       # what is left of the result of the batch in work, or None
     cdef Py_ssize_t pending  # records of that batch
+    cdef Py_ssize_t kept    # those of them that nothing has come of yet: each record given counts for one
 
     cdef object _call(self, list rows, Sideline side)
 

@@ -131,6 +131,7 @@ cdef class Expand(Holding):
             if self.items is None and side.failure is None:
                 self.at += 1
                 self.spent += 1
+                self.given = False
         return out
 
     cdef bint _start(self, Sideline side) except -1:
@@ -149,6 +150,7 @@ cdef class Expand(Holding):
         if item is not NULL:
             out.append(<object>item)
             Py_DECREF(item)
+            self.given = True
             return 0
         self.items = None
         if PyErr_Occurred() is not NULL:
@@ -157,7 +159,7 @@ cdef class Expand(Holding):
 
     cpdef Py_ssize_t discard(self):
         self.items = None
-        return Holding.discard(self)
+        return Holding.discard(self) - self.given
 
 
 @cython.final
@@ -177,16 +179,18 @@ cdef class Batch(Holding):
         cdef list rows
         if self.items is None:
             rows = self.frame.rows[self.at:self.at + min(self.size, limit)]
-            self.pending = len(rows)
+            self.pending = self.kept = len(rows)
             self.items = self._call(rows, side)
         try:
             out.extend(islice(self.items, limit - len(side.letters)))
         except BaseException as error:
             self.guard.handle(self.frame.rows[self.at], error, side)
+        self.kept = max(0, self.kept - len(out))
         if side.failure is None and len(out) < limit - len(side.letters):
             self.items = None
             self.at += self.pending
             self.spent += self.pending
+            self.pending = self.kept = 0
         return out
 
     cdef object _call(self, list rows, Sideline side):
@@ -195,7 +199,7 @@ cdef class Batch(Holding):
             return iter(self.function(rows)) if self.guard.mode == 0 else iter(list(self.function(rows)))
         except BaseException as error:
             if self.guard.mode == 0 or len(rows) == 1 or not isinstance(error, Exception):
-                self.guard.handle(rows[0], error, side)
+                self.kept -= self.guard.handle(rows[0], error, side)
                 return iter(())
         found = []
         for row in rows:
@@ -204,11 +208,13 @@ cdef class Batch(Holding):
             except BaseException as error:
                 if not self.guard.handle(row, error, side):
                     break
+                self.kept -= 1
         return iter(found)
 
     cpdef Py_ssize_t discard(self):
+        cdef Py_ssize_t gone = self.pending - self.kept
         self.items = None
-        return Holding.discard(self)
+        return Holding.discard(self) - gone
 
 
 @cython.final

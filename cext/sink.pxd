@@ -25,6 +25,7 @@ cdef class Sink(Head):
 
     cdef Py_ssize_t good(self) noexcept
     cdef bint gathers(self) noexcept
+    cdef uint64_t _settled(self) noexcept
     cdef int _open(self) except -1
     cdef bint _try(self, list rows, bint final, Sideline side) except -1
     cdef bint _write(self, list rows, Sideline side) except -1

@@ -79,13 +79,20 @@ cdef class Sink(Head):
         else:
             rows, self.rows = self.rows[:count], self.rows[count:]
         self.born = (<list>self.owed[0])[2]  # for the letters that may come of it
+        cdef uint64_t settled = self._settled()
         cdef int64_t start = self.clock()
         cdef bint is_plain = self._write(rows, side)
         cdef int64_t end = self.clock()
         if is_plain:
             self.cost.note(count, end - start)
+        if side.failure is not None:
+            side.lose(count - <Py_ssize_t>(self._settled() - settled))
         self._pay(count, end)
         return []
+
+    cdef uint64_t _settled(self) noexcept:
+        """How many records have been written or set aside."""
+        return self.written + self.guard.skipped + self.guard.lettered
 
     cdef int _open(self) except -1:
         try:

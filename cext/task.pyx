@@ -338,7 +338,7 @@ cdef class Task:
     cdef int _start_dropping(self) except -1:
         self.dropping = True
         self._flush(monotonic_ns())  # what is out already does not wait for the end
-        self.dropped += self.head.discard()
+        self.dropped += self.head.discard() + self.side.lost
         self.side = Sideline()
         self.barrier = None
         if not self.passing:  # a mark that some ports have had goes on to the others

@@ -68,10 +68,11 @@ class AsyncMap(Head):
         self._settling.extend(finished)
         self.born = min(call.born for call in finished)
         out = []
-        for call in finished:
+        for i, call in enumerate(finished):
             if call.error is None:
                 out.append(call.result)
             elif not self.guard.handle(call.record, call.error, side):
+                side.lose(len(finished) - i)
                 break
         return out
 
