@@ -22,6 +22,7 @@ cdef class Head:
     cpdef bint drained(self)
     cpdef finish(self, bint whole)
     cpdef close(self, bint whole)
+    cpdef str open_thread(self)
     cpdef Py_ssize_t discard(self)
     cpdef int64_t deadline(self)
 

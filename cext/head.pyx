@@ -53,7 +53,12 @@ cdef class Head:
         """Every lane has ended; if all of them whole, what was kept for the end comes out of `more` now."""
 
     cpdef close(self, bint whole):
-        """The last call: the end is on its way; not `whole`: the stream was cut short."""
+        """The end is on its way, and nothing more will be asked for; not `whole`: the stream was cut short."""
+
+    cpdef str open_thread(self):
+        """After `close`: the name of a thread of the head's own that has not ended yet, and that wakes the task when it
+        does: the end waits for it. None: there is none."""
+        return None
 
     cpdef Py_ssize_t discard(self):
         """Drop what the head holds, give back its credit, and return how many records that were."""

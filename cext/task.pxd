@@ -50,7 +50,7 @@ cdef class Task:
     cdef readonly object failure  # what ended it, or None
     cdef bint cancelled         # written by any thread
     cdef bint abandoned         # written by any thread: it waits for nobody any more
-    cdef bint closed            # the head's last call has been made
+    cdef bint closed            # the head has been told to
     cdef bint dropping          # it failed or was cancelled: what comes in is dropped
     cdef readonly bint done
     # Counters; written by the task's thread, read by all.

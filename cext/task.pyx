@@ -302,9 +302,12 @@ cdef class Task:
 
     cdef int _pass_mark(self) except -1:
         """Send the mark to every port, in as many steps as their rings need; the end closes the head first."""
-        if self.mark.kind == END and not self.closed:
-            self.closed = True
-            self.head.close(self.mark.value)
+        if self.mark.kind == END:
+            if not self.closed:
+                self.closed = True
+                self.head.close(self.mark.value)
+            if self.head.open_thread() is not None and not self.abandoned:
+                return IDLE
         self.passing = True
         while self.marked < len(self.ports):
             if not (<Port>self.ports[self.marked]).push_mark(self.mark) and not self.abandoned:

@@ -96,6 +96,7 @@ class Job:
         with self._lock:
             if not self._ended.is_set():
                 self._seconds = time.monotonic() - self._began
+                self._stuck += self._worker.open_threads
                 self._ended.set()
 
     def _failed(self, task: Task, error: BaseException) -> None:
@@ -131,8 +132,8 @@ class Job:
     def cancel(self) -> None:
         """Stop at once: what is on its way is dropped, sinks keep what they have committed.
 
-        What is inside a call of its own (a write that blocks, a function that loops) has 5 s to come back from it; then
-        its thread is left behind, and the job counts as ended.
+        What is inside a call of its own (a write that blocks, a function that loops, a coroutine that never lets its
+        event loop go on) has 5 s to come back from it; then its thread is left behind, and the job counts as ended.
         """
         with self._lock:
             if not self._ended.is_set():
@@ -174,7 +175,7 @@ class Job:
         if not self.join(timeout):
             raise TimeoutError(f"job {self.name!r} still runs after {timeout} s")
         for thread in self._threads:
-            if not self._stuck:
+            if thread.name not in self._stuck:
                 thread.join()
         result = self.metrics()
         error = self._error()

@@ -63,6 +63,11 @@ class Worker:
         """The heads that read."""
         return [task.head for task in self.tasks if isinstance(task.head, SourceHead)]
 
+    @property
+    def open_threads(self) -> list[str]:
+        """Names of threads, besides those of the loops, that run on behalf of an operator."""
+        return [name for task in self.tasks if (name := task.head.open_thread()) is not None]
+
     def wake(self) -> None:
         """Make every thread look at its tasks."""
         for runner in self.runners.values():

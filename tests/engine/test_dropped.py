@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ class Tally:
         return None, self.same(x)
 
 
-Add = Callable[[Stream[Any], Tally, Any], list[Stream[Any]]]
+Add = Callable[[Stream[Any], Tally, Any], Sequence[Stream[Any]]]
 
 KINDS: dict[str, Add] = {
     "map": lambda s, t, p: [s.map(t.same, on_error=p)],
@@ -67,7 +67,7 @@ KINDS: dict[str, Add] = {
     "rebalance": lambda s, t, p: [s.rebalance(2).map(t.same, on_error=p)],
     "split": lambda s, t, p: s.split(lambda x: t.same(x) % 2 == 0, on_error=p),
 }
-POLICIES = ["fail", "fail", "skip", "dead-letter"]
+POLICIES: list[Any] = ["fail", "fail", "skip", "dead-letter"]
 
 numbers = st.integers(0, 2 * SIZE)
 steps = st.tuples(st.sampled_from(sorted(KINDS)), st.integers(0, 20), numbers, st.sampled_from(POLICIES))
@@ -99,7 +99,7 @@ def ended(flow: Dataflow) -> JobMetrics:
     threads=st.lists(st.booleans(), min_size=1, max_size=4),
 )
 def test_every_record_has_one_end(
-    program: list[tuple[str, int, int, str]], limits: Settings, refused: int, policy: str, threads: list[bool]
+    program: list[tuple[str, int, int, Any]], limits: Settings, refused: int, policy: Any, threads: list[bool]
 ) -> None:
     flow, tallies = Dataflow("dropped", settings=limits), [Tally(refused)]
     ends = [
