@@ -10,6 +10,8 @@ from cext.frame import Frame
 from cext.groups import Groups
 from cext.guard import Guard, Sideline
 
+class Several(list[Any]): ...
+
 @disjoint_base
 class Head:
     name: str

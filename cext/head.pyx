@@ -9,10 +9,21 @@ from itertools import islice
 cimport cython
 from cpython.ref cimport PyObject
 
+from cext.guard cimport FAIL
+
 cdef extern from "Python.h":
     PyObject *PyIter_Next(PyObject *iterator) noexcept  # NULL at the end, and with the error set when it raised
     PyObject *PyErr_Occurred() noexcept
     void Py_DECREF(PyObject *value) noexcept
+
+
+class Several(list):
+    """What stands for the record of an error when any of these may be to blame."""
+
+
+cdef object suspects(list rows):
+    """Which of `rows` may be to blame: the only one, or several."""
+    return rows[0] if len(rows) == 1 else Several(rows)
 
 
 cdef class Head:
@@ -189,7 +200,7 @@ cdef class Batch(Holding):
         try:
             out.extend(islice(self.items, limit - len(side.letters)))
         except BaseException as error:
-            self.guard.handle(self.frame.rows[self.at], error, side)
+            self.guard.fail(suspects(self.frame.rows[self.at:self.at + self.pending]), error, side)
         self.kept = max(0, self.kept - len(out))
         if side.failure is None and len(out) < limit - len(side.letters):
             self.items = None
@@ -199,11 +210,17 @@ cdef class Batch(Holding):
         return out
 
     cdef object _call(self, list rows, Sideline side):
-        """The batch's result; where a failure does not end the job, what is at fault is found record by record."""
+        """The batch's result; where a failure does not end the job, what is at fault is found record by record.
+
+        Where it does, any of the records may be.
+        """
         try:
-            return iter(self.function(rows)) if self.guard.mode == 0 else iter(list(self.function(rows)))
+            return iter(self.function(rows)) if self.guard.mode == FAIL else iter(list(self.function(rows)))
         except BaseException as error:
-            if self.guard.mode == 0 or len(rows) == 1 or not isinstance(error, Exception):
+            if self.guard.mode == FAIL or not isinstance(error, Exception):
+                self.guard.fail(suspects(rows), error, side)
+                return iter(())
+            if len(rows) == 1:
                 self.kept -= self.guard.handle(rows[0], error, side)
                 return iter(())
         found = []

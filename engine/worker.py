@@ -8,7 +8,7 @@ from typing import Any
 
 from cext.channel import Channel
 from cext.guard import Guard
-from cext.head import Head, Pass
+from cext.head import Head, Pass, Several
 from cext.port import Port
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
@@ -209,7 +209,7 @@ def describe_failure(node: Node, record: Any, error: BaseException) -> BaseExcep
         function = _raised_in(error) or function_place(node.operation.function)
         by = f" in {function}" if function else ""
         wrapped = OperatorError(
-            f"operator {node} failed{by}: {_what(error)}; the record was {_shown(record)}",
+            f"operator {node} failed{by}: {_what(error)}; {_culprit(record)}",
             operator=node.name,
             record=record,
             hint='on_error="skip" or "dead-letter" goes on without such records',
@@ -225,6 +225,12 @@ def _what(error: BaseException) -> str:
     except Exception as another:
         text = f"its text cannot be had, that raises {type(another).__name__}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _culprit(record: Any) -> str:
+    if isinstance(record, Several):
+        return f"it was one of {len(record)} records, the first was {_shown(record[0])}"
+    return f"the record was {_shown(record)}"
 
 
 def _shown(record: Any) -> str:
