@@ -99,6 +99,7 @@ cdef class Map(Operator):
             if result is not NULL:
                 append_owned(out, result)
             elif not self.guard.caught(row, side):
+                side.lose(count - i)
                 break
         return out
 
@@ -123,6 +124,7 @@ cdef class Filter(Operator):
                 Py_INCREF(<PyObject *>row)
                 append_owned(out, <PyObject *>row)
             elif keep < 0 and not self.guard.caught(row, side):
+                side.lose(count - i)
                 break
         return out
 
@@ -148,6 +150,7 @@ cdef class Inspect(Operator):
                 Py_INCREF(<PyObject *>row)
                 append_owned(out, <PyObject *>row)
             elif not self.guard.caught(row, side):
+                side.lose(count - i)
                 break
         return out
 
@@ -167,7 +170,8 @@ cdef class Lookup(Operator):
 
     cdef list apply(self, list rows, Sideline side):
         cdef list out = []
-        for row in rows:
+        cdef Py_ssize_t i
+        for i, row in enumerate(rows):
             try:
                 match = self.table.get(self.key.get(row))
                 if match is None:
@@ -177,6 +181,7 @@ cdef class Lookup(Operator):
                 out.append((row, match) if self.join is None else self.join(row, match))
             except BaseException as error:
                 if not self.guard.handle(row, error, side):
+                    side.lose(PyList_GET_SIZE(rows) - i)
                     break
         return out
 
@@ -213,11 +218,13 @@ cdef class StatefulMap(Operator):
 
     cdef list apply(self, list rows, Sideline side):
         cdef list out = []
-        for row in rows:
+        cdef Py_ssize_t i
+        for i, row in enumerate(rows):
             try:
                 out.append(self._advance(row))
             except BaseException as error:
                 if not self.guard.handle(row, error, side):
+                    side.lose(PyList_GET_SIZE(rows) - i)
                     break
         return out
 
@@ -231,11 +238,13 @@ cdef class Running(Operator):
 
     cdef list apply(self, list rows, Sideline side):
         cdef list out = []
-        for row in rows:
+        cdef Py_ssize_t i
+        for i, row in enumerate(rows):
             try:
                 out.append(self.groups.update(row))
             except BaseException as error:
                 if not self.guard.handle(row, error, side):
+                    side.lose(PyList_GET_SIZE(rows) - i)
                     break
         return out
 
@@ -251,11 +260,13 @@ cdef class Router:
     cdef list route(self, list rows, Sideline side):
         """The rows of each output, one list more than there are predicates."""
         cdef list outputs = [[] for _ in range(len(self.predicates) + 1)]
-        for row in rows:
+        cdef Py_ssize_t i
+        for i, row in enumerate(rows):
             try:
                 (<list>outputs[self._choose(row)]).append(row)
             except BaseException as error:
                 if not self.guard.handle(row, error, side):
+                    side.lose(PyList_GET_SIZE(rows) - i)
                     break
         return outputs
 

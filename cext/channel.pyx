@@ -145,9 +145,13 @@ cdef class Channel:
             if self.producer is not None:
                 self.producer.wake()
 
-    cpdef void adapt(self, int64_t now, bint could_work) noexcept:
-        """Once a period: size the window anew. Only a consumer that `could_work` is starved by an empty channel."""
+    cpdef void adapt(self, int64_t now, bint could_work, Py_ssize_t batch=0) noexcept:
+        """Once a period: size the window anew. Only a consumer that `could_work` is starved by an empty channel.
+
+        `batch`: how many records it has learned to take at once, 0 if it has not.
+        """
         if self.law.due(now):
+            self.law.want(batch)
             self.law.update(now, self.released, self.starved and could_work, exchange(&self.blocked, 0))
             self.starved = False
             store(&self.window, <uint64_t>self.law.size)

@@ -10,6 +10,9 @@ cdef enum OnError:
 cdef class Sideline:
     cdef readonly object failure  # the error that ends the task, raised once the records before it are out
     cdef readonly list letters    # dead letters of this step, not yet sent; never more than its records
+    cdef readonly Py_ssize_t lost  # records that go no further for `failure`: the one that failed, and those behind it
+
+    cpdef lose(self, Py_ssize_t records)
 
 
 cdef class Guard:

@@ -15,6 +15,10 @@ cdef class Sideline:
     def __cinit__(self):
         self.letters = []
 
+    cpdef lose(self, Py_ssize_t records):
+        """Count `records` that go no further: the one that failed, and those in hand behind it."""
+        self.lost += records
+
     def take_letters(self):
         letters, self.letters = self.letters, []
         return letters

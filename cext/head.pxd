@@ -22,6 +22,7 @@ cdef class Head:
     cpdef bint drained(self)
     cpdef finish(self, bint whole)
     cpdef close(self, bint whole)
+    cpdef str open_thread(self)
     cpdef Py_ssize_t discard(self)
     cpdef int64_t deadline(self)
 
@@ -40,6 +41,7 @@ cdef class Pass(Holding):
 cdef class Expand(Holding):
     cdef object function
     cdef object items       # what is left of the expansion of the record at `at`, or None
+    cdef bint given         # something of it has gone on, so that it does not count as dropped
 
     cdef bint _start(self, Sideline side) except -1
     cdef int _next(self, list out, Sideline side) except -1
@@ -50,6 +52,7 @@ cdef class Batch(Holding):
     cdef Py_ssize_t size
     cdef object items       # what is left of the result of the batch in work, or None
     cdef Py_ssize_t pending  # records of that batch
+    cdef Py_ssize_t kept    # those of them that nothing has come of yet: each record given counts for one
 
     cdef object _call(self, list rows, Sideline side)
 

@@ -9,10 +9,21 @@ from itertools import islice
 cimport cython
 from cpython.ref cimport PyObject
 
+from cext.guard cimport FAIL
+
 cdef extern from "Python.h":
     PyObject *PyIter_Next(PyObject *iterator) noexcept  # NULL at the end, and with the error set when it raised
     PyObject *PyErr_Occurred() noexcept
     void Py_DECREF(PyObject *value) noexcept
+
+
+class Several(list):
+    """What stands for the record of an error when any of these may be to blame."""
+
+
+cdef object suspects(list rows):
+    """Which of `rows` may be to blame: the only one, or several."""
+    return rows[0] if len(rows) == 1 else Several(rows)
 
 
 cdef class Head:
@@ -53,7 +64,12 @@ cdef class Head:
         """Every lane has ended; if all of them whole, what was kept for the end comes out of `more` now."""
 
     cpdef close(self, bint whole):
-        """The last call: the end is on its way; not `whole`: the stream was cut short."""
+        """The end is on its way, and nothing more will be asked for; not `whole`: the stream was cut short."""
+
+    cpdef str open_thread(self):
+        """After `close`: the name of a thread of the head's own that has not ended yet, and that wakes the task when it
+        does: the end waits for it. None: there is none."""
+        return None
 
     cpdef Py_ssize_t discard(self):
         """Drop what the head holds, give back its credit, and return how many records that were."""
@@ -131,6 +147,7 @@ cdef class Expand(Holding):
             if self.items is None and side.failure is None:
                 self.at += 1
                 self.spent += 1
+                self.given = False
         return out
 
     cdef bint _start(self, Sideline side) except -1:
@@ -149,6 +166,7 @@ cdef class Expand(Holding):
         if item is not NULL:
             out.append(<object>item)
             Py_DECREF(item)
+            self.given = True
             return 0
         self.items = None
         if PyErr_Occurred() is not NULL:
@@ -157,7 +175,7 @@ cdef class Expand(Holding):
 
     cpdef Py_ssize_t discard(self):
         self.items = None
-        return Holding.discard(self)
+        return Holding.discard(self) - self.given
 
 
 @cython.final
@@ -177,25 +195,33 @@ cdef class Batch(Holding):
         cdef list rows
         if self.items is None:
             rows = self.frame.rows[self.at:self.at + min(self.size, limit)]
-            self.pending = len(rows)
+            self.pending = self.kept = len(rows)
             self.items = self._call(rows, side)
         try:
             out.extend(islice(self.items, limit - len(side.letters)))
         except BaseException as error:
-            self.guard.handle(self.frame.rows[self.at], error, side)
+            self.guard.fail(suspects(self.frame.rows[self.at:self.at + self.pending]), error, side)
+        self.kept = max(0, self.kept - len(out))
         if side.failure is None and len(out) < limit - len(side.letters):
             self.items = None
             self.at += self.pending
             self.spent += self.pending
+            self.pending = self.kept = 0
         return out
 
     cdef object _call(self, list rows, Sideline side):
-        """The batch's result; where a failure does not end the job, what is at fault is found record by record."""
+        """The batch's result; where a failure does not end the job, what is at fault is found record by record.
+
+        Where it does, any of the records may be.
+        """
         try:
-            return iter(self.function(rows)) if self.guard.mode == 0 else iter(list(self.function(rows)))
+            return iter(self.function(rows)) if self.guard.mode == FAIL else iter(list(self.function(rows)))
         except BaseException as error:
-            if self.guard.mode == 0 or len(rows) == 1 or not isinstance(error, Exception):
-                self.guard.handle(rows[0], error, side)
+            if self.guard.mode == FAIL or not isinstance(error, Exception):
+                self.guard.fail(suspects(rows), error, side)
+                return iter(())
+            if len(rows) == 1:
+                self.kept -= self.guard.handle(rows[0], error, side)
                 return iter(())
         found = []
         for row in rows:
@@ -204,11 +230,13 @@ cdef class Batch(Holding):
             except BaseException as error:
                 if not self.guard.handle(row, error, side):
                     break
+                self.kept -= 1
         return iter(found)
 
     cpdef Py_ssize_t discard(self):
+        cdef Py_ssize_t gone = self.pending - self.kept
         self.items = None
-        return Holding.discard(self)
+        return Holding.discard(self) - gone
 
 
 @cython.final

@@ -87,14 +87,15 @@ cdef class Port:
         return 0
 
     cdef int _spread(self, list rows, int64_t born, int64_t now, Sideline side) except -1:
-        cdef Py_ssize_t at, count = len(self.channels)
+        cdef Py_ssize_t i, at, count = len(self.channels)
         cdef list parts = [[] for _ in range(count)]
-        for row in rows:
+        for i, row in enumerate(rows):
             try:
                 at = owner(key_group(self.key.get(row), self.max_parallelism), self.max_parallelism, <int>count)
                 (<list>parts[at]).append(row)
             except BaseException as error:
                 if not self.guard.handle(row, error, side):
+                    side.lose(len(rows) - i)
                     break
         for at in range(count):
             if <list>parts[at]:

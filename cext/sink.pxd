@@ -1,6 +1,7 @@
 # Sink: the head that gathers records into batches and hands them to a connector's writer.
 from libc.stdint cimport int64_t, uint64_t
 
+from cext.cost cimport Cost
 from cext.guard cimport Sideline
 from cext.head cimport Head
 from cext.histogram cimport Histogram
@@ -10,7 +11,10 @@ cdef class Sink(Head):
     cdef object open_writer       # () -> writer, called at the first step, in the thread that writes
     cdef object writer
     cdef object is_refusal        # (exception) -> whether a record is to blame, not the world outside
-    cdef Py_ssize_t batch         # how many records make a good write; 0: a frame
+    cdef Py_ssize_t batch         # how many records make a good write, as declared; 0: see `cost`
+    cdef readonly Cost cost       # what writes have cost so far
+    cdef Py_ssize_t frame         # how many records make a frame at the window of the lane that last brought some
+    cdef object clock             # () -> monotonic ns
     cdef int64_t linger
     cdef list rows                # taken, not yet written
     cdef bint shared              # `rows` is a frame's own list, not ours to change
@@ -19,7 +23,10 @@ cdef class Sink(Head):
     cdef readonly uint64_t written
     cdef readonly Histogram latency  # from the source to here, ns
 
+    cdef Py_ssize_t good(self) noexcept
+    cdef bint gathers(self) noexcept
+    cdef uint64_t _settled(self) noexcept
     cdef int _open(self) except -1
     cdef bint _try(self, list rows, bint final, Sideline side) except -1
-    cdef int _write(self, list rows, Sideline side) except -1
+    cdef bint _write(self, list rows, Sideline side) except -1
     cdef int _pay(self, Py_ssize_t records, int64_t now) except -1

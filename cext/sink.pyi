@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Self, final
 
+from cext.cost import Cost
 from cext.guard import Guard
 from cext.head import Head
 from cext.histogram import Histogram
 
 @final
 class Sink(Head):
+    cost: Cost
     written: int
     latency: Histogram
     def __new__(
@@ -19,4 +21,5 @@ class Sink(Head):
         is_refusal: Callable[[BaseException], bool],
         batch: int = 0,
         linger: int = 1_000_000,
+        clock: Callable[[], int] = ...,
     ) -> Self: ...

@@ -1,8 +1,9 @@
 """Sink: the head that gathers records into batches and hands them to a connector's writer."""
 
+import time
+
 cimport cython
 from cext.channel cimport Channel
-from cext.clock cimport monotonic_ns
 from cext.frame cimport Frame
 from cext.guard cimport FAIL, Guard
 
@@ -11,22 +12,43 @@ from cext.guard cimport FAIL, Guard
 cdef class Sink(Head):
     """Writes with what `open_writer()` gives: an object with write(records), finish() and abort().
 
-    `batch`: how many records make a good write, 0: whatever there is; a batch that is not full is written once nothing
-    has come for `linger` ns; `is_refusal(error)` tells an error that a record is to blame for from an outage.
+    `batch`: how many records make a good write; a batch that is not full is written once nothing has come for `linger`
+    ns. 0: what is there is written, up to a frame or, if that is more, up to what `cost` has shown to be a good batch.
+    `is_refusal(error)` tells an error that a record is to blame for from an outage; `clock()` is monotonic ns.
     Credit goes back when `write` has returned, for then the records' fate is final.
     """
 
-    def __cinit__(self, str name, Guard guard, open_writer, is_refusal, Py_ssize_t batch=0, int64_t linger=1_000_000):
+    def __cinit__(
+        self,
+        str name,
+        Guard guard,
+        open_writer,
+        is_refusal,
+        Py_ssize_t batch=0,
+        int64_t linger=1_000_000,
+        clock=time.monotonic_ns,
+    ):
         self.open_writer = open_writer
         self.is_refusal = is_refusal
         self.batch = batch
         self.linger = linger
+        self.frame = 1
+        self.cost = Cost()
+        self.clock = clock
         self.rows = []
         self.owed = []
         self.latency = Histogram()
 
     cpdef bint hungry(self):
-        return len(self.rows) < max(1, self.batch)
+        return len(self.rows) < self.good()
+
+    cdef Py_ssize_t good(self) noexcept:
+        """How many records make a good write: as declared, else as learned, but no less than a frame."""
+        return self.batch or max(self.cost.batch, self.frame)
+
+    cdef bint gathers(self) noexcept:
+        """Whether it has records in hand that the next `more` writes, with what else may wait already."""
+        return self.batch == 0 and len(self.rows) > 0
 
     cpdef accept(self, Channel lane, Frame frame, int64_t now):
         if not self.rows:
@@ -38,6 +60,7 @@ cdef class Sink(Head):
                 self.shared = False
             self.rows.extend(frame.rows)
         self.owed.append([lane, frame.records, frame.born])
+        self.frame = lane.cut()
         self.last = now
         self.records_in += frame.records
 
@@ -48,15 +71,28 @@ cdef class Sink(Head):
             self._open()
         if count == 0 or (count < self.batch and not self.hurry and now - self.last < self.linger):
             return None
-        count = min(count, limit, self.batch or count)
+        count = min(count, limit, self.good())
+        if self.batch == 0:
+            count = self.cost.take(count)
         if count == len(self.rows):
             rows, self.rows = self.rows, []
         else:
             rows, self.rows = self.rows[:count], self.rows[count:]
         self.born = (<list>self.owed[0])[2]  # for the letters that may come of it
-        self._write(rows, side)
-        self._pay(count, monotonic_ns())
+        cdef uint64_t settled = self._settled()
+        cdef int64_t start = self.clock()
+        cdef bint is_plain = self._write(rows, side)
+        cdef int64_t end = self.clock()
+        if is_plain:
+            self.cost.note(count, end - start)
+        if side.failure is not None:
+            side.lose(count - <Py_ssize_t>(self._settled() - settled))
+        self._pay(count, end)
         return []
+
+    cdef uint64_t _settled(self) noexcept:
+        """How many records have been written or set aside."""
+        return self.written + self.guard.skipped + self.guard.lettered
 
     cdef int _open(self) except -1:
         try:
@@ -65,16 +101,17 @@ cdef class Sink(Head):
             raise self.guard.described(None, error)
         return 0
 
-    cdef int _write(self, list rows, Sideline side) except -1:
-        """All of `rows`; where a refused record does not end the job, it is found by trying each alone."""
+    cdef bint _write(self, list rows, Sideline side) except -1:
+        """All of `rows`; where a refused record does not end the job, it is found by trying each alone. Whether the
+        first try was the last."""
         cdef list batch
         if self._try(rows, len(rows) == 1 or self.guard.mode == FAIL, side):
-            return 0
+            return True
         for batch in [[row] for row in rows]:
             self._try(batch, True, side)
             if side.failure is not None:
                 break
-        return 0
+        return False
 
     cdef bint _try(self, list rows, bint final, Sideline side) except -1:
         """Write `rows`; False if they were refused and it was not their `final` try. An outage is no record's fault."""

@@ -6,6 +6,7 @@ from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.guard cimport Sideline
 from cext.head cimport Head
+from cext.sink cimport Sink
 from cext.source cimport Source
 
 cdef enum State:
@@ -26,6 +27,7 @@ cdef class Task:
     cdef readonly str name
     cdef readonly Head head
     cdef Source source          # the head, when it is a source
+    cdef Sink sink              # ... and when it is a sink
     cdef readonly list chain    # the operators behind it
     cdef readonly list lanes
     cdef readonly list outputs  # for each output of the router (one without it) the ports that it feeds
@@ -33,7 +35,6 @@ cdef class Task:
     cdef Router router
     cdef Sideline side
     cdef Py_ssize_t frame_records
-    cdef Py_ssize_t batch       # what its sink likes to write at once, be it more than a frame; 0: it does not mind
     cdef int64_t linger         # how long a record may wait for a fuller frame, ns
     cdef list ports             # those of `outputs` and `letters`
     cdef Py_ssize_t letters_per_row
@@ -49,7 +50,7 @@ cdef class Task:
     cdef readonly object failure  # what ended it, or None
     cdef bint cancelled         # written by any thread
     cdef bint abandoned         # written by any thread: it waits for nobody any more
-    cdef bint closed            # the head's last call has been made
+    cdef bint closed            # the head has been told to
     cdef bint dropping          # it failed or was cancelled: what comes in is dropped
     cdef readonly bint done
     # Counters; written by the task's thread, read by all.
@@ -70,6 +71,7 @@ cdef class Task:
     cdef Py_ssize_t _room(self) noexcept
     cdef Py_ssize_t _cut(self) noexcept
     cdef int _flush(self, int64_t before) except -1
+    cdef bint _gather(self, int64_t now) except -1
     cdef bint _feed(self, int64_t now) except -1
     cdef int _take_mark(self, Lane lane, Frame mark) except -1
     cdef int _align(self) except -1

@@ -6,7 +6,6 @@ from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, TASKS, born as count_born, died as count_died
 from cext.frame cimport BARRIER, DATA, END, WATERMARK, mark_frame
 from cext.port cimport HASH, Port
-from cext.sink cimport Sink
 
 cdef int64_t NEVER = -(<int64_t>1 << 62)  # before any event time
 cdef Py_ssize_t UNLIMITED = 1 << 30
@@ -46,14 +45,16 @@ cdef class Task:
         self.name = name
         self.head = head
         self.source = head if isinstance(head, Source) else None
+        self.sink = head if isinstance(head, Sink) else None
         self.lanes = [Lane(channel) for channel in lanes]
+        if self.sink is not None and lanes:  # while it writes one batch, the next one gathers
+            self.sink.cost.most = min([channel.bound for channel in lanes]) // 2
         self.chain = chain
         self.outputs = outputs
         self.letters = list(letters)
         self.router = router
         self.side = Sideline()
         self.frame_records = frame_records
-        self.batch = (<Sink>head).batch if isinstance(head, Sink) else 0
         self.linger = linger
         self.ports = [port for ports in outputs for port in ports] + self.letters
         # A record that leaves by several hash ports may be refused by each.
@@ -98,6 +99,7 @@ cdef class Task:
 
     cdef int _step(self, int64_t now) except -1:
         cdef list rows
+        cdef bint fed
         if self.done:
             return DONE
         if now - self.adapted >= ADAPT_NS:
@@ -115,14 +117,14 @@ cdef class Task:
                 return self._rest(now)
             self._flush(now)
             return BACKPRESSURED
-        room = min(room, max(self._cut(), self.batch))
+        fed = self.sink is not None and self._gather(now)
+        room = min(room, self._cut() if self.sink is None else max(self._cut(), self.sink.good()))
         rows = self.head.more(room, now, self.side)
-        if rows is None and self._feed(now):
+        if rows is None and self.sink is None and self._feed(now):
+            fed = True
             rows = self.head.more(room, now, self.side)
-            if rows is None:
-                return BUSY  # it took a mark, or gathers a batch
         if rows is None:
-            return self._rest(now)
+            return BUSY if fed else self._rest(now)  # it took a mark, or gathers a batch
         self._through(rows, now)
         self.head.settle()
         if self.source is not None and len(rows) < room:  # that was all for now: the next read may wait
@@ -137,7 +139,7 @@ cdef class Task:
         cdef bint could_work = idle - self.idle_before >= blocked - self.blocked_before
         cdef Lane lane
         for lane in self.lanes:
-            lane.channel.adapt(now, could_work)
+            lane.channel.adapt(now, could_work, 0 if self.sink is None else self.sink.cost.batch)
         self.adapted, self.idle_before, self.blocked_before = now, idle, blocked
         return 0
 
@@ -183,6 +185,13 @@ cdef class Task:
 
     # In.
 
+    cdef bint _gather(self, int64_t now) except -1:
+        """Hand a sink what makes a good write, as far as it waits already; False if nothing does."""
+        cdef bint fed = False
+        while self._feed(now):
+            fed = True
+        return fed
+
     cdef bint _feed(self, int64_t now) except -1:
         """Take a frame from the next lane that has one; False if there is none to take."""
         cdef Py_ssize_t i, count = len(self.lanes)
@@ -194,6 +203,8 @@ cdef class Task:
             lane = <Lane>self.lanes[(self.turn + i) % count]
             if lane.ended or lane.held:
                 continue
+            if self.sink is not None and self.sink.gathers() and lane.channel.is_empty():
+                continue  # no shortage: it works with what it has
             frame = lane.channel.take()
             if frame is None:
                 continue
@@ -291,9 +302,12 @@ cdef class Task:
 
     cdef int _pass_mark(self) except -1:
         """Send the mark to every port, in as many steps as their rings need; the end closes the head first."""
-        if self.mark.kind == END and not self.closed:
-            self.closed = True
-            self.head.close(self.mark.value)
+        if self.mark.kind == END:
+            if not self.closed:
+                self.closed = True
+                self.head.close(self.mark.value)
+            if self.head.open_thread() is not None and not self.abandoned:
+                return IDLE
         self.passing = True
         while self.marked < len(self.ports):
             if not (<Port>self.ports[self.marked]).push_mark(self.mark) and not self.abandoned:
@@ -327,7 +341,7 @@ cdef class Task:
     cdef int _start_dropping(self) except -1:
         self.dropping = True
         self._flush(monotonic_ns())  # what is out already does not wait for the end
-        self.dropped += self.head.discard()
+        self.dropped += self.head.discard() + self.side.lost
         self.side = Sideline()
         self.barrier = None
         if not self.passing:  # a mark that some ports have had goes on to the others

@@ -9,6 +9,7 @@ cdef class Window:
     cdef readonly int64_t size    # the window, in records
     cdef readonly int64_t most    # never above: what explain() adds up
     cdef readonly int64_t floor   # never below: a round trip's worth, and twice the consumer's batch
+    cdef int64_t least            # what the floor never goes below
     cdef readonly int64_t frame   # records of a full frame
     cdef double share             # this channel's part of target_delay, seconds
     cdef double rates[PERIODS]    # records/s released in each of the last periods
@@ -18,5 +19,6 @@ cdef class Window:
 
     cdef bint due(self, int64_t now) noexcept
     cpdef int64_t update(self, int64_t now, uint64_t released, bint starved, bint blocked)
+    cpdef void want(self, int64_t batch) noexcept
     cdef double _note(self, int64_t now, uint64_t released, int64_t periods) noexcept
     cdef int64_t _within(self, int64_t size) noexcept

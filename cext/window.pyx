@@ -9,7 +9,8 @@ The law, once a period, with `now` as an argument (so that its tests need no clo
    2 x rate x share; twofold instead if the producer was without credit too (a burst after a lull).
    A consumer that was back-pressured for longer than it was out of records does not count as out of records.
 4. Else the consumer is the bottleneck: the window moves half-way to rate x share.
-5. Never under `floor`, never over `most`.
+5. Never under `floor`, never over `most`. The floor is a round trip's worth, or twice what the consumer likes to take
+   at once: while it handles one batch, the next one gathers. `want` changes that when the consumer learns better.
 
 A period that was long because the consumer could not run counts as all the periods that it lasted.
 """
@@ -45,7 +46,7 @@ cdef class Window:
         self.share = share
         self.most = most
         self.frame = frame
-        self.floor = min(most, max(ROUND_TRIP_RECORDS, 2 * batch))
+        self.least = self.floor = min(most, max(ROUND_TRIP_RECORDS, 2 * batch))
         self.size = self._within(2 * frame)
         self.since = now
 
@@ -70,6 +71,11 @@ cdef class Window:
         else:
             self.size = self._within(max(self.frame, <int64_t>(2 * rate * self.share)))
         return self.size
+
+    cpdef void want(self, int64_t batch) noexcept:
+        """From now on the consumer likes to take `batch` records at once, or as many as it said when it was made."""
+        self.floor = min(self.most, max(self.least, 2 * batch))
+        self.size = self._within(self.size)
 
     cdef double _note(self, int64_t now, uint64_t released, int64_t periods) noexcept:
         """Remember the rate of the last `periods`; the greatest that is remembered."""

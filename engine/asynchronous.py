@@ -14,8 +14,6 @@ from cext.guard import Guard, Sideline
 from cext.head import Head
 from cext.waker import Waker
 
-_JOIN_SECONDS = 2.0
-
 
 class _Call:
     """One record under way. The loop's thread writes the outcome, then `done`; the task's thread reads."""
@@ -50,6 +48,7 @@ class AsyncMap(Head):
         self._settling: list[_Call] = []  # their results have been given, their credit not yet
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._left = threading.Event()  # the loop's thread has done all that it does
 
     def hungry(self) -> bool:
         return not self._rows and len(self._calls) < self.concurrency
@@ -68,10 +67,11 @@ class AsyncMap(Head):
         self._settling.extend(finished)
         self.born = min(call.born for call in finished)
         out = []
-        for call in finished:
+        for i, call in enumerate(finished):
             if call.error is None:
                 out.append(call.result)
             elif not self.guard.handle(call.record, call.error, side):
+                side.lose(len(finished) - i)
                 break
         return out
 
@@ -120,25 +120,42 @@ class AsyncMap(Head):
         return dropped
 
     def close(self, whole: bool) -> None:
-        if self._loop is not None and self._thread is not None:
+        if self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel_all)
-            self._thread.join(_JOIN_SECONDS)
+
+    def open_thread(self) -> str | None:
+        if self._thread is None:
+            return None
+        if not self._left.is_set():  # a coroutine that blocks its loop must not block the task's thread too
+            return self._thread.name
+        self._thread.join()  # it is past its last line
+        return None
 
     # The loop's thread.
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._run_loop, name=f"headgate-{self.name}", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run_loop, name=f"headgate-{self.name}", daemon=True)
+            try:
+                thread.start()
+            except BaseException:  # no more threads to be had: there is none to wait for
+                self._loop.close()
+                self._loop = None
+                raise
+            self._thread = thread
         return self._loop
 
     def _run_loop(self) -> None:
         assert self._loop is not None
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # type: ignore[arg-type,return-value]
-            self._tasks: set[asyncio.Task[None]] = set()
-            self._closing = asyncio.Event()
-            runner.run(self._closing.wait())
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # type: ignore[arg-type,return-value]
+                self._tasks: set[asyncio.Task[None]] = set()
+                self._closing = asyncio.Event()
+                runner.run(self._closing.wait())
+        finally:
+            self._left.set()
+            self.waker.notify()
 
     def _start(self, calls: list[_Call]) -> None:
         for call in calls:

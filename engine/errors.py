@@ -46,7 +46,8 @@ class JobError(HeadgateError, RuntimeError):
 
 
 class OperatorError(JobError):
-    """A user's function raised; `__cause__` is what it raised, `record` what it was given."""
+    """A user's function raised; `__cause__` is what it raised, `record` what it was given, for `map_batch` a list if
+    there were several: any of them may be to blame."""
 
     def __init__(self, message: str, *, hint: str | None = None, operator: str = "", record: Any = None) -> None:
         super().__init__(message, hint=hint)

@@ -129,8 +129,8 @@ class Job:
     def cancel(self) -> None:
         """Stop at once: what is on its way is dropped, sinks keep what they have committed.
 
-        What is inside a call of its own (a write that blocks, a function that loops) has 5 s to come back from it; then
-        its thread is left behind, and the job counts as ended.
+        What is inside a call of its own (a write that blocks, a function that loops, a coroutine that never lets its
+        event loop go on) has 5 s to come back from it; then its thread is left behind, and the job counts as ended.
         """
         with self._lock:
             if not self._ended.is_set():

@@ -74,6 +74,8 @@ class Part:
     def _end(self) -> None:
         with self._lock:
             was_over, self._over = self._over, True
+            if not was_over:
+                self.stuck += self.worker.open_threads
         if not was_over:
             self._ended()
 
@@ -116,13 +118,13 @@ class Part:
             self.abandon()
             if waited < STUCK_SECONDS + ABANDONED_SECONDS:
                 return
-            self.stuck = [thread.name for thread in self._threads if thread.is_alive()]
+            self.stuck += [thread.name for thread in self._threads if thread.is_alive()]
         self._end()
 
     def join(self) -> None:
         """Wait for the threads that have ended, or are just about to."""
         for thread in self._threads:
-            if not self.stuck:
+            if thread.name not in self.stuck:
                 thread.join()
 
     def report(self) -> Report:

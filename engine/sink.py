@@ -34,9 +34,11 @@ class Writer(Generic[T_contra]):
         When it returns, their fate is final: their credit goes back to the source. It may block for as long
         as the outside world takes; that is what back-pressure is for. Never keep records for later in a
         list of your own: say `Sink.batch_records` instead. The list is shared: do not change it.
-        Raise `ConnectorError` when the world outside is at fault (no connection, a full disk): the job fails.
+        Raise `ConnectorError` when the world outside is at fault (no connection, a full disk): the job fails. An
+        `OSError`, which is also a lost connection or a time-out, and a `MemoryError` mean the same.
         Raise `OutputError`, or anything else, when a record is: where the sink's `on_error` is not "fail", a batch
-        that was refused is tried again record by record, so that only those at fault are set aside.
+        that was refused is tried again record by record, so that only those at fault are set aside. If a record
+        is to blame for an `OSError`, as one that names a file that is not there, raise `OutputError` from it.
         """
         raise NotImplementedError
 
@@ -67,9 +69,13 @@ class Sink(Generic[T_contra]):
     the number of processes."""
 
     batch_records: int = 0
-    """How many records make a good `write`; 0: whatever is there. A batch that is not full is written once
-    nothing more has come for `linger` (1 ms), so up to this many records is all that a `write` may get
-    and fewer must do. With 0 a `write` gets at most 1,024."""
+    """How many records make a good `write`. A batch that is not full is written once nothing more has come for
+    `linger` (1 ms), so up to this many records is all that a `write` may get and fewer must do.
+
+    0: whatever is there, up to 1,024 records, and with no wait for more. Where writes turn out to cost much
+    whatever is in them (a commit, a round trip), up to as many records as cost the same again, at most half of
+    `Settings.max_window`: for the sake of speed nothing needs to be declared. Declare what a `write` must not
+    exceed, or what it needs to be efficient from the first one on."""
 
     name: str = "sink"
     """What the operator is called in plans, counters and errors unless the user names it."""

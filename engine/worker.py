@@ -9,7 +9,7 @@ from typing import Any
 
 from cext.channel import Channel
 from cext.guard import Guard
-from cext.head import Head, Pass
+from cext.head import Head, Pass, Several
 from cext.link import Inlet, Outlet, Peer
 from cext.links import Links
 from cext.port import Port
@@ -31,6 +31,7 @@ from engine.source import BadRecord
 
 _LONGEST_RECORD = 200
 _GO_ON = 'on_error="skip" or "dead-letter" goes on without such records'
+_OUTAGES = (ConnectorError, OSError, MemoryError)  # OSError is also no connection, no permission and no time left
 
 
 class Worker:
@@ -96,6 +97,11 @@ class Worker:
         )
         failure.__cause__ = error
         return failure
+
+    @property
+    def open_threads(self) -> list[str]:
+        """Names of threads, besides those of the loops, that run on behalf of an operator."""
+        return [name for task in self.tasks if (name := task.head.open_thread()) is not None]
 
     def wake(self) -> None:
         """Make every thread look at its tasks."""
@@ -260,7 +266,7 @@ def _partitions(node: Node, operation: FromSource) -> list[str]:
 
 def is_refusal(error: BaseException) -> bool:
     """Whether a record is to blame for what a sink raised, not an outage."""
-    return isinstance(error, OutputError) or not isinstance(error, ConnectorError)
+    return isinstance(error, OutputError) or not isinstance(error, _OUTAGES)
 
 
 def describe_failure(node: Node, record: Any, error: BaseException) -> BaseException:
@@ -276,7 +282,7 @@ def describe_failure(node: Node, record: Any, error: BaseException) -> BaseExcep
         function = _raised_in(error) or function_place(node.operation.function)
         by = f" in {function}" if function else ""
         wrapped = OperatorError(
-            f"operator {node} failed{by}: {_what(error)}; the record was {_shown(record)}",
+            f"operator {node} failed{by}: {_what(error)}; {_culprit(record)}",
             operator=node.name,
             record=record,
             hint=_GO_ON,
@@ -292,6 +298,12 @@ def _what(error: BaseException) -> str:
     except Exception as another:
         text = f"its text cannot be had, that raises {type(another).__name__}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _culprit(record: Any) -> str:
+    if isinstance(record, Several):
+        return f"it was one of {len(record)} records, the first was {_shown(record[0])}"
+    return f"the record was {_shown(record)}"
 
 
 def _shown(record: Any) -> str:

@@ -148,7 +148,7 @@ def test_an_endless_expansion_goes_on_where_it_was_and_can_be_cancelled() -> Non
     rig.task.cancel()
     rig.run()
     assert (closed, rig.lane.in_flight, rig.marks) == ([7], 0, [(3, 0)])
-    assert rig.task.dropped == 2
+    assert rig.task.dropped == 1  # of the other something has gone on
 
 
 def test_a_record_is_released_once_its_items_have_left() -> None:

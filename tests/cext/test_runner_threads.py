@@ -99,8 +99,8 @@ def middle(lane: Channel, out: Channel, function: Callable[[Any], Any], name: st
     return Task(name, Pass(name, guard()), [lane], [Map(name, guard(), function)], [[Port("forward", [out])]])
 
 
-def sink(writer: Writer, lane: Channel, name: str = "sink") -> Task:
-    head = Sink(name, guard(), lambda: writer, lambda _: False, 0, 0)
+def sink(writer: Writer, lane: Channel, name: str = "sink", batch: int = 0) -> Task:
+    head = Sink(name, guard(), lambda: writer, lambda _: False, batch, 0)
     return Task(name, head, [lane], [], [])
 
 
@@ -178,7 +178,7 @@ def test_what_is_downstream_leaves_before_more_comes_in() -> None:
     first, second = channel_of(64, 4), channel_of(64, 4)
     reader = Reader(40, note=lambda: events.append("read"))
     writer = Writer(lambda: events.append("write"))
-    tasks = [sink(writer, second), middle(first, second, noted), source(reader, first)]
+    tasks = [sink(writer, second, batch=4), middle(first, second, noted), source(reader, first)]
     runner = Runner(tasks, Waker(), unexpected)
     runner.run()
     assert writer.written == list(range(40))

@@ -96,7 +96,6 @@ def test_without_a_batch_size_it_writes_what_there_is() -> None:
     rig = Rig()
     assert rig.more() is None
     rig.accept(1, 2, 3)
-    assert not rig.sink.hungry()
     assert rig.more() == []
     assert rig.writer.tries == [[1, 2, 3]]
     assert rig.more() is None
@@ -207,12 +206,75 @@ def test_in_a_task_a_batch_larger_than_a_frame_may_send_letters() -> None:
     assert max(map(len, rig.writer.tries)) == 50
 
 
-def test_without_a_batch_size_a_write_gets_a_frame_at_most() -> None:
+@pytest.mark.parametrize("pushed", [1, 100, 1000])
+def test_without_a_batch_size_a_write_gets_what_waits_up_to_a_frame(pushed: int) -> None:
     rig = Rig()
-    rig.lane.push_rows(list(range(1500)))
+    for start in range(0, 2000, pushed):
+        rig.lane.push_rows(list(range(start, start + pushed)))
     rig.lane.push(end())
-    rig.task(frame_records=1000).run_until_idle()
-    assert [len(rows) for rows in rig.writer.tries] == [1000, 500]
+    rig.task().run_until_idle()
+    assert [len(rows) for rows in rig.writer.tries] == [1024, 488, 488]  # the second write is a half one, see Cost
+    assert rig.writer.rows == list(range(2000))
+
+
+class Rated:
+    """A rig whose writes take virtual time, and whose lane is kept as full as its credit lets it be."""
+
+    def __init__(self, fixed: int, each: int) -> None:
+        self.rig, self.now, self.pushed = Rig(), 0, 0
+        self.rig.writer.watch = self.pass_time
+        self.fixed, self.each = fixed, each
+        sink = Sink("sink", self.rig.guard, self.rig.open, self.rig.is_refusal, 0, LINGER, lambda: self.now)
+        self.rig.sink = sink
+
+    def pass_time(self) -> None:
+        self.now += self.fixed + self.each * len(self.rig.writer.tries[-1])
+
+    def run(self, writes: int, most: int = 1 << 30) -> list[int]:
+        """The sizes of so many writes, with up to `most` records in sight."""
+        task, tries = self.rig.task(), self.rig.writer.tries
+        before = len(tries)
+        while len(tries) < before + writes:
+            for _ in range(min(most - self.rig.lane.in_flight, self.rig.lane.available()) // 8):
+                self.rig.lane.push_rows(list(range(self.pushed, self.pushed + 8)))
+                self.pushed += 8
+            task.run_until_idle(1)
+        return [len(rows) for rows in tries[before:]]
+
+
+def test_a_write_that_costs_more_than_its_rows_gets_as_many_as_wait() -> None:
+    rated = Rated(fixed=100_000_000, each=0)
+    sizes = rated.run(30, most=1000)
+    assert all(rows >= 992 or 496 <= rows <= 500 for rows in sizes[10:])  # all that wait, or half of them
+    assert rated.rig.sink.cost.batch == 2048  # half of what its lane may ever hold
+    assert rated.rig.writer.rows == list(range(sum(sizes)))
+
+
+def test_rows_that_cost_more_than_their_write_go_a_frame_at_a_time() -> None:
+    rated = Rated(fixed=0, each=500_000)
+    assert max(rated.run(30)) <= 1024
+    assert rated.rig.sink.cost.batch == 0
+
+
+def test_a_window_makes_room_for_the_batches_that_a_sink_has_learned() -> None:
+    rated = Rated(fixed=100_000_000, each=0)
+    rated.run(20)
+    lane, task = rated.rig.lane, rated.rig.task()
+    assert rated.rig.sink.cost.batch == 2048
+    while lane.law.floor != 4096:  # at the end of the lane's period, by the task's own clock
+        task.run_until_idle(1)
+    assert lane.law.size == 4096
+
+
+@pytest.mark.parametrize("mode", ["skip", "dead-letter"])
+def test_a_write_that_was_refused_says_nothing_about_cost(mode: str) -> None:
+    rig = Rig(mode=mode)
+    for start in range(0, 400, 8):
+        rig.writer.bad = {start}
+        rig.accept(*range(start, start + 8))
+        while rig.more() is not None:
+            pass
+    assert rig.sink.cost.batch == rig.sink.cost.fixed == 0
 
 
 # Credit.

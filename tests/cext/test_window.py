@@ -7,9 +7,6 @@ import doctest
 import pickle
 import random
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,10 +15,7 @@ from hypothesis import strategies as st
 
 from cext import window
 from cext.window import Window
-
-MS = 1_000_000
-PERIOD = 100  # ms
-
+from tests.cext.simulation import MS, PERIOD, Batchy, Chain, Steady, steps
 
 # The law beside its twin.
 
@@ -142,6 +136,19 @@ def test_a_batching_consumer_keeps_room_for_two_batches() -> None:
     assert law.size == law.floor == 2000
 
 
+def test_a_consumer_may_learn_what_it_likes_and_learn_better() -> None:
+    law = Window(0.05, 8192, 1024, batch=10)
+    settle(law, 10, 3, starved=False, blocked=True)
+    assert law.size == law.floor == 20
+    law.want(1000)
+    assert law.size == law.floor == 2000  # at once
+    law.want(10**6)
+    assert law.size == law.floor == 8192
+    law.want(0)
+    assert (law.floor, law.size) == (20, 8192)  # the way down is the law's
+    assert law.update(10**10, 30, False, True) < 8192
+
+
 def test_the_most_comes_before_the_floor() -> None:
     law = Window(0.05, 10, 1024, batch=1000)
     assert (law.floor, law.size) == (10, 10)
@@ -172,147 +179,7 @@ def test_docstrings() -> None:
     assert doctest.testmod(window).failed == 0
 
 
-# The law at work: four channels in a row, steps of 1 ms. What is pushed in a step can be taken in the next one, and
-# credit that is given back in a step is seen in it: a round trip of 1 ms. As in a task, who has no credit does
-# not look for records, and what an operator between has taken is released once it is pushed on.
-
-
-@dataclass
-class Edge:
-    """A channel, as counters."""
-
-    law: Window
-    pushed: int = 0
-    taken: int = 0
-    released: int = 0
-    limit: int = 0
-    blocked: bool = False
-    starved: bool = False
-    waited: int = 0
-    """How much longer, in ms, its consumer waited for records than for credit in this period."""
-
-    def __post_init__(self) -> None:
-        self.limit = self.law.size
-
-    @property
-    def waiting(self) -> int:
-        return self.pushed - self.taken
-
-    @property
-    def in_flight(self) -> int:
-        return self.pushed - self.released
-
-    def credit(self) -> int:
-        self.blocked |= self.limit == self.pushed
-        return self.limit - self.pushed
-
-    def push(self, records: int) -> None:
-        self.pushed += records
-        assert self.pushed <= self.limit
-        assert self.in_flight <= self.law.most
-
-    def take(self, records: int) -> int:
-        taken = min(records, self.waiting)
-        self.starved |= taken < records
-        self.taken += taken
-        return taken
-
-    def release(self, records: int) -> None:
-        self.released += records
-        self.limit = max(self.limit, self.released + self.law.size)
-
-    def adapt(self, now: int) -> None:
-        self.law.update(now, self.released, self.starved and self.waited >= 0, self.blocked)
-        self.starved, self.blocked, self.waited = False, False, 0
-        self.limit = max(self.limit, self.released + self.law.size)
-
-
-class Steady:
-    """A sink that may take `pace(ms)` records in each millisecond."""
-
-    batch = 0
-
-    def __init__(self, pace: Callable[[int], float]) -> None:
-        self.pace = pace
-        self.allowed = 0.0
-        self.wanted = 0
-
-    def step(self, ms: int, edge: Edge) -> int:
-        self.allowed = self.allowed % 1 + self.pace(ms)  # what it does not use is gone
-        self.wanted += int(self.allowed)
-        taken = edge.take(int(self.allowed))
-        edge.release(taken)
-        return taken
-
-
-class Batchy:
-    """A sink that writes `batch` records at once, which takes `busy` ms, or what there is if there are fewer."""
-
-    def __init__(self, batch: int, busy: int) -> None:
-        self.batch, self.busy = batch, busy
-        self.free_at = self.held = self.wanted = 0
-
-    def step(self, ms: int, edge: Edge) -> int:
-        if ms < self.free_at:
-            return 0
-        edge.release(self.held)
-        self.held = edge.take(self.batch)
-        self.wanted += self.batch
-        if self.held:
-            self.free_at = ms + self.busy
-        return self.held
-
-
-@dataclass
-class Chain:
-    """A source that offers `offered(ms)` records in each millisecond, three operators, and a sink."""
-
-    offered: Callable[[int], float]
-    sink: Steady | Batchy
-    channels: int = 4
-    target: float = 0.2
-    most: int = 8192
-    edges: list[Edge] = field(default_factory=list)
-    read: list[int] = field(default_factory=list)
-    wrote: list[int] = field(default_factory=list)
-    in_flight: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        batches = [0] * (self.channels - 1) + [self.sink.batch]
-        self.edges = [Edge(Window(self.target / self.channels, self.most, 1024, batch)) for batch in batches]
-
-    def run(self, until: int) -> Chain:
-        fraction = 0.0
-        for ms in range(len(self.read), until):
-            self.wrote.append(self.sink.step(ms, self.edges[-1]))
-            for before, behind in reversed(list(pairwise(self.edges))):
-                moved = before.take(credit) if (credit := behind.credit()) else 0
-                behind.push(moved)
-                before.release(moved)
-                before.waited += 1 if behind.credit() else -1
-            fraction = fraction % 1 + self.offered(ms)
-            moved = min(int(fraction), self.edges[0].credit())
-            self.edges[0].push(moved)
-            self.edges[0].credit()
-            self.read.append(moved)
-            self.in_flight.append(sum(edge.in_flight for edge in self.edges))
-            if (ms + 1) % PERIOD == 0:
-                for edge in self.edges:
-                    edge.adapt((ms + 1) * MS)
-        assert sum(self.read) == sum(self.wrote) + self.in_flight[-1] - getattr(self.sink, "held", 0)
-        return self
-
-    def read_rate(self, begin: int, end: int) -> float:
-        """Records/s that the source was asked for, from `begin` to `end` ms."""
-        return sum(self.read[begin:end]) * 1000 / (end - begin)
-
-    def write_rate(self, begin: int, end: int) -> float:
-        return sum(self.wrote[begin:end]) * 1000 / (end - begin)
-
-
-def steps(*plan: tuple[int, float]) -> Callable[[int], float]:
-    """The last pace in `plan`, (from ms, records a ms), that has begun."""
-    return lambda ms: next(pace for begin, pace in reversed(plan) if begin <= ms)
+# The law at work, in a chain of channels.
 
 
 def test_a_sink_that_slows_down_twice_and_recovers() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-import engine.job
+import engine.part
 from engine import (
     ConnectorError,
     Dataflow,
@@ -423,7 +423,7 @@ def test_threads_have_names_that_say_what_they_do(runner: Runner) -> None:
 def test_a_call_that_does_not_come_back_is_left_behind_by_cancel(
     runner: Runner, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine.job, "_STUCK_SECONDS", 0.05)
+    monkeypatch.setattr(engine.part, "STUCK_SECONDS", 0.05)
     gate = Gate()
     flow = runner.flow()
     stream = flow.source(runner.source(counting))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+import engine.part
 from engine import GraphError, JobCancelled, OperatorError, Settings, Stream
 from engine.plan import Plan
 from tests.engine.helpers import TIGHT, Nothing, Runner
@@ -237,6 +239,69 @@ def test_a_coroutine_that_never_returns_is_cancelled_with_the_job(runner: Runner
     assert sink.ends == ["abort"]
     assert job.metrics().in_flight == 0
     assert job.metrics().dropped >= 1
+
+
+class Blocking:
+    """A coroutine function that blocks its event loop until `opened`."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    async def __call__(self, x: int) -> int:
+        self.reached.set()
+        assert self.opened.wait(50), "nobody let it go on"
+        return x
+
+
+def test_a_coroutine_that_blocks_its_loop_holds_up_nobody_else(runner: Runner) -> None:
+    blocking, flow, held, other = Blocking(), runner.flow(), runner.sink(), runner.sink()
+    flow.source(runner.source(range(3))).map_async(blocking).map(abs).sink(held)
+    flow.source(runner.source(itertools.count, bounded=False)).sink(other)
+    job = flow.start()
+    assert blocking.reached.wait(50)
+    job.cancel()
+    while not other.ends:
+        assert job.state == "running"
+    assert not job.join(0)
+    assert held.ends == []
+    blocking.opened.set()
+    with pytest.raises(JobCancelled, match=r"was cancelled$"):
+        job.wait()
+    assert (held.ends, other.ends, job.metrics().in_flight) == (["abort"], ["abort"], 0)
+
+
+def test_a_coroutine_that_does_not_come_back_is_named(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.part, "STUCK_SECONDS", 0.05)
+    blocking = Blocking()
+    flow, sink = runner.flow(), runner.sink()
+    flow.source(runner.source(range(3))).map_async(blocking, name="held").sink(sink)
+    before = threading.enumerate()
+    job = flow.start()
+    assert blocking.reached.wait(50)
+    mine = [thread for thread in threading.enumerate() if thread not in before]
+    job.cancel()
+    with pytest.raises(JobCancelled, match="cancelled, but a call of headgate-held did not come back"):
+        job.wait()
+    assert [thread.name for thread in mine if thread.is_alive()] == ["headgate-held"]
+    blocking.opened.set()
+    for thread in mine:
+        thread.join()
+
+
+def test_without_a_thread_for_its_loop_the_job_fails(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def fail(self: threading.Thread) -> None:
+        if self.name == "headgate-held":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    flow, sink = runner.flow(), runner.sink()
+    flow.source(runner.source(range(3))).map_async(double, name="held").sink(sink)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        flow.run()
+    assert sink.ends == ["abort"]
 
 
 def test_stop_waits_for_the_calls_under_way(runner: Runner) -> None:

@@ -83,10 +83,20 @@ def test_with_fail_a_batch_is_tried_once_and_its_first_results_are_delivered(run
 
     flow, sink = runner.flow(), runner.sink()
     flow.source(runner.source([1, 2, 0, 4])).map_batch(halve).sink(sink)
-    with pytest.raises(OperatorError, match=r"operator 'map_batch halve' .* failed in .*: ZeroDivisionError"):
+    with pytest.raises(OperatorError, match=r"operator 'map_batch halve' .* failed in .*: ZeroDivisionError") as caught:
         flow.run()
+    assert "; it was one of 4 records, the first was 1\n" in str(caught.value)  # which one is the function's own secret
+    assert caught.value.record == [1, 2, 0, 4]
     assert sink.records == [100, 50]
     assert calls == [[1, 2, 0, 4]]
+
+
+def test_with_fail_a_batch_of_one_names_its_record(runner: Runner) -> None:
+    flow = runner.flow()
+    flow.source(runner.source([0])).map_batch(lambda rows: [1 // rows[0]]).sink(runner.sink())
+    with pytest.raises(OperatorError, match="; the record was 0\n") as caught:
+        flow.run()
+    assert caught.value.record == 0
 
 
 def test_what_is_no_iterable_is_the_functions_fault(runner: Runner) -> None:

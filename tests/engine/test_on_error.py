@@ -16,6 +16,7 @@ from engine import (
     InputError,
     JobError,
     OperatorError,
+    OutputError,
     Settings,
     Stream,
     collect,
@@ -555,6 +556,37 @@ def test_an_outage_is_no_records_fault(runner: Runner, policy: Any) -> None:
         flow.run()
     assert sink.ends == ["abort"]
     assert sink.calls.count("write") == 1
+
+
+@pytest.mark.parametrize("policy", ["skip", "dead-letter"])
+@pytest.mark.parametrize(
+    "outage", [OSError("disk full"), ConnectionResetError("gone"), TimeoutError("no answer"), MemoryError("no more")]
+)
+def test_what_the_system_raises_in_a_sink_is_an_outage(runner: Runner, policy: Any, outage: BaseException) -> None:
+    def down(x: int) -> None:
+        raise outage
+
+    flow, sink, letters = runner.flow(), runner.sink(refuse=down), runner.sink()
+    flow.source(runner.source(ITEMS)).sink(sink, name="out", on_error=policy)
+    if policy == "dead-letter":
+        flow.dead_letters.sink(letters)
+    with pytest.raises(ConnectorError, match=rf"^sink 'out' .* failed: {type(outage).__name__}: {outage}") as caught:
+        flow.run()
+    assert caught.value.__cause__ is outage
+    assert sink.calls.count("write") == 1
+    assert letters.records == []
+
+
+@pytest.mark.parametrize("fault", [UnicodeDecodeError("utf-8", b"", 0, 1, "bad"), OutputError("no such file")])
+def test_a_records_fault_is_no_outage(runner: Runner, fault: Exception) -> None:
+    def refuse(x: int) -> None:
+        if x == POISON:
+            raise fault
+
+    flow, sink = runner.flow(), runner.sink(refuse=refuse)
+    flow.source(runner.source(ITEMS)).sink(sink, on_error="skip")
+    assert flow.run().skipped == ITEMS.count(POISON)
+    assert sink.records == CLEAN
 
 
 @pytest.mark.parametrize("when", ["open", "finish"])

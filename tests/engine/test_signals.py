@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 PROGRAM = """
 import itertools, os, signal, threading
 import engine.job
+import engine.part
 from engine import *
 from tests.engine.helpers import ListSink, ListSource, Nothing
 
@@ -37,7 +38,7 @@ def noted(name):
 
 noted("stop")
 noted("cancel")
-engine.job._STUCK_SECONDS = engine.job._ABANDONED_SECONDS = 0.05
+engine.part.STUCK_SECONDS = engine.part.ABANDONED_SECONDS = 0.05
 blocking = {blocking}
 written = []
 never, entered = threading.Event(), threading.Event()
