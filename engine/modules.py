@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 import threading
@@ -51,7 +52,8 @@ class Surroundings(msgspec.Struct, frozen=True):
         with _while_importing():
             _replaced.append(sys.modules["__main__"])
             if self.main is None:
-                sys.modules["__main__"] = sys.modules["__mp_main__"] = ModuleType("__main__")
+                empty = sys.modules["__main__"] = sys.modules["__mp_main__"] = ModuleType("__main__")
+                vars(empty)["__builtins__"] = builtins  # who evaluates annotations looks there
             else:
                 name, file = self.main
                 sys.modules["__main__"] = _run("__mp_main__", file, find_spec(name) if name else None)
