@@ -25,6 +25,7 @@ from engine.sink import SinkContext
 from engine.source import BadRecord
 
 _LONGEST_RECORD = 200
+_GO_ON = 'on_error="skip" or "dead-letter" goes on without such records'
 
 
 class Worker:
@@ -196,7 +197,8 @@ def describe_failure(node: Node, record: Any, error: BaseException) -> BaseExcep
     wrapped: JobError
     if node.operation.role in {"source", "sink"}:
         if isinstance(error, ConnectorError):
-            _add_note(error, f"in operator {node}")
+            what_to_do = f"; {_GO_ON}" if isinstance(error, InputError | OutputError) else ""
+            _add_note(error, f"in operator {node}{what_to_do}")
             return error
         wrapped = ConnectorError(f"{node.operation.role} {node} failed: {_what(error)}")
     else:
@@ -206,7 +208,7 @@ def describe_failure(node: Node, record: Any, error: BaseException) -> BaseExcep
             f"operator {node} failed{by}: {_what(error)}; the record was {_shown(record)}",
             operator=node.name,
             record=record,
-            hint='on_error="skip" or "dead-letter" goes on without such records',
+            hint=_GO_ON,
         )
     wrapped.__cause__ = error
     return wrapped
