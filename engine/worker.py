@@ -31,6 +31,7 @@ from engine.source import BadRecord
 
 _LONGEST_RECORD = 200
 _GO_ON = 'on_error="skip" or "dead-letter" goes on without such records'
+_GO_ON = 'on_error="skip" or "dead-letter" goes on without such records'
 _OUTAGES = (ConnectorError, OSError, MemoryError)  # OSError is also no connection, no permission and no time left
 
 
