@@ -332,7 +332,7 @@ def test_a_failure_cuts_what_is_downstream_and_lets_what_is_upstream_run_on() ->
     assert told == [tasks[1]]
     assert (writer.rows, writer.ended) == (list(range(7)), "aborted")
     assert reader.script == []
-    assert tasks[1].dropped == 42
+    assert tasks[1].dropped == 43
     assert (first.in_flight, second.in_flight) == (0, 0)
 
 
