@@ -69,7 +69,7 @@ def shape_of(record_type: Any) -> Shape:
     Traceback (most recent call last):
     engine.shapes.Unsure: Any may not arrive as it was sent
     """
-    if _has_constraint(record_type, set()):  # asked first: of some unions with one, msgspec 0.22 crashes
+    if _has_constraint(record_type, {}):  # asked first: of some unions with one, msgspec 0.22 crashes
         raise Unsure(CONSTRAINED)
     try:
         info = inspect.type_info(record_type)
@@ -78,15 +78,18 @@ def shape_of(record_type: Any) -> Shape:
     return _Compiler().shape(info)
 
 
-def _has_constraint(annotation: Any, seen: set[Any]) -> bool:
+def _has_constraint(annotation: Any, seen: dict[int, Any]) -> bool:
+    """Whether there is a constraining Meta anywhere; `seen`, by id, is for types that hold themselves."""
     if isinstance(annotation, msgspec.Meta):
         return any(getattr(annotation, name) is not None for name in CONSTRAINTS)
+    if annotation is None or id(annotation) in seen:
+        return False
+    seen[id(annotation)] = annotation
     parts = [*typing.get_args(annotation), *getattr(annotation, "__metadata__", ())]
     parts += [getattr(annotation, name, None) for name in ("__origin__", "__supertype__", "__value__")]
-    if isinstance(annotation, type) and annotation not in seen:
-        seen.add(annotation)
+    if isinstance(annotation, type):
         parts += _hints(annotation).values()
-    return any(_has_constraint(part, seen) for part in parts if part is not None)
+    return any(_has_constraint(part, seen) for part in parts)
 
 
 def _hints(record_type: type) -> dict[str, Any]:
