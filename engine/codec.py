@@ -38,8 +38,8 @@ class Codec:
     The law: every record arrives equal to what was sent, and of the same types, at every depth, or `encode` raises.
     msgpack, made and read by the type, is smaller and faster, but says 1 and 1.0, a class and its subclass, or two time
     zones the same way. So a frame goes as msgpack only if the type allows for it and each record is exactly what
-    the type says; else the whole frame goes as a pickle. (As ever, what a class leaves out of its pickles is gone, and a
-    Struct's `__post_init__` runs again on arrival. Two references to one object may arrive as two objects.)
+    the type says; else the whole frame goes as a pickle. (As ever, what a class leaves out of its pickles is gone, and
+    a Struct's `__post_init__` runs again on arrival. Two references to one object may arrive as two objects.)
 
     `pickled_because` says why no frame of this type goes as msgpack, or is None. `fallbacks` counts frames that went as
     a pickle although the type allows for msgpack: their records are not what the stream's type says, or
