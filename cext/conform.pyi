@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Final, Self, final
 
+from typing_extensions import disjoint_base
+
 WIDE: Final[str]
 
 @final
@@ -10,6 +12,7 @@ class Shape:
     def __new__(cls, *alternatives: type | Compound | str) -> Self: ...
     def misfit(self, rows: list[Any]) -> int: ...
 
+@disjoint_base
 class Compound:
     exact: type
     def __new__(cls, exact: type, *parts: Any) -> Self: ...

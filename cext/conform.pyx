@@ -344,16 +344,18 @@ cdef class Named(Compound):
 
     cdef bint holds_in(self, dict values, Walk *walk) noexcept:
         cdef Py_ssize_t place = 0, required = 0
+        cdef bint all_required
         cdef PyObject *name
         cdef PyObject *value
         cdef PyObject *shape
         if self.shapes is None:
             return False
+        all_required = self.required == len(self.shapes)
         while PyDict_Next(values, &place, &name, &value):
             if <PyObject *>Py_TYPE(<object>name) != <PyObject *>str:
                 return False
             shape = PyDict_GetItem(self.shapes, <object>name)
             if shape is NULL or not (<Shape>shape).fits(<object>value, walk):
                 return False
-            required += <object>name not in self.optional
+            required += all_required or <object>name not in self.optional
         return required == self.required

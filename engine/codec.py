@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zlib
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
@@ -14,15 +15,14 @@ from engine.shapes import Unsure, shape_of
 from engine.types import name_of
 
 PICKLE, MSGPACK = 0, 1  # formats, as they stand in a message's header
-CRC = 4  # bytes after a pickle
-
+CRC = 4  # bytes of a checksum behind a pickle
 ALL_FIT = -1
 
 
 class EncodeError(HeadgateError, TypeError):
-    """A record cannot be sent; `index` is its place in the frame (-1: only the whole cannot be sent), `record` itself."""
+    """A record cannot be sent: `record`, at `index` in its frame (-1 and None where only the whole cannot)."""
 
-    def __init__(self, message: str, *, hint: str | None = None, index: int, record: Any) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, index: int = -1, record: Any = None) -> None:
         super().__init__(message, hint=hint)
         self.index = index
         self.record = record
@@ -35,15 +35,15 @@ class DecodeError(HeadgateError, ValueError):
 class Codec:
     """Encodes frames of records of one type; both ends of a link make theirs of the same type.
 
-    The law: every record arrives equal to what was sent, and of the same types, at every depth, or `encode`
-    raises. (As in a pickle, a NaN stays one, and what a class itself leaves out of its pickles is gone.) msgpack,
-    which is made and read by the type, is faster and smaller, but says 1 and 1.0, a class and its subclass, or two time zones
-    the same way. So a frame goes as msgpack only if the type allows for it and each record is exactly what the
-    type says; else the whole frame goes as a pickle.
+    The law: every record arrives equal to what was sent, and of the same types, at every depth, or `encode` raises.
+    msgpack, made and read by the type, is smaller and faster, but says 1 and 1.0, a class and its subclass, or two time
+    zones the same way. So a frame goes as msgpack only if the type allows for it and each record is exactly what
+    the type says; else the whole frame goes as a pickle. (As ever, what a class leaves out of its pickles is gone, and
+    a Struct's `__post_init__` runs again on arrival. Two references to one object may arrive as two objects.)
 
-    `pickled_because` says why no frame of this type goes as msgpack, or is None. `fallbacks` counts frames that went as a
-    pickle although the type is fine: records are not what the stream's type says, or beyond msgpack (an int of
-    more than 64 bits, a time zone other than UTC).
+    `pickled_because` says why no frame of this type goes as msgpack, or is None. `fallbacks` counts frames that went as
+    a pickle although the type allows for msgpack: their records are not what the stream's type says, or
+    beyond msgpack, as an int of more than 64 bits, or a time zone other than `timezone.utc`.
 
     Unpickling runs whatever code the sender chose: decode only what came over an authenticated link.
 
@@ -60,7 +60,9 @@ class Codec:
         self._name = name_of(record_type)
         self._shape = shape
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(list[record_type]) if shape else None
+        self._readers: dict[int, tuple[str, Callable[[Any], list[Any]]]] = {PICKLE: ("pickle", _unpickled)}
+        if shape is not None:
+            self._readers[MSGPACK] = ("msgpack", msgspec.msgpack.Decoder(list[record_type]).decode)
 
     @classmethod
     def of(cls, record_type: Any) -> Codec:
@@ -84,35 +86,32 @@ class Codec:
         return PICKLE, _pickled(rows)
 
     def decode(self, format: int, payload: Any) -> list[Any]:
-        """The records of a payload, which is bytes or any other contiguous buffer; `DecodeError` where it is not whole."""
-        if format == MSGPACK and self._decoder is not None:
-            try:
-                return self._decoder.decode(payload)
-            except Exception as error:
-                self._refuse(payload, "msgpack", error)
-        if format == PICKLE:
-            return self._unpickled(payload)
-        wanted = f"{PICKLE} (pickle)" + (f" or {MSGPACK} (msgpack)" if self._decoder else "")
-        raise DecodeError(f"records of {self._name}: wanted format {wanted}, got {format!r}")
+        """The records of a payload: bytes, or any other contiguous buffer. `DecodeError` where it is not whole.
 
-    def _unpickled(self, payload: Any) -> list[Any]:
-        """The checksum comes first: the unpickler takes no offence at bytes behind its end, and much at random ones."""
+        How many they are is the caller's to check.
+        """
+        if format not in self._readers:
+            wanted = " or ".join(f"{known} ({name})" for known, (name, _) in self._readers.items())
+            raise DecodeError(f"records of {self._name}: wanted format {wanted}, got {format!r}")
+        name, read = self._readers[format]
         try:
-            view = memoryview(payload).cast("B")
-            if zlib.crc32(view[:-CRC]) != int.from_bytes(view[-CRC:]):
-                raise ValueError("its checksum is wrong")
-            rows = pickle.loads(view[:-CRC])
-            if type(rows) is not list:
-                raise TypeError(f"it holds {type(rows).__name__}, not a list")
+            return read(payload)
         except Exception as error:  # whatever a class's own code raises, too
-            self._refuse(payload, "pickle", error)
-        return rows
+            size = memoryview(payload).nbytes
+            raise DecodeError(
+                f"records of {self._name}: a {name} of {size:,} bytes cannot be read: {type(error).__name__}: {error}"
+            ) from error
 
-    def _refuse(self, payload: Any, form: str, error: Exception) -> NoReturn:
-        size = memoryview(payload).nbytes
-        raise DecodeError(
-            f"records of {self._name}: a {form} of {size:,} bytes cannot be read: {type(error).__name__}: {error}"
-        ) from error
+
+def _unpickled(payload: Any) -> list[Any]:
+    """The checksum comes first: the unpickler takes no offence at bytes behind its end, and much at random ones."""
+    view = memoryview(payload).cast("B")
+    if zlib.crc32(view[:-CRC]) != int.from_bytes(view[-CRC:]):
+        raise ValueError("its checksum is wrong")
+    rows = pickle.loads(view[:-CRC])
+    if type(rows) is not list:
+        raise TypeError(f"it holds {type(rows).__name__}, not a list")
+    return rows
 
 
 def _pickled(rows: list[Any]) -> bytes:
@@ -135,5 +134,5 @@ def _blame(rows: list[Any], error: Exception) -> NoReturn:
                 record=record,
             ) from cause
     raise EncodeError(
-        f"the frame of {len(rows):,} records cannot be pickled, though each of them can: {error}", index=-1, record=None
+        f"the frame of {len(rows):,} records cannot be pickled, though each of them can: {error}"
     ) from error

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
@@ -90,7 +90,8 @@ class Crew:
     def home_ended(self) -> None:
         """The part at home has ended."""
         self._home_is_over = True
-        self._inbox.put(lambda: self.supervision.home_is_drained(time.monotonic()))
+        is_lost = bool(self._part.faults)
+        self._inbox.put(lambda: self.supervision.home_ended(time.monotonic(), is_lost=is_lost))
 
     def join(self) -> None:
         """Wait until the crew's thread is gone."""
@@ -124,7 +125,7 @@ class Crew:
             self._slots[number] = self._placement.start(number, control.encode(bootstrap))
 
     def _wait(self) -> None:
-        sockets = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN)]
+        sockets: list[tuple[Any, int]] = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN)]
         zmq.zmq_poll(sockets, int(_LOOK_SECONDS * 1000))
         for action in self._inbox.take():
             self._do(action())
@@ -197,7 +198,7 @@ class Crew:
             part.close()
 
     def _home_drained(self) -> None:
-        self._inbox.put(lambda: self.supervision.home_is_drained(time.monotonic()))
+        self._inbox.put(lambda: self.supervision.home_ended(time.monotonic()))
 
     def _leave(self) -> None:
         """Nothing stays behind: no process, no socket, no file."""
@@ -206,4 +207,3 @@ class Crew:
             self._transport.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._inbox.close()
-

@@ -68,8 +68,8 @@ class Dataflow:
     def run(self, *, processes: int | None = None, progress: bool | None = None) -> JobResult:
         """Run to the end and return what was done.
 
-        `processes`: how many processes run the operators that are in no stage of their own (see Stream.stage); without it,
-        and without stages, all run in this one.
+        `processes`: how many processes run the operators that are in no stage of their own (see Stream.stage); without
+        it, and without stages, all run in this one.
 
         SIGINT or SIGTERM stops the sources and drains; a second one drops what is on its way. `progress`: show a live
         table on stderr, and a summary at the end (by default where stderr is a terminal). Raises GraphError before

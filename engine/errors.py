@@ -73,7 +73,7 @@ class OutputError(ConnectorError):
 
 
 class WorkerLost(JobError):
-    """A process of the job was killed, crashed, or fell silent; `worker` is its number. The message has its last words."""
+    """A process of the job was killed, crashed, or fell silent; `worker` is its number, the text has its last words."""
 
     def __init__(self, message: str, *, hint: str | None = None, worker: int = 0) -> None:
         super().__init__(message, hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
 from engine.errors import JobError

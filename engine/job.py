@@ -110,7 +110,7 @@ class Job:
         """running, finished, stopped, failed or cancelled."""
         if not self._ended.is_set():
             return "running"
-        return "failed" if self._errors else self._asked
+        return "failed" if self._all_errors else self._asked
 
     def metrics(self) -> JobMetrics:
         """What it has done so far."""
@@ -163,9 +163,13 @@ class Job:
             raise error
         return result
 
+    @property
+    def _all_errors(self) -> list[BaseException]:
+        return [*self._errors, *self._part.faults]
+
     def _error(self) -> BaseException | None:
-        if self._errors:
-            first, *others = self._errors
+        if self._all_errors:
+            first, *others = self._all_errors
             for other in others:
                 note = f"after that: {other}"
                 if note not in getattr(first, "__notes__", ()):

@@ -28,7 +28,9 @@ Emit = Literal["end", "update"]
 class KeyedStream(Stream[T]):
     """A stream whose records with equal keys meet in one place; made by `key_by`."""
 
-    def __init__(self, flow: Dataflow, inputs: tuple[Input, ...], record_type: Any, parallelism: int | None, key: Key) -> None:
+    def __init__(
+        self, flow: Dataflow, inputs: tuple[Input, ...], record_type: Any, parallelism: int | None, key: Key
+    ) -> None:
         super().__init__(flow, inputs, record_type, parallelism)
         self.key = key
         """What it is keyed by."""

@@ -14,9 +14,9 @@ HOME = 0
 def layout(graph: Graph, processes: int | None) -> dict[Node, tuple[int, ...]]:
     """For each node the worker of each of its instances; nodes stand behind all that feed them.
 
-    Where the user says nothing, a source and whatever is keyed runs once in each process of its stage, the first operator
-    of a stage too, and all others as often as what feeds them: so records are spread only where they are read, where
-    keys say so, and where the user does, and the order within a key is kept from the source to the sink.
+    Where the user says nothing, a source and whatever is keyed runs once in each process of its stage, so does the
+    first operator of a stage, and all others run as often as what feeds them: so records are spread only where they are
+    read, where keys say so, and where the user does, and the order within a key is kept from the source to the sink.
     """
     stages = _stages(graph, processes)
     placed: dict[Node, tuple[int, ...]] = {}

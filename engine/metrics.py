@@ -78,10 +78,10 @@ class JobMetrics(msgspec.Struct, frozen=True):
 
         Once such a job has ended, and where each record becomes at most one, `records_read` is the sum of
         `records_written` (dead letters count where they end up, written or dropped), of the records that operators kept
-        back (filtered, unmatched in an inner join, taken into an aggregate), `skipped` and `dropped`. Bad records of a source are not
-        among those read, nor is what the source had in hand behind one that failed the job. Of a record that becomes
-        several, or a batch, what has gone on does not count as dropped; and what a call that never came back held is
-        not counted at all.
+        back (filtered, unmatched in an inner join, taken into an aggregate), `skipped` and `dropped`. Bad records of a
+        source are not among those read, nor is what the source had in hand behind one that failed the job. Of a
+        record that becomes several, or a batch, what has gone on does not count as dropped; and what a call that never
+        came back held is not counted at all.
         """
         return sum(each.dropped for each in self.operators)
 

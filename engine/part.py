@@ -22,7 +22,7 @@ ABANDONED_SECONDS = 0.5
 class Part:
     """The threads that run what `worker` built.
 
-    `failed(error)` is called for each task or loop that fails, in its thread; `ended()` once, when the last thread has
+    `failed(error)` is called for each task that fails, in its thread; `ended()` once, when the last thread has
     ended, in that one, or when those that do not come back are left, in the one that looked.
     """
 
@@ -30,6 +30,8 @@ class Part:
         self.worker = worker
         self.stuck: list[str] = []
         """The threads that were left behind, by name."""
+        self.faults: list[BaseException] = []
+        """What ended a loop itself, not one of its tasks: nothing that went through it can go on."""
         self._failed, self._ended = failed, ended
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         self._threads: list[threading.Thread] = []
@@ -62,7 +64,7 @@ class Part:
         try:
             loop()
         except BaseException as error:
-            self._failed(error)
+            self.faults.append(error)
             self.cancel()
         finally:
             with self._lock:

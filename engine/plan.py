@@ -40,7 +40,7 @@ class Edge:
 
     @property
     def pairs(self) -> Iterator[tuple[int, int]]:
-        """The instances (of the producer, of the consumer) that each channel joins, those of the first producer first."""
+        """The instances of producer and consumer that each channel joins, those of the first producer first."""
         if self.route == "forward":
             yield from ((index, index) for index in range(self.producer.parallelism))
         else:
@@ -146,8 +146,9 @@ class Plan:
             edge.most = max(self.settings.max_window, 2 * edge.consumer.batch, letters_per_record(edge))
             if edge.route == "hash" and edge.consumer.parallelism > self.settings.max_parallelism:
                 node = edge.consumer.nodes[0]
+                times, groups = edge.consumer.parallelism, self.settings.max_parallelism
                 raise GraphError(
-                    f"{node} runs {edge.consumer.parallelism} times, but there are {self.settings.max_parallelism} key groups",
+                    f"{node} runs {times} times, but there are {groups} key groups",
                     hint="raise Settings.max_parallelism",
                 )
 
@@ -163,7 +164,8 @@ class Plan:
         yield f"at most {self.bound:,} records in flight; behind a slow sink about as many as it takes in {delay}"
         links = sum(edge.links for edge in self.edges)
         if links:
-            yield f"at most {links * self.settings.max_window_bytes / 2**20:,.0f} MiB of them encoded, between processes"
+            mib = links * self.settings.max_window_bytes / 2**20
+            yield f"at most {mib:,.0f} MiB of them encoded, between processes"
 
     def _tree(self, task: TaskPlan, indent: str, seen: set[TaskPlan]) -> Iterator[str]:
         times = f" x {task.parallelism}" if task.parallelism > 1 else ""
@@ -225,13 +227,13 @@ def _fuse(graph: Graph, workers: dict[Node, tuple[int, ...]]) -> tuple[list[Task
     """Put each node in the task of what feeds it where it may, else at the head of a new one."""
     tasks: list[TaskPlan] = []
     home: dict[Node, TaskPlan] = {}
-    for node in workers:
+    for node, where in workers.items():
         feeder = node.inputs[0].node if len(node.inputs) == 1 else None
         if feeder is not None and _may_join(graph, node, feeder, workers):
             home[node] = home[feeder]
             home[node].nodes.append(node)
         else:
-            home[node] = TaskPlan([node], workers[node])
+            home[node] = TaskPlan([node], where)
             tasks.append(home[node])
     return tasks, home
 

@@ -1,6 +1,6 @@
 """A worker process: builds its part of the plan, runs it, and does what the job says.
 
-Started by a placement as `python -m engine.process`; everything it must know comes on its lifeline and its control socket.
+Started by a placement; everything that it must know comes on its lifeline and its control socket.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.errors import HeadgateError, JobError
 from engine.failures import pack
 from engine.part import Part
 from engine.plan import Plan
+from engine.report import Report
 from engine.shipping import fingerprint, load
 from engine.transport import Transport
 from engine.worker import Worker
@@ -60,7 +61,7 @@ class Process:
         self._leave()
 
     def _welcome(self) -> Welcome:
-        if not self._line.poll(_WELCOME_SECONDS * 1000):
+        if not self._line.poll(int(_WELCOME_SECONDS * 1000)):
             raise JobError(f"worker-{self.number} heard nothing of its job for {_WELCOME_SECONDS:g} s")
         message = control.decode_to_worker(self._line.recv())
         if not isinstance(message, Welcome):
@@ -78,7 +79,7 @@ class Process:
         plan = Plan.of(flow, welcome.processes)
         worker = Worker(plan, welcome.partitions, self.number, welcome.epoch)
         self._transport = Transport(self.directory, self.number, plan.settings.max_record_bytes)
-        self._part = Part(worker, lambda error: self._inbox.put(error), lambda: self._inbox.put(Close()))
+        self._part = Part(worker, self._inbox.put, lambda: self._inbox.put(Close()))
         self._send(control.Ready(mine, self._transport.addresses))
 
     def _wait(self, seconds: float) -> None:
@@ -120,9 +121,11 @@ class Process:
         """Say the last word and go, with threads that do not come back or without."""
         if self._part is not None:
             self._part.join()
+            for fault in self._part.faults:
+                self._send(control.Failed(pack(fault, f"worker-{self.number}")))
             self._send(control.Ended(self._part.report(), self._part.stuck))
         else:
-            self._send(control.Ended(control.Report(self.number)))
+            self._send(control.Ended(Report(self.number)))
         if self._transport is not None and not (self._part and self._part.stuck):  # who may still use its sockets
             self._transport.close()
         self._line.close()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from engine.durations import Duration, nanoseconds
 
+_COUNTS = ("frame_records", "frame_bytes", "max_window", "max_window_bytes", "max_record_bytes", "max_parallelism")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -13,10 +15,12 @@ class Settings:
 
     `frame_records`: records of a full frame; `linger`: how long a record may wait for a fuller frame or batch;
     `target_delay`: how long records may lie between source and sink once a slow sink has filled the job;
-    `max_window`: the most records that one channel may hold; `max_window_bytes`: the most encoded bytes that a channel to another
-    process may hold (one record may always go alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose encoding is larger
-    cannot cross, and fails the job; `silence`: a worker process that says nothing for so long counts as lost; `max_parallelism`: the number of key groups,
+    `max_window`: the most records that one channel may hold; `max_parallelism`: the number of key groups,
     which bounds the parallelism of whatever is keyed and never changes over a job's life.
+
+    Between processes: `max_window_bytes`: the most encoded bytes that one channel may hold (one record may always go
+    alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose
+    encoding is larger fails the job; `silence`: a worker that says nothing for so long counts as lost.
 
     >>> Settings(target_delay="50ms").target_delay
     '50ms'
@@ -33,7 +37,7 @@ class Settings:
     silence: Duration = "30s"
 
     def __post_init__(self) -> None:
-        for name in ("frame_records", "frame_bytes", "max_window", "max_window_bytes", "max_record_bytes", "max_parallelism"):
+        for name in _COUNTS:
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"Settings.{name} is a whole number from 1, not {getattr(self, name)!r}")
         if nanoseconds(self.target_delay) == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from inspect import getattr_static
@@ -67,9 +67,9 @@ def shape_of(record_type: Any) -> Shape:
     2
     >>> shape_of(list[typing.Any])
     Traceback (most recent call last):
-    engine.shapes.Unsure: Any may hold what msgpack does not tell apart
+    engine.shapes.Unsure: Any may not arrive as it was sent
     """
-    if _has_constraint(record_type, set()):  # asked first: of some unions with one, msgspec 0.22 crashes
+    if _has_constraint(record_type, {}):  # asked first: of some unions with one, msgspec 0.22 crashes
         raise Unsure(CONSTRAINED)
     try:
         info = inspect.type_info(record_type)
@@ -78,15 +78,18 @@ def shape_of(record_type: Any) -> Shape:
     return _Compiler().shape(info)
 
 
-def _has_constraint(annotation: Any, seen: set[Any]) -> bool:
+def _has_constraint(annotation: Any, seen: dict[int, Any]) -> bool:
+    """Whether there is a constraining Meta anywhere; `seen`, by id, is for types that hold themselves."""
     if isinstance(annotation, msgspec.Meta):
         return any(getattr(annotation, name) is not None for name in CONSTRAINTS)
+    if annotation is None or id(annotation) in seen:
+        return False
+    seen[id(annotation)] = annotation
     parts = [*typing.get_args(annotation), *getattr(annotation, "__metadata__", ())]
     parts += [getattr(annotation, name, None) for name in ("__origin__", "__supertype__", "__value__")]
-    if isinstance(annotation, type) and annotation not in seen:
-        seen.add(annotation)
+    if isinstance(annotation, type):
         parts += _hints(annotation).values()
-    return any(_has_constraint(part, seen) for part in parts if part is not None)
+    return any(_has_constraint(part, seen) for part in parts)
 
 
 def _hints(record_type: type) -> dict[str, Any]:
@@ -102,36 +105,20 @@ class _Compiler:
     def __init__(self) -> None:
         self.records: dict[int, Compound] = {}
 
-    def shape(self, info: inspect.Type) -> Shape:
+    def shape(self, info: Any) -> Shape:
         return Shape(*self.alternatives(info))
 
-    def alternatives(self, info: inspect.Type) -> Alternatives:
+    def alternatives(self, info: Any) -> Alternatives:
         if any(getattr(info, name, None) is not None for name in CONSTRAINTS):
             raise Unsure(CONSTRAINED)
         if type(info) in SCALARS:
             return [SCALARS[type(info)]]
         if type(info) in ITEMS:
-            return [Items(ITEMS[type(info)], self.shape(info.item_type))]  # type: ignore[attr-defined]
-        match info:
-            case inspect.Metadata():
-                return self.alternatives(info.type)
-            case inspect.UnionType():
-                return [each for part in info.types for each in self.alternatives(part)]
-            case inspect.DictType():
-                return [Mapping(dict, self.shape(info.key_type), self.shape(info.value_type))]
-            case inspect.TupleType():
-                return [_fixed(self.shape(part) for part in info.item_types)]
-            case inspect.UUIDType():
-                return [_uuid()]
-            case inspect.EnumType():
-                return [_members(info.cls)]
-            case inspect.LiteralType():
-                return _literals(info.values)
-            case inspect.StructType() | inspect.DataclassType() | inspect.TypedDictType() | inspect.NamedTupleType():
-                return [self.records.get(id(info)) or self.record(info)]
-            case inspect.AnyType():
-                raise Unsure("Any may hold what msgpack does not tell apart")
-        raise Unsure(f"{type(info).__name__.removesuffix('Type')} is not known to arrive as it was sent")
+            return [Items(ITEMS[type(info)], self.shape(info.item_type))]
+        if type(info) in COMPOUNDS:
+            return COMPOUNDS[type(info)](self, info)
+        name = type(info).__name__.removesuffix("Type")
+        raise Unsure(f"{name} may not arrive as it was sent")
 
     def record(self, info: Any) -> Compound:
         record_type = typing.get_origin(info.cls) or info.cls
@@ -148,6 +135,23 @@ class _Compiler:
             return self.shape(field.type)
         except Unsure as unsure:
             raise Unsure(f"{name_of(record_type)}.{field.name}: {unsure}") from None
+
+
+COMPOUNDS: dict[type[inspect.Type], Callable[[_Compiler, Any], Alternatives]] = {
+    inspect.Metadata: lambda compiler, info: compiler.alternatives(info.type),
+    inspect.UnionType: lambda compiler, info: [each for part in info.types for each in compiler.alternatives(part)],
+    inspect.DictType: lambda compiler, info: [
+        Mapping(dict, compiler.shape(info.key_type), compiler.shape(info.value_type))
+    ],
+    inspect.TupleType: lambda compiler, info: [_fixed(compiler.shape(part) for part in info.item_types)],
+    inspect.UUIDType: lambda compiler, info: [_uuid()],
+    inspect.EnumType: lambda compiler, info: [_members(info.cls)],
+    inspect.LiteralType: lambda compiler, info: _literals(info.values),
+    **dict.fromkeys(
+        (inspect.StructType, inspect.DataclassType, inspect.TypedDictType, inspect.NamedTupleType),
+        lambda compiler, info: [compiler.records.get(id(info)) or compiler.record(info)],
+    ),
+}
 
 
 def _record(info: Any, record_type: type) -> Fixed | Named | Slots:

@@ -78,9 +78,6 @@ class Source(Generic[T_co]):
     blocking: bool = True
     """True: `open` and `read` may wait (a database, a socket), so they get a thread of their own."""
 
-    at_home: bool = False
-    """True: it reads memory of the process that runs the job, so it runs there, whatever the number of processes."""
-
     bounded: bool = True
     """True: it ends, and its partitions are read one after the other, in order. False: all are read in turn."""
 

@@ -313,8 +313,8 @@ class Stream(Generic[T]):
     def stage(self, name: str, *, processes: int = 1) -> Stream[T]:
         """What follows runs in `processes` processes of its own, which are called `name`.
 
-        A flow has all of its operators in one stage unless it says otherwise; `run(processes=N)` says how many processes that
-        one has. A name that is used again means the same processes.
+        All operators of a flow are in one stage unless it says otherwise; `run(processes=N)` says how many processes
+        that one has. A name that is used again means the same processes.
 
         >>> from engine import Dataflow
         >>> from connectors.memory import discard, generate

@@ -85,7 +85,9 @@ class Supervision:
     at home takes part under the number HOME.
     """
 
-    def __init__(self, tokens: dict[int, bytes], welcome: Welcome, versions: tuple[str, str], silence: float, now: float):
+    def __init__(
+        self, tokens: dict[int, bytes], welcome: Welcome, versions: tuple[str, str], silence: float, now: float
+    ):
         self.members = {worker: Member(token, now) for worker, token in tokens.items()}
         self.home_drained = False
         self._welcome, self._versions, self._silence = welcome, versions, silence
@@ -138,9 +140,11 @@ class Supervision:
         member.enter("ended", now)
         return self._mourn(now) if early else []
 
-    def home_is_drained(self, now: float) -> list[Instruction]:
-        """The tasks at home are done."""
+    def home_ended(self, now: float, *, is_lost: bool = False) -> list[Instruction]:
+        """The tasks at home are done, or its loop broke."""
         self.home_drained = True
+        if is_lost:
+            return self._mourn(now)
         return self._close_if_drained()
 
     def gone(self, worker: int, how: str, last_words: list[str], now: float) -> list[Instruction]:

@@ -1,4 +1,4 @@
-"""Transport: the sockets by which the processes of a job reach each other, in a directory that only the user can enter."""
+"""Transport: the sockets by which a job's processes reach each other, in a directory that only the user can enter."""
 
 from __future__ import annotations
 

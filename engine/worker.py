@@ -31,7 +31,6 @@ from engine.source import BadRecord
 
 _LONGEST_RECORD = 200
 _GO_ON = 'on_error="skip" or "dead-letter" goes on without such records'
-_GO_ON = 'on_error="skip" or "dead-letter" goes on without such records'
 _OUTAGES = (ConnectorError, OSError, MemoryError)  # OSError is also no connection, no permission and no time left
 
 
@@ -56,8 +55,7 @@ class Worker:
         """By the number of each of its channels."""
         self._common = Waker()
         self._wakers = {
-            task: [Waker() if task.own_thread else self._common for _ in range(task.parallelism)]
-            for task in plan.tasks
+            task: [Waker() if task.own_thread else self._common for _ in range(task.parallelism)] for task in plan.tasks
         }
         numbers = count()
         self.channels = {edge: self._connect(edge, numbers) for edge in plan.edges}
@@ -167,9 +165,7 @@ class Worker:
 
     def _instance(self, planned: TaskPlan, index: int, ready: dict[Node, Operation]) -> Task:
         last = planned.nodes[-1].operation
-        lanes = [
-            channel for edge in planned.inputs for (_, j), channel in self.channels[edge].items() if j == index
-        ]
+        lanes = [channel for edge in planned.inputs for (_, j), channel in self.channels[edge].items() if j == index]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
         letters: list[Port] = []
         for edge in planned.outputs:

@@ -88,8 +88,8 @@ class Side:
 
     def listen(self, other: Side, now: int) -> None:
         for raw in other.signals.arrived(now):
-            epoch, sender, clock, echo, held, credits, sends = msgspec.msgpack.decode(raw)
-            signal = (epoch, sender, clock, echo, held, [tuple(each) for each in credits], [tuple(s) for s in sends])
+            *clocks, granted, sends = msgspec.msgpack.decode(raw)
+            signal: Any = (*clocks, [tuple(each) for each in granted], [tuple(each) for each in sends])
             assert self.peer.hear(signal, now)
         for header, payload in other.data.arrived(now):
             assert self.peer.receive(header, payload, now)

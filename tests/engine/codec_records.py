@@ -55,6 +55,14 @@ class Pair(NamedTuple):
     right: str = "right"
 
 
+NotNegative = typing.Annotated[int, msgspec.Meta(ge=0)]
+Age = typing.NewType("Age", NotNegative)
+
+
+class Aged(msgspec.Struct):
+    age: NotNegative
+
+
 class Node(msgspec.Struct):
     value: int
     next: Node | None = None
@@ -199,35 +207,47 @@ class SubPair(Pair):
 
 def _flat(**options: Any) -> type[msgspec.Struct]:
     name = "Flat_" + "_".join(f"{key}_{value}" for key, value in options.items())
-    fields = [("id_number", int), ("price", float, 0.0), ("name", str, ""), ("tags", list[str], msgspec.field(default_factory=list))]
+    fields: list[Any] = [
+        ("id_number", int),
+        ("price", float, 0.0),
+        ("name", str, ""),
+        ("tags", list[str], msgspec.field(default_factory=list)),
+    ]
     made = msgspec.defstruct(name, fields, module=__name__, **options)
     globals()[name] = made
     return made
 
 
 FLAT = [
-    _flat(array_like=array_like, tag=tag, rename=rename, omit_defaults=omits, forbid_unknown_fields=forbids, frozen=frozen)
+    _flat(
+        array_like=array_like, tag=tag, rename=rename, omit_defaults=omits, forbid_unknown_fields=forbids, frozen=frozen
+    )
     for array_like, tag, rename, omits, forbids, frozen in itertools.product(
         (False, True), (None, "flat", 7), (None, "camel"), (False, True), (False, True), (False, True)
     )
-] + [_flat(kw_only=True), _flat(gc=False), _flat(weakref=True, eq=False), _flat(frozen=True, cache_hash=True, order=True)]
+] + [
+    _flat(kw_only=True),
+    _flat(gc=False),
+    _flat(weakref=True, eq=False),
+    _flat(frozen=True, cache_hash=True, order=True),
+]
 
 
-def same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:  # noqa: PLR0911 - a list of cases
     """Whether `b` is what `a` is, in type, value and hidden state, at every depth; a NaN is a NaN."""
     if type(a) is not type(b):
         return False
     if a is b:
         return True
     if isinstance(a, float):
-        return math.isnan(a) and math.isnan(b) or (a == b and math.copysign(1, a) == math.copysign(1, b))
+        return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
     if isinstance(a, Decimal):
-        return a.as_tuple() == b.as_tuple()
+        return bool(a.as_tuple() == b.as_tuple())
     if isinstance(a, dt.datetime | dt.time):
         plain = a.replace(tzinfo=None) == b.replace(tzinfo=None)
         return plain and a.fold == b.fold and _same_zone(a.tzinfo, b.tzinfo)
     if isinstance(a, enum.Flag):
-        return a.value == b.value
+        return bool(a.value == b.value)
     if isinstance(a, enum.Enum):
         return False  # members are one object each
     if isinstance(a, UUID):
@@ -271,5 +291,3 @@ def _same_attributes(a: Any, b: Any) -> bool:
     values = [(getattr(a, name, missing), getattr(b, name, missing)) for name in names if not name.startswith("__")]
     slots = all(x is y or same(x, y) for x, y in values)
     return slots and same(getattr(a, "__dict__", None), getattr(b, "__dict__", None))
-
-

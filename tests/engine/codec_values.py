@@ -9,20 +9,57 @@ from decimal import Decimal
 from functools import cache
 from types import NoneType
 from typing import Any
-from uuid import SafeUUID, UUID
+from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 from hypothesis import strategies as st
 
 from tests.engine.codec_records import (
-    FLAT, Access, Bool, Box, Checked, Circle, Colour, Entries, Frozen, Hiding, HidingStruct, Keyed, Level, Loose, Mode, Node,
-    Odd, Omitting, OmittingTheTime, Pair, Point, Prepared, Reduced, Square, SubNode, SubPair, SubPoint, Text, Tree, Unset, Word, point,
-)  # fmt: skip
+    FLAT,
+    Access,
+    Bool,
+    Box,
+    Checked,
+    Circle,
+    Colour,
+    Entries,
+    Frozen,
+    Hiding,
+    HidingStruct,
+    Keyed,
+    Level,
+    Loose,
+    Mode,
+    Node,
+    Odd,
+    Omitting,
+    OmittingTheTime,
+    Pair,
+    Point,
+    Prepared,
+    Reduced,
+    Square,
+    SubNode,
+    SubPair,
+    SubPoint,
+    Text,
+    Tree,
+    Unset,
+    Word,
+    point,
+)
 
 Typed = tuple[Any, st.SearchStrategy[Any]]
 
-ZONES = [None, dt.UTC, dt.timezone(dt.timedelta(hours=5, minutes=30)), dt.timezone(dt.timedelta(0), "zero"), ZoneInfo("UTC"), ZoneInfo("Europe/Paris")]  # fmt: skip
+ZONES = [
+    None,
+    dt.UTC,
+    dt.timezone(dt.timedelta(hours=5, minutes=30)),
+    dt.timezone(dt.timedelta(0), "zero"),
+    ZoneInfo("UTC"),
+    ZoneInfo("Europe/Paris"),
+]
 zones = st.sampled_from(ZONES)
 folds = st.sampled_from([0, 0, 0, 1])
 datetimes = st.builds(lambda d, z, f: d.replace(tzinfo=z, fold=f), st.datetimes(), zones, folds)
@@ -31,8 +68,10 @@ uuids = st.builds(lambda n, safe: UUID(int=n, is_safe=safe), st.integers(0, 2**1
 texts = st.text(st.characters(codec=None), max_size=8)
 decimals = st.one_of(
     st.decimals(),
-    st.sampled_from([Decimal(text) for text in ("NaN123", "-NaN", "sNaN", "-sNaN9", "-Infinity", "1E+999999", "-0.00", "1e-999999", "0E+7")]),
-)  # fmt: skip
+    st.sampled_from(["NaN123", "-NaN", "sNaN", "-sNaN9", "-Infinity", "1E+999999", "-0.00", "1e-999999", "0E+7"]).map(
+        Decimal
+    ),
+)
 whole = st.one_of(st.integers(-(2**66), 2**66), st.sampled_from([-(2**63) - 1, -(2**63), 2**63, 2**64 - 1, 2**64]))
 
 SCALARS: list[Typed] = [
@@ -72,11 +111,13 @@ LIES: st.SearchStrategy[Any] = st.one_of(
     nodes,
     st.builds(Bool, st.integers(-3, 3)),
     st.builds(Text, texts),
-    st.sampled_from([1, 1.0, True, -0.0, 0, "", b"", (), frozenset(), "red", "1", "Circle", "nan", msgspec.UNSET, int, ...]),
+    st.sampled_from(
+        [1, 1.0, True, -0.0, 0, "", b"", (), frozenset(), "red", "1", "Circle", "nan", msgspec.UNSET, int, ...]
+    ),
     st.builds(lambda: [1]) | st.builds(lambda: {"x": 1}) | st.builds(lambda: {1}) | st.builds(lambda: Entries(x=1)),
     st.builds(lambda: OrderedDict(x=1)),
     st.builds(SubNode, st.integers()) | st.builds(SubPoint, st.integers()) | st.builds(SubPair, st.integers()),
-)  # fmt: skip
+)
 
 
 def _field(values: st.SearchStrategy[Any], lies: bool) -> st.SearchStrategy[Any]:
@@ -92,9 +133,7 @@ def records(lies: bool) -> list[Typed]:
 
     number, text = of(st.integers(-9, 9)), of(texts)
     names = of(st.lists(st.text(max_size=3), max_size=2))
-    flat = [
-        (each, st.builds(each, id_number=number, price=of(st.floats()), name=text, tags=names)) for each in FLAT
-    ]
+    flat = [(each, st.builds(each, id_number=number, price=of(st.floats()), name=text, tags=names)) for each in FLAT]
     return [
         *flat,
         (Pair, st.builds(Pair, number, text)),
@@ -136,6 +175,8 @@ def hashable(value: Any) -> bool:
 def types(draw: st.DrawFn, lies: bool, levels: int = 3) -> Typed:
     """A type, and a strategy of values for it, some of which lie."""
     values: Any
+    item: Any
+    key: Any
     kind = draw(st.integers(0, 10 if levels else 1))
     if kind <= 1:
         found, values = draw(st.sampled_from([*SCALARS, *WITHOUT_HASH] if kind else records(lies)))
@@ -159,5 +200,5 @@ def types(draw: st.DrawFn, lies: bool, levels: int = 3) -> Typed:
         case 9:
             found, values = Box[item], st.builds(Box, items)
         case _:
-            found, values = typing.Union[item, key], items | keys
+            found, values = typing.Union[item, key], items | keys  # noqa: UP007 - `None | None` is none
     return found, _field(values, lies)

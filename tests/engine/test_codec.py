@@ -5,43 +5,76 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import itertools
-import pickle
 import typing
-import zlib
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid1
+from uuid import UUID, SafeUUID
 
 import msgspec
 import pytest
-import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.codec import MSGPACK, PICKLE, Codec, DecodeError, EncodeError
+from engine.codec import MSGPACK, PICKLE, Codec, EncodeError
 from tests.engine.codec_records import (
-    FLAT, Access, Box, Checked, Circle, Colour, Entries, Frozen, Hiding, HidingStruct, Keyed, Level, Linked, Listed, Loose, Mode, Node,
-    Odd, Omitting, OmittingTheTime, Pair, Point, Prepared, Reduced, Square, SubNode, SubPair, SubPoint, Text, Tree, Unset, Word,
-    point, same,
-)  # fmt: skip
+    FLAT,
+    Access,
+    Age,
+    Aged,
+    Box,
+    Checked,
+    Circle,
+    Colour,
+    Entries,
+    Frozen,
+    Hiding,
+    HidingStruct,
+    Keyed,
+    Level,
+    Linked,
+    Listed,
+    Loose,
+    Mode,
+    Node,
+    NotNegative,
+    Odd,
+    Omitting,
+    OmittingTheTime,
+    Pair,
+    Point,
+    Prepared,
+    Reduced,
+    Square,
+    SubNode,
+    SubPair,
+    SubPoint,
+    Text,
+    Tree,
+    Unset,
+    Word,
+    point,
+    same,
+)
 from tests.engine.codec_values import SCALARS, types
 
-random = settings(max_examples=max(400, settings().max_examples), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+random = settings(
+    max_examples=max(400, settings().max_examples),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 
 def crossed(codec: Codec, rows: list[Any]) -> tuple[int, list[Any]]:
-    """The format in which `rows` crossed, and what they became."""
-    format, payload = codec.encode(rows)
-    return format, Codec.decode(codec, format, payload)
+    """The form in which `rows` crossed, and what they became."""
+    form, payload = codec.encode(rows)
+    return form, Codec.decode(codec, form, payload)
 
 
 def check(record_type: Any, rows: list[Any], wanted: int | None = None) -> None:
     codec = Codec.of(record_type)
-    format, came = crossed(codec, rows)
-    assert same(rows, came), (record_type, rows, came, format)
-    assert wanted is None or format == wanted, codec.pickled_because
-    assert codec.fallbacks == (format == PICKLE and codec.pickled_because is None)
+    form, came = crossed(codec, rows)
+    assert same(rows, came), (record_type, rows, came, form)
+    assert wanted is None or form == wanted, codec.pickled_because
+    assert codec.fallbacks == (form == PICKLE and codec.pickled_because is None)
 
 
 @given(st.data())
@@ -62,7 +95,7 @@ def test_records_that_lie_about_their_type_arrive_as_they_were_sent(data: st.Dat
 @random
 def test_unions_of_two_arrive_as_they_were_sent(data: st.DataObject, pair: Any) -> None:
     (one, ones), (other, others) = pair
-    check(typing.Union[one, other], data.draw(st.lists(ones | others, max_size=4)))
+    check(typing.Union[one, other], data.draw(st.lists(ones | others, max_size=4)))  # noqa: UP007 - `None | None` is none
 
 
 WHEN = dt.datetime(2013, 1, 1, 5, 15)
@@ -152,8 +185,8 @@ LIES: list[tuple[Any, Any]] = [
     (dt.date, WHEN),
     (dt.time, WHEN.time().replace(tzinfo=NOT_UTC)),
     (dt.time, WHEN.time().replace(fold=1)),
-    (UUID, uuid1() if uuid1().is_safe.value is not None else UUID(int=0, is_safe=type(uuid1().is_safe).safe)),
-    (UUID, UUID(int=True)),  # type: ignore[arg-type]
+    (UUID, UUID(int=0, is_safe=SafeUUID.safe)),
+    (UUID, UUID(int=True)),
     (list[int], (1,)),
     (tuple[int, ...], [1]),
     (tuple[int, ...], Pair(1)),
@@ -189,9 +222,9 @@ LIES: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("record_type", "record"), LIES, ids=lambda value: "")
 def test_a_record_that_is_not_what_its_type_says_sends_the_frame_as_a_pickle(record_type: Any, record: Any) -> None:
     codec = Codec.of(record_type)
-    format, came = crossed(codec, [record])
+    form, came = crossed(codec, [record])
     assert codec.pickled_because is None
-    assert (format, codec.fallbacks) == (PICKLE, 1)
+    assert (form, codec.fallbacks) == (PICKLE, 1)
     if not isinstance(record, Tree):  # `same` would walk it in 2 ** 40 ways
         assert same([record], came), came
 
@@ -200,8 +233,8 @@ def test_a_record_that_holds_itself_crosses_or_is_named() -> None:
     itself = Linked()
     itself.next = itself
     codec = Codec.of(Linked)
-    format, (came,) = crossed(codec, [itself])
-    assert (format, codec.fallbacks) == (PICKLE, 1)
+    form, (came,) = crossed(codec, [itself])
+    assert (form, codec.fallbacks) == (PICKLE, 1)
     assert came.next is came
     node = Node(1)
     node.next = node
@@ -212,8 +245,8 @@ def test_a_record_that_holds_itself_crosses_or_is_named() -> None:
 def test_a_record_without_one_of_its_fields_is_not_given_one() -> None:
     codec = Codec.of(Point)
     codec_of_slots = Codec.of(Frozen)
-    format, (came,) = crossed(codec, [without_x(Point(1))])
-    assert format == PICKLE
+    form, (came,) = crossed(codec, [without_x(Point(1))])
+    assert form == PICKLE
     assert not hasattr(came, "x")
     with pytest.raises(EncodeError, match=r"record 1 of the frame, a Frozen, cannot be pickled.*x"):
         codec_of_slots.encode([Frozen(1), object.__new__(Frozen)])
@@ -221,14 +254,14 @@ def test_a_record_without_one_of_its_fields_is_not_given_one() -> None:
 
 UNSURE: list[tuple[Any, Any, str]] = [
     (None, 1, "the type of the records is not known"),
-    (Any, 1, "Any may hold"),
-    (list, [(1,)], "Any may hold"),
+    (Any, 1, "Any may not arrive as it was sent"),
+    (list, [(1,)], "Any may not arrive as it was sent"),
     (Box, Box((1,)), "Box.content: Any"),
     (list[dict[str, Any]], [{"x": (1,)}], "Any"),
-    (object, 1, "Custom is not known"),
-    (complex, 1j, "Custom is not known"),
-    (msgspec.Raw, msgspec.Raw(b"1"), "Raw is not known"),
-    (msgspec.msgpack.Ext, msgspec.msgpack.Ext(1, b"x"), "Ext is not known"),
+    (object, 1, "Custom may not arrive"),
+    (complex, 1j, "Custom may not arrive"),
+    (msgspec.Raw, msgspec.Raw(b"1"), "Raw may not"),
+    (msgspec.msgpack.Ext, msgspec.msgpack.Ext(1, b"x"), "Ext may not"),
     (typing.Annotated[int, msgspec.Meta(ge=0)], -1, "a constraint of msgspec.Meta"),
     (list[typing.Annotated[str, msgspec.Meta(max_length=1)]], ["xx"], "a constraint of msgspec.Meta"),
     (Odd, Odd.PAIR, "must contain either all str or all int"),
@@ -249,9 +282,16 @@ UNSURE: list[tuple[Any, Any, str]] = [
 def test_a_type_that_does_not_tell_all_goes_as_a_pickle_and_says_why(record_type: Any, record: Any, why: str) -> None:
     codec = Codec.of(record_type)
     assert why in str(codec.pickled_because)
-    format, came = crossed(codec, [record])
-    assert (format, codec.fallbacks) == (PICKLE, 0)
+    form, came = crossed(codec, [record])
+    assert (form, codec.fallbacks) == (PICKLE, 0)
     assert came == [record]
+
+
+@pytest.mark.parametrize("constrained", [NotNegative, Age, Box[NotNegative], Aged, list[Aged], Box[Aged] | None])
+def test_a_constraint_is_seen_before_msgspec_is_asked(constrained: Any) -> None:
+    """msgspec 0.22 crashes on a union of a fixed tuple and a constrained number."""
+    for record_type in (constrained, tuple[tuple[int, str] | constrained, int]):
+        assert "a constraint of msgspec.Meta" in str(Codec.of(record_type).pickled_because)
 
 
 def test_every_frame_is_judged_by_itself() -> None:
@@ -272,7 +312,9 @@ class Stubborn:
 @pytest.mark.parametrize("record_type", [None, int])
 def test_a_record_that_cannot_be_pickled_is_named(record_type: Any) -> None:
     bad = memoryview(b"x")
-    with pytest.raises(EncodeError, match=r"record 2 of the frame, a memoryview, cannot be pickled: .*\n  hint: send") as told:
+    with pytest.raises(
+        EncodeError, match=r"record 2 of the frame, a memoryview, cannot be pickled: .*\n  hint: send"
+    ) as told:
         Codec.of(record_type).encode([1, 2, bad, Stubborn(ValueError())])
     assert (told.value.index, told.value.record) == (2, bad)
     assert isinstance(told.value.__cause__, TypeError)
@@ -288,109 +330,17 @@ def test_what_only_a_whole_frame_cannot_do_is_told_as_it_came() -> None:
                 raise RuntimeError("once only")
             return int, ()
 
-    with pytest.raises(EncodeError, match="the frame of 1 records cannot be pickled, though each of them can: once only"):
+    with pytest.raises(
+        EncodeError, match="the frame of 1 records cannot be pickled, though each of them can: once only"
+    ):
         Codec.of(None).encode([Counting()])
-
-
-BUFFERS: list[Callable[[bytes], Any]] = [bytes, bytearray, memoryview, zmq.Frame, lambda payload: memoryview(zmq.Frame(payload))]
-
-
-@pytest.mark.parametrize("record_type", [None, str])
-@pytest.mark.parametrize("buffer", BUFFERS)
-def test_any_buffer_is_read(record_type: Any, buffer: Callable[[bytes], Any]) -> None:
-    codec = Codec.of(record_type)
-    format, payload = codec.encode(["weir"])
-    assert codec.decode(format, buffer(payload)) == ["weir"]
-
-
-ROWS = [point(1, 2.0, ["x"]), point(2)]
-
-
-@pytest.mark.parametrize("format", [PICKLE, MSGPACK])
-def test_a_payload_that_is_cut_or_has_more_behind_it_is_refused(format: int) -> None:
-    codec = Codec.of(Point if format == MSGPACK else None)
-    made, payload = codec.encode(ROWS)
-    assert made == format
-    wrong = [payload[:size] for size in range(len(payload))] + [payload + b"\0", payload + payload, payload + b"."]
-    for each in wrong:
-        with pytest.raises(DecodeError, match="cannot be read"):
-            codec.decode(format, each)
-
-
-@given(st.binary(max_size=64), st.sampled_from([Point, None, list[int], dict[str, Node], Circle | Square, Node]))
-@settings(max_examples=1000)
-def test_random_bytes_are_refused_or_are_records(payload: bytes, record_type: Any) -> None:
-    codec = Codec.of(record_type)
-    with pytest.raises(DecodeError, match="cannot be read"):
-        codec.decode(PICKLE, payload)
-    if record_type:
-        try:
-            rows = codec.decode(MSGPACK, payload)
-        except DecodeError:
-            return
-        assert type(rows) is list
-
-
-@given(st.data())
-@settings(max_examples=500)
-def test_a_payload_with_one_wrong_byte_is_refused_or_holds_records(data: st.DataObject) -> None:
-    codec = Codec.of(Point)
-    for format, payload in (codec.encode(ROWS), Codec.of(None).encode(ROWS)):
-        wrong = bytearray(payload)
-        wrong[data.draw(st.integers(0, len(wrong) - 1))] ^= data.draw(st.integers(1, 255))
-        try:
-            rows = codec.decode(format, wrong)
-        except DecodeError:
-            continue
-        assert format == MSGPACK
-        assert all(type(row) is Point for row in rows)
-
-
-def pickled(value: Any) -> bytes:
-    payload = pickle.dumps(value, protocol=5)
-    return payload + zlib.crc32(payload).to_bytes(4)
-
-
-class Gone:
-    pass
-
-
-def test_records_that_cannot_be_made_here_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    payload = pickled([Gone()])
-    monkeypatch.delattr(f"{__name__}.Gone")
-    with pytest.raises(DecodeError, match=r"records of \?: a pickle of \d+ bytes cannot be read: AttributeError: .*Gone"):
-        Codec.of(None).decode(PICKLE, payload)
-
-
-def test_a_payload_of_another_kind_is_refused() -> None:
-    codec = Codec.of(int)
-    with pytest.raises(DecodeError, match=r"records of int: a msgpack of 2 bytes cannot be read: ValidationError: .*`int`"):
-        codec.decode(MSGPACK, msgspec.msgpack.encode([True]))
-    with pytest.raises(DecodeError, match="it holds dict, not a list"):
-        codec.decode(PICKLE, pickled({}))
-    with pytest.raises(DecodeError, match=r"wanted format 0 \(pickle\) or 1 \(msgpack\), got 7"):
-        codec.decode(7, b"")
-    with pytest.raises(DecodeError, match=r"records of \?: wanted format 0 \(pickle\), got 1"):
-        Codec.of(None).decode(MSGPACK, b"\x90")
-
-
-@pytest.mark.parametrize("nested", [b"\x91" * 100_000, b"\xdd\xff\xff\xff\xff" * 100, b"\x82\xa5value\x01\xa4next" * 100_000])
-def test_a_payload_that_is_deep_or_promises_much_is_refused(nested: bytes) -> None:
-    for record_type in (Node, list[list[int]], Tree):
-        with pytest.raises(DecodeError, match="cannot be read"):
-            Codec.of(record_type).decode(MSGPACK, b"\x91" + nested)
-
-
-def test_a_users_error_while_decoding_is_told() -> None:
-    with pytest.raises(DecodeError, match="x is negative"):
-        Codec.of(Checked).decode(MSGPACK, msgspec.msgpack.encode([{"x": -1}]))
 
 
 @pytest.mark.parametrize("length", [100, 101, 150])
 def test_deep_records_cross(length: int) -> None:
     codec = Codec.of(Node)
-    format, (came,) = crossed(codec, [chain(length)])
-    assert format == (MSGPACK if length <= 100 else PICKLE)
+    form, (came,) = crossed(codec, [chain(length)])
+    assert form == (MSGPACK if length <= 100 else PICKLE)
     assert came == chain(length)
 
 
@@ -406,7 +356,7 @@ class Measured:
     x: int
 
 
-Measured.x = property(lambda self: 1, lambda self, value: None)  # type: ignore[assignment,method-assign]
+Measured.x = property(lambda self: 1, lambda self, value: None)  # type: ignore[assignment]
 
 
 def test_a_dataclass_that_computes_a_field_goes_as_a_pickle() -> None:

@@ -59,7 +59,7 @@ def drawn(text: str) -> dict[str, str | None]:
     parents: dict[str, str | None] = {}
     above: list[tuple[int, str]] = []
     for line in text.splitlines():
-        match = re.match(r"    ([ │├└─]*)(\w+Error|JobCancelled)\b", line)
+        match = re.match(r"    ([ │├└─]*)(\w+Error|WorkerLost|JobCancelled)\b", line)
         if match:
             depth = len(match[1])
             while above and above[-1][0] >= depth:

@@ -110,9 +110,9 @@ def test_another_patch_release_of_python_will_do() -> None:
 def test_all_close_once_all_and_the_home_part_have_drained() -> None:
     job = Job().running()
     assert job.say(1, c.Drained()) == []
-    assert job.it.home_is_drained(job.now) == []
+    assert job.it.home_ended(job.now) == []
     assert sorted(told(job.say(2, c.Drained())), key=lambda each: each[0]) == [(n, c.Close()) for n in (HOME, 1, 2)]
-    assert job.it.home_is_drained(job.now) == []
+    assert job.it.home_ended(job.now) == []
     for worker in (1, 2):
         assert not job.it.is_over
         assert job.say(worker, c.Ended(Report(worker, in_flight=worker))) == []
@@ -130,12 +130,11 @@ def test_what_a_worker_reports_is_known() -> None:
 
 def test_a_failure_is_raised_at_home_with_its_traceback() -> None:
     job = Job().running()
-    try:
-        raise ValueError("oops")
-    except ValueError as error:
-        failure = pack(error, "worker-2")
+    with pytest.raises(ZeroDivisionError) as raised:
+        _ = 1 // 0
+    failure = pack(raised.value, "worker-2")
     (error,) = errors(job.say(2, c.Failed(failure)))
-    assert isinstance(error, ValueError)
+    assert isinstance(error, ZeroDivisionError)
     assert "in worker-2" in error.__notes__[0]
     assert "test_supervision.py" in error.__notes__[0]
 
@@ -221,3 +220,8 @@ def test_all_are_told_to_cancel_and_who_does_not_end_is_killed() -> None:
     assert killed(job.after(2)) == [2]
     (error,) = errors(job.die(2))
     assert "worker-2 did not end within 8 s of being told to, and was killed" in str(error)
+
+
+def test_a_home_whose_loop_broke_leaves_the_others_nothing_to_wait_for() -> None:
+    job = Job(2).running()
+    assert told(job.it.home_ended(job.now, is_lost=True)) == [(1, c.Abandon()), (2, c.Abandon()), (HOME, c.Abandon())]
