@@ -1,8 +1,8 @@
 """Links: the sockets by which one worker reaches the others, served from its runner's loop.
 
-A worker receives the records of all its peers on one PULL socket and their signals on another, and has a PUSH socket of
-each kind to every peer: so a signal never queues behind data. The sockets' own limits are off; what is inside them is bounded
-by credit, since everything in them counts as in flight.
+A worker receives the records of all its peers on one PULL socket and their signals on another, and has a PUSH socket
+of each kind to every peer: so a signal never queues behind data. The sockets' own limits are off; what is inside them
+is bounded by credit, since everything in them counts as in flight.
 """
 
 cimport cython
@@ -40,8 +40,8 @@ cdef class Links:
     """All links of one worker.
 
     `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
-    `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to raise when a record of a
-    channel cannot be encoded or decoded.
+    `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to
+    raise when a record of a channel cannot be encoded or decoded.
     """
 
     def __cinit__(self, list wires not None, data, signals, encode, decode, blame):

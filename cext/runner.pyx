@@ -12,8 +12,8 @@ cdef class Runner:
     comes in. When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.
 
     `failed(task, error)` is called once for each task that fails, in this thread. With `links` it serves those too, and
-    goes on after its tasks are done until `links.close()` says that nobody needs an answer any more; `drained()` is called
-    once when they, and all channels of the links, have ended.
+    goes on after its tasks are done until `links.close()` says that nobody needs an answer any more; `drained()` is
+    called once when they, and all channels of the links, have ended.
     """
 
     def __cinit__(self, list tasks not None, Waker waker not None, failed, Links links=None, drained=None):
