@@ -7,7 +7,7 @@ from cext.frame cimport Frame
 cdef enum:
     MAGIC = 0x314B4748  # "HGK1": what a message of ours begins with, and the version of this layout
 
-    PROBE = 4           # a kind of message beside the frames': all up to its `sequence` was sent before it
+    PROBE = 4           # a kind beside the frames': all up to its `sequence` was sent before it
 
 cdef enum Verdict:
     TAKEN    # it is in the channel
@@ -87,7 +87,7 @@ cdef class Inlet:
     cdef readonly uint64_t received   # the sequence of the last message taken
     cdef uint64_t seen                # the greatest sequence that is known to have been sent
     cdef uint32_t turn                # the newest of a message that showed a gap
-    cdef object owed                  # (records, bytes) since the start, after each message whose bytes are not released
+    cdef object owed                  # (records, bytes) in all, after each message whose bytes are not released
     cdef uint64_t bytes_received
     cdef readonly uint64_t bytes_released
     cdef bint peer_blocked            # its producer has no credit

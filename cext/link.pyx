@@ -406,6 +406,7 @@ cdef class Peer:
     cdef int _note(self, int64_t clock, int64_t echo, int64_t held, int64_t now) except -1:
         """Note when it was heard, how long a round trip takes, and what it should have had by now."""
         cdef Outlet outlet
+        cdef Inlet inlet
         cdef int64_t trip
         if clock > self.their_clock:
             self.their_clock = clock
@@ -418,6 +419,8 @@ cdef class Peer:
             if 0 < self.round_trip < trip:
                 trip = self.round_trip + (trip - self.round_trip) // 8
             self.round_trip = trip
+            for inlet in self.inlets.values():
+                inlet.channel.law.travels(trip)
         for outlet in self.outlets.values():
             outlet.doubt(echo)
         return 0

@@ -500,6 +500,12 @@ def test_a_round_trip_falls_at_once_and_rises_slowly() -> None:
     assert [trip(80), trip(160), trip(40), trip(40)] == [80, 90, 40, 40]
 
 
+def test_windows_learn_how_far_their_producers_are() -> None:
+    pair = Pair(most=1000)
+    assert pair.there.hear((EPOCH, 1, pair.now, pair.now - SECOND, 0, [], []), pair.now)
+    assert pair.inn.law.update(SECOND, 100, False, True) == 125  # a hundred a second, 1.25 times a second
+
+
 # What cannot be meant.
 
 
