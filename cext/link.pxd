@@ -1,13 +1,9 @@
 # Link: the two halves of a channel that crosses processes, and what a pair of workers tell each other.
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from cext.channel cimport Channel
 from cext.frame cimport Frame
-
-cdef enum:
-    MAGIC = 0x314B4748  # "HGK1": what a message of ours begins with, and the version of this layout
-
-    PROBE = 4           # a kind beside the frames': all up to its `sequence` was sent before it
+from cext.message cimport Header, Message
 
 cdef enum Verdict:
     TAKEN    # it is in the channel
@@ -15,20 +11,7 @@ cdef enum Verdict:
     EARLY    # one before it is missing
     BEYOND   # it passes the credit that was given, in records or in slots
 
-cdef packed struct Header:
-    uint32_t magic
-    uint8_t kind        # the frame's
-    uint8_t format      # the codec's, for the payload
-    uint16_t sender     # the worker that sends it
-    uint64_t epoch      # the job's incarnation: a secret of its workers, so it keeps strangers out too
-    uint32_t channel
-    uint32_t records
-    uint64_t sequence   # counts the messages of this channel, from 1
-    uint32_t turn       # counts from 1 how often the sender began to send again, up to this message
-    int64_t value       # the mark's
-    int64_t born        # of the oldest record, monotonic ns of the sender's machine
-
-cdef struct Credit:         # where an inlet is; all but `window` and `gap` only grow
+cdef struct Credit:  # where an inlet is; all but `window` and `gap` only grow
     uint64_t limit          # the channel's, in records
     uint64_t released       # the channel's
     uint64_t window         # the channel's
@@ -36,12 +19,6 @@ cdef struct Credit:         # where an inlet is; all but `window` and `gap` only
     uint64_t received       # the sequence of the last message taken
     uint64_t slots          # up to which sequence there is room in the ring
     uint64_t gap            # the newest turn that showed something missing; 0: nothing is
-
-
-cdef class Message:
-    cdef Header head
-    cdef readonly object payload  # bytes
-    cdef readonly int64_t sent_at  # when it was last handed out
 
 
 cdef class Outlet:

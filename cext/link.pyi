@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, Self, TypeAlias, final, type_check_only
 
 from cext.channel import Channel
+from cext.message import Message
 
 _Credit: TypeAlias = tuple[int, int, int, int, int, int, int, int]
 _Signal: TypeAlias = tuple[int, int, int, int, int, list[_Credit], list[int]]
@@ -15,15 +16,6 @@ class _Encoder(Protocol):
 @type_check_only
 class _Decoder(Protocol):
     def decode(self, format: int, payload: Any) -> list[Any]: ...
-
-@final
-class Message:
-    payload: bytes
-    sent_at: int
-    @property
-    def header(self) -> bytes: ...
-    @property
-    def size(self) -> int: ...
 
 @final
 class Outlet:
@@ -74,5 +66,3 @@ class Peer:
     def hear(self, signal: Any, now: int) -> bool: ...
     def reconnected(self, now: int) -> int: ...
     def deadline(self) -> int: ...
-
-def sender_of(header: Any) -> int | None: ...

@@ -25,11 +25,12 @@ method is a function of state, event and `now`, and the simulator of the tests r
 from collections import deque
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.string cimport memcmp, memcpy
+from libc.stdint cimport uint8_t
+from libc.string cimport memcmp
 
 from cext.atomics cimport exchange, load, store
 from cext.frame cimport DATA, data_frame, mark_frame
+from cext.message cimport MAGIC, PROBE, makes_sense, parse
 from cext.spsc cimport spsc_room
 
 cdef int64_t HEARTBEAT_NS = 250_000_000
@@ -37,20 +38,6 @@ cdef int64_t UNTOLD_NS = 5_000_000
 cdef int64_t PROBE_NS = 1_000_000_000
 cdef int64_t BLOCKED_NS = 50_000_000  # how often a producer without credit says so: twice in a window's period
 cdef Py_ssize_t ANY = 1 << 30
-
-
-@cython.final
-cdef class Message:
-    """One message of a channel: `header` and `payload` are what goes over the wire."""
-
-    @property
-    def header(self):
-        return PyBytes_FromStringAndSize(<char *>&self.head, sizeof(Header))
-
-    @property
-    def size(self):
-        """Bytes of the payload."""
-        return len(<bytes>self.payload)
 
 
 @cython.final
@@ -445,28 +432,6 @@ cdef class Peer:
             if load(&outlet.channel.blocked):
                 first = min(first, outlet.blocked_at + BLOCKED_NS)
         return first
-
-
-cdef bint parse(header, Header *into) except -1:
-    """Copy a message's header; False if it is none of ours."""
-    cdef const unsigned char[::1] raw = header
-    if raw.shape[0] != sizeof(Header):
-        return False
-    memcpy(into, &raw[0], sizeof(Header))
-    return into.magic == MAGIC
-
-
-def sender_of(header):
-    """The worker that a message says it comes from; None if it is no message of ours."""
-    cdef Header parsed
-    return parsed.sender if parse(header, &parsed) else None
-
-
-cdef bint makes_sense(const Header *header, Py_ssize_t size) noexcept:
-    """Whether any message could be so: records with a payload, marks and probes without, all counted from 1."""
-    if header.sequence == 0 or header.kind > PROBE:
-        return False
-    return header.records > 0 if header.kind == DATA else header.records == 0 and size == 0
 
 
 cdef uint64_t first_slots(Channel channel) noexcept:

@@ -9,7 +9,8 @@ import pytest
 
 from cext.channel import Channel
 from cext.frame import barrier, end, watermark
-from cext.link import Inlet, Outlet, Peer, sender_of
+from cext.link import Inlet, Outlet, Peer
+from cext.message import sender_of
 from cext.window import Window
 
 MS = 1_000_000
