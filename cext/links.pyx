@@ -7,7 +7,7 @@ is bounded by credit, since everything in them counts as in flight.
 
 cimport cython
 
-from cext.link cimport Message, channel_of, sender_of
+from cext.message cimport Message, channel_of, sender_of
 
 cdef int DATA_IN_A_TURN = 64  # then the tasks have theirs
 cdef int64_t RESET_NS = 50_000_000
@@ -80,9 +80,9 @@ cdef class Links:
         cdef Wire wire
         try:
             signal = self.decode(raw)
-        except ValueError:
+            wire = self.wires.get(signal[1])
+        except (LookupError, TypeError, ValueError):
             return self._refuse("not a signal")
-        wire = self.wires.get(signal[1])
         if wire is None:
             return self._refuse("a stranger")
         wire.peer.hear(signal, now)
@@ -138,7 +138,7 @@ cdef class Links:
             try:
                 message = wire.peer.next(now)
             except Exception as error:
-                raise self.blame(wire.peer.turn, error)
+                raise self.blame(wire.peer.asked, error)
             if message is None:
                 break
             wire.data.send(message.header, SNDMORE | NOBLOCK)

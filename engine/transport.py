@@ -21,11 +21,8 @@ _LONGEST_PATH = 107
 _SLACK = 1024
 """What a message may have beside its longest record, bytes."""
 
-_Credit = tuple[int, int, int, int, int, int, bool]
-_Signal = tuple[int, int, int, int, int, list[_Credit], list[tuple[int, int, bool]]]
-
 _encode_signal = msgspec.msgpack.Encoder().encode
-_decode_signal = msgspec.msgpack.Decoder(_Signal).decode
+_decode_signal = msgspec.msgpack.Decoder().decode
 
 
 class Addresses(msgspec.Struct, frozen=True):
