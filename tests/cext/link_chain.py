@@ -8,7 +8,9 @@ from typing import Any
 
 from cext.channel import Channel
 from cext.frame import Frame
-from cext.link import Inlet, Outlet, Peer
+from cext.inlet import Inlet
+from cext.link import Peer
+from cext.outlet import Outlet
 from cext.window import Window
 
 MS = 1_000_000

@@ -17,7 +17,9 @@ import msgspec
 
 from cext.channel import Channel
 from cext.frame import barrier, end, watermark
-from cext.link import Inlet, Outlet, Peer
+from cext.inlet import Inlet
+from cext.link import Peer
+from cext.outlet import Outlet
 from cext.window import Window
 
 MS = 1_000_000
