@@ -128,7 +128,7 @@ class Inbox:
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._things: deque[Any] = deque()
-        self._lock = threading.Lock()  # or a put might write to whatever has got the number of a closed descriptor
+        self._lock = threading.RLock()  # or a put might write to whatever has got the number of a closed descriptor
 
     def put(self, thing: Any) -> None:
         """Hand `thing` over; from any thread, and after `close` in vain."""
