@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import traceback
 
-import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
 from engine.errors import JobError
@@ -43,7 +42,7 @@ def _pickled(error: BaseException) -> bytes | None:
     """None where it, or a record that it holds, cannot be pickled, or does not come back as what it was."""
     for attempt in (error, _without_record(error)):
         try:
-            data: bytes = cloudpickle.dumps(attempt, protocol=5)
+            data = pickle.dumps(attempt, protocol=5)
             if type(pickle.loads(data)) is type(error):
                 return data
         except Exception:
