@@ -253,7 +253,7 @@ def test_skipped_records_are_counted_over_all_processes() -> None:
 
 def test_an_error_in_a_worker_is_raised_at_home_with_all_that_it_says(tmp_path: Path) -> None:
     flow, got = Dataflow("fails"), []
-    numbers = flow.source(generate(int, count=100))
+    numbers = flow.source(generate(int))
     numbers.map(remote.inverse, name="inverse").sink(collect(got))
     numbers.sink(remote.Written(tmp_path))
     with pytest.raises(
@@ -269,7 +269,6 @@ def test_an_error_in_a_worker_is_raised_at_home_with_all_that_it_says(tmp_path: 
     assert got == [remote.inverse(i) for i in range(13)], "what came before the record was to be delivered"
     assert error.result is not None
     assert error.result.state == "failed"
-    assert error.result.records_read == 100 or error.result.dropped
     (text,) = (lines for path in tmp_path.iterdir() if len(lines := path.read_text().splitlines()) > 1)
     assert text == [*map(str, range(len(text) - 1)), "abort"]
 
