@@ -128,12 +128,13 @@ class Inbox:
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._things: deque[Any] = deque()
-        self._lock = threading.RLock()  # or a put might write to whatever has got the number of a closed descriptor
+        self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
+        """Over `fd`, whose number may be another file's as soon as it is closed."""
 
     def put(self, thing: Any) -> None:
-        """Hand `thing` over; from any thread, and after `close` in vain."""
+        """Hand `thing` over; from any thread. Nothing happens once it is closed."""
+        self._things.append(thing)
         with self._lock:
-            self._things.append(thing)
             if self.fd >= 0:
                 os.eventfd_write(self.fd, 1)
 

@@ -63,7 +63,9 @@ class Crew:
         self._lines: dict[int, bytes] = {}  # the routing id of each worker that has said its token
         self._slots: dict[int, Slot] = {}
         self._gone: dict[int, float] = {}  # since when a process is no more
-        self._home_is_over = False
+        self._home_over = threading.Event()
+        self._directory = Path(tempfile.gettempdir(), f"headgate-{secrets.token_hex(8)}")
+        self._transport: Transport | None = None
         self._placement = LocalPlacement(print_line)
         self._thread = threading.Thread(target=self._run, name="headgate-crew", daemon=True)
         self.refused = 0
@@ -71,13 +73,7 @@ class Crew:
 
     def start(self) -> None:
         """Start the workers; their parts, and the one at home, start once all are ready."""
-        self._directory = Path(tempfile.mkdtemp(prefix="headgate-"))
-        try:
-            self._transport = Transport(self._directory, HOME, self._max_record)
-            self._thread.start()
-        except BaseException:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            raise
+        self._thread.start()
 
     def stop_sources(self, *, whole: bool) -> None:
         """Tell everybody; from any thread, as the next ones."""
@@ -89,7 +85,7 @@ class Crew:
 
     def home_ended(self) -> None:
         """The part at home has ended."""
-        self._home_is_over = True
+        self._home_over.set()
         is_lost = bool(self._part.faults)
         self._inbox.put(lambda: self.supervision.home_ended(time.monotonic(), is_lost=is_lost))
 
@@ -97,7 +93,7 @@ class Crew:
         """Wait until the crew's thread is gone."""
         self._thread.join()
 
-    # The crew's thread.
+    # The crew's thread, which Ctrl-C does not reach.
 
     def _run(self) -> None:
         try:
@@ -106,23 +102,34 @@ class Crew:
                 socket.set(zmq.ROUTER_MANDATORY, 1)
                 self._socket = socket
                 self._open()
-                while not (self.supervision.is_over and self._home_is_over):
+                while not (self.supervision.is_over and self._home_over.is_set()):
                     self._wait()
                     self._look()
         except BaseException as error:
             self._failed(error)
-            self._part.abandon()
+            self._end_home()
         finally:
-            self._leave()
-            self._ended()
+            try:
+                self._leave()
+            finally:
+                self._ended()
+
+    def _end_home(self) -> None:
+        """Once the workers cannot be heard any more: what runs at home may not use its sockets when they are closed."""
+        self._tell_home(Abandon())
+        while not self._home_over.wait(_LOOK_SECONDS):
+            self._part.leave_the_stuck()
 
     def _open(self) -> None:
+        """Workers first, the directory then: whenever this process is killed, somebody is there to remove it."""
         address = f"ipc://{self._directory}/control"
-        self._socket.bind(address)
-        self._do(self.supervision.home_ready(self._transport.addresses, time.monotonic()))
         for number, member in self.supervision.members.items():
             bootstrap = Bootstrap(number, address, str(self._directory), member.token)
             self._slots[number] = self._placement.start(number, control.encode(bootstrap))
+        self._directory.mkdir(mode=0o700)
+        self._transport = Transport(self._directory, HOME, self._max_record)
+        self._socket.bind(address)
+        self._do(self.supervision.home_ready(self._transport.addresses, time.monotonic()))
 
     def _wait(self) -> None:
         sockets: list[tuple[Any, int]] = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN)]
@@ -184,8 +191,8 @@ class Crew:
     def _tell_home(self, message: ToWorker) -> None:
         part = self._part
         if not part.has_started and isinstance(message, Abandon | Cancel):
-            self._home_is_over = True
-        if isinstance(message, Start) and not self._home_is_over:
+            self._home_over.set()
+        if isinstance(message, Start) and self._transport is not None and not self._home_over.is_set():
             links = self._transport.connect(part.worker.peers, message.addresses, part.worker.blame)
             part.start(links if links.wires else None, self._home_drained)
         elif isinstance(message, StopSources):
@@ -203,7 +210,7 @@ class Crew:
     def _leave(self) -> None:
         """Nothing stays behind: no process, no socket, no file."""
         self._placement.close()
-        if not self._part.stuck:
+        if self._transport is not None and not self._part.stuck:  # who may still use its sockets
             self._transport.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._inbox.close()
