@@ -10,6 +10,11 @@ import msgspec
 
 from engine.errors import JobError
 
+_LONGEST = 16 * 2**20
+"""Bytes of a pickled error; more might not pass the control socket."""
+
+_LONGEST_TEXT = 2**20
+
 
 class Failure(msgspec.Struct, frozen=True):
     """An error on its way: itself and its cause, pickled (None: they cannot be), and its traceback as text."""
@@ -26,7 +31,8 @@ def pack(error: BaseException, worker: str) -> Failure:
     shown = error.__cause__ or error
     trace = "".join(traceback.format_exception(type(shown), shown, shown.__traceback__))
     cause = None if error.__cause__ is None else _pickled(error.__cause__)
-    return Failure(worker, f"{type(error).__name__}: {error}", trace, _pickled(error), cause)
+    text = f"{type(error).__name__}: {error}"
+    return Failure(worker, text[:_LONGEST_TEXT], trace[-_LONGEST_TEXT:], _pickled(error), cause)
 
 
 def unpack(failure: Failure) -> BaseException:
@@ -40,11 +46,11 @@ def unpack(failure: Failure) -> BaseException:
 
 
 def _pickled(error: BaseException) -> bytes | None:
-    """None where it, or a record that it holds, cannot be pickled, or does not come back as what it was."""
+    """None where it, or a record that it holds, cannot be pickled, is too long, or comes back as something else."""
     for attempt in (error, _without_record(error)):
         try:
             data: bytes = cloudpickle.dumps(attempt, protocol=5)
-            if type(pickle.loads(data)) is type(error):
+            if len(data) <= _LONGEST and type(pickle.loads(data)) is type(error):
                 return data
         except Exception:
             continue
