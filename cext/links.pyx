@@ -7,7 +7,7 @@ is bounded by credit, since everything in them counts as in flight.
 
 cimport cython
 
-from cext.link cimport Message, channel_of, sender_of
+from cext.link cimport Message, Outlet, channel_of, sender_of
 
 cdef int IN_A_TURN = 64  # then the tasks have theirs
 cdef int64_t LOOK_NS = 50_000_000
@@ -197,11 +197,15 @@ cdef class Links:
         return 0
 
     cdef bint drained(self):
-        """Whether every channel has ended and the other side knows all of it."""
+        """Whether every channel has ended, and the other side has all of it, is done with it, and has said so."""
         cdef Wire wire
+        cdef Outlet outlet
         for wire in self.wires.values():
             if not wire.peer.finished():
                 return False
+            for outlet in wire.peer.outlets.values():
+                if outlet.channel.in_flight > 0:
+                    return False
         return True
 
     def state(self):

@@ -20,7 +20,7 @@ from engine.part import Part
 from engine.placement import LocalPlacement, Slot
 from engine.shipping import dump, fingerprint
 from engine.supervision import Fail, Home, Instruction, Kill, Send, Supervision
-from engine.transport import Transport, places, speaker
+from engine.transport import Place, Transport, places, speaker
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -63,20 +63,16 @@ class Crew:
         self._lines: dict[int, bytes] = {}  # the routing id of each worker that has said its token
         self._slots: dict[int, Slot] = {}
         self._gone: dict[int, float] = {}  # since when a process is no more
-        self._home_is_over = False
+        self._home_over = threading.Event()
+        self._transport: Transport | None = None
         self._placement = LocalPlacement(print_line, listen=plan.settings.listen)
+        everybody = (HOME, *plan.workers)
+        self._places = places({number: self._placement.address(number) for number in everybody})
         self._thread = threading.Thread(target=self._run, name="headgate-crew", daemon=True)
 
     def start(self) -> None:
         """Start the workers; their parts, and the one at home, start once all are ready."""
-        everybody = (HOME, *self.supervision.members)
-        self._places = places({number: self._placement.address(number) for number in everybody})
-        try:
-            self._transport = Transport(self._places[HOME], HOME, self._max_record, self._part.worker.refused)
-            self._thread.start()
-        except BaseException:
-            shutil.rmtree(self._places[HOME].directory, ignore_errors=True)
-            raise
+        self._thread.start()
 
     def stop_sources(self, *, whole: bool) -> None:
         """Tell everybody; from any thread, as the next ones."""
@@ -88,7 +84,7 @@ class Crew:
 
     def home_ended(self) -> None:
         """The part at home has ended."""
-        self._home_is_over = True
+        self._home_over.set()
         is_lost = bool(self._part.faults)
         self._inbox.put(lambda: self.supervision.home_ended(time.monotonic(), is_lost=is_lost))
 
@@ -96,38 +92,61 @@ class Crew:
         """Wait until the crew's thread is gone."""
         self._thread.join()
 
-    # The crew's thread.
+    # The crew's thread, which Ctrl-C does not reach.
 
     def _run(self) -> None:
         try:
-            self._socket, address = self._transport.control()
-            with self._socket:
-                self._open(address)
-                while not (self.supervision.is_over and self._home_is_over):
-                    self._wait()
-                    self._look()
+            self._open()
+            while not (self.supervision.is_over and self._home_over.is_set()):
+                self._wait()
+                self._look()
         except BaseException as error:
             self._failed(error)
-            self._part.abandon()
+            self._end_home()
         finally:
-            self._leave()
-            self._ended()
+            try:
+                self._leave()
+            finally:
+                self._ended()
 
-    def _open(self, address: str) -> None:
-        self._do(self.supervision.home_ready(self._transport.addresses, time.monotonic()))
+    def _end_home(self) -> None:
+        """Once the workers cannot be heard any more: what runs at home may not use its sockets when they are closed."""
+        self._tell_home(Abandon())
+        while not self._home_over.wait(_LOOK_SECONDS):
+            self._part.leave_the_stuck()
+
+    def _open(self) -> None:
+        """Where sockets are files, workers first: whenever this process is killed, somebody is there to remove them."""
+        place = self._places[HOME]
+        if place.keys is None:
+            self._start_workers(place.file("control"))
+            place.make()
+            self._listen_at(place)
+        else:
+            self._start_workers(self._listen_at(place))
+
+    def _start_workers(self, address: str) -> None:
         for number, member in self.supervision.members.items():
             bootstrap = Bootstrap(number, address, self._places[number], member.token)
             self._slots[number] = self._placement.start(number, control.encode(bootstrap))
 
+    def _listen_at(self, place: Place) -> str:
+        self._transport = Transport(place, HOME, self._max_record, self._part.worker.refused)
+        self._socket, address = self._transport.control()
+        self._do(self.supervision.home_ready(self._transport.addresses, time.monotonic()))
+        return address
+
     def _wait(self) -> None:
-        awaited = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN), *self._transport.door]
+        transport = self._transport
+        assert transport is not None
+        awaited = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN), *transport.door]
         zmq.zmq_poll(awaited, int(_LOOK_SECONDS * 1000))
-        self._transport.attend()
+        transport.attend()
         for action in self._inbox.take():
             self._do(action())
-        self._listen()
+        self._listen(transport.refuse)
 
-    def _listen(self) -> None:
+    def _listen(self, refuse: Callable[[str], None]) -> None:
         for _ in range(_IN_A_TURN):
             if not self._socket.poll(0):
                 return
@@ -135,11 +154,11 @@ class Crew:
             try:
                 message = control.decode_from_worker(parts[0].buffer if len(parts) == 1 else b"")
             except (ValueError, RecursionError):
-                self._transport.refuse("not a word of a worker's")
+                refuse("not a word of a worker's")
                 continue
             worker = self._sender(line.bytes, speaker(parts[0]), message)
             if worker is None:
-                self._transport.refuse("the word of a stranger")
+                refuse("the word of a stranger")
             else:
                 self._do(self.supervision.said(worker, message, time.monotonic()))
 
@@ -184,11 +203,11 @@ class Crew:
 
     def _tell_home(self, message: ToWorker) -> None:
         part = self._part
-        if isinstance(message, Abandon | Cancel | Close):
+        if self._transport is not None and isinstance(message, Abandon | Cancel | Close):
             self._transport.is_needed = False
         if not part.has_started and isinstance(message, Abandon | Cancel):
-            self._home_is_over = True
-        if isinstance(message, Start) and not self._home_is_over:
+            self._home_over.set()
+        if isinstance(message, Start) and self._transport is not None and not self._home_over.is_set():
             links = self._transport.connect(part.worker.peers, message.addresses, part.worker.blame)
             part.start(links if links.wires else None, self._home_drained)
         elif isinstance(message, StopSources):
@@ -206,7 +225,7 @@ class Crew:
     def _leave(self) -> None:
         """Nothing stays behind: no process, no socket, no file."""
         self._placement.close()
-        if not self._part.stuck:
+        if self._transport is not None and not self._part.stuck:  # who may still use its sockets
             self._transport.close()
         shutil.rmtree(self._places[HOME].directory, ignore_errors=True)
         self._inbox.close()

@@ -120,6 +120,7 @@ class LocalPlacement:
             raise JobError(f"{name} could not be started with {self._python}: {error}") from error
         slot = LocalSlot(name, process, len(bootstrap).to_bytes(LENGTH, "big") + bootstrap, self._on_line)
         self._slots.append(slot)
+        slot.send()  # what fits the pipe reaches the worker whatever becomes of this process
         self._pipes.add(slot)
         return slot
 

@@ -145,9 +145,15 @@ class Process:
 def main() -> None:
     """Do what the job that started this process says, then exit; at once when that job's process is gone."""
     bootstrap = control.decode_bootstrap(lifeline.read_bootstrap())
-    lifeline.watch(lambda: shutil.rmtree(bootstrap.place.directory, ignore_errors=True))
+    lifeline.watch(lambda: _remove(bootstrap.place.directory))
     Process(bootstrap).run()
     os._exit(0)  # threads that are stuck in a call of their own must not hold it
+
+
+def _remove(directory: str) -> None:
+    """Until it is gone: other workers may still be making their sockets in it."""
+    while os.path.isdir(directory):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

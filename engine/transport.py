@@ -7,6 +7,7 @@ open only to the keys that were made for the job.
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Callable, Sequence
@@ -69,7 +70,8 @@ class Place(msgspec.Struct, frozen=True):
             host = f"[{self.host}]" if ":" in self.host else self.host
             address = f"tcp://{host}:*"
         else:
-            address = _file(self.directory, name)
+            _check(self.directory)
+            address = self.file(name)
         socket.set(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         try:
             socket.bind(address)
@@ -79,6 +81,20 @@ class Place(msgspec.Struct, frozen=True):
                 hint="Settings.listen is an address of this machine" if self.host else None,
             ) from error
         return str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    def file(self, name: str) -> str:
+        """The address that `bind` gives to `name` where sockets are files."""
+        path = Path(self.directory) / name
+        if len(bytes(path)) > _LONGEST_PATH:
+            raise HeadgateError(
+                f"the path of a socket has at most {_LONGEST_PATH} bytes, but {path} is longer",
+                hint="set TMPDIR to a directory with a shorter path",
+            )
+        return f"ipc://{path}"
+
+    def make(self) -> None:
+        """Make the directory, which nobody else may have made."""
+        Path(self.directory).mkdir(mode=0o700)
 
     def connect(self, socket: zmq.Socket[Any], process: int, address: str) -> None:
         """Have `socket` reach `process`, who listens at `address`."""
@@ -93,7 +109,7 @@ class Place(msgspec.Struct, frozen=True):
 def places(hosts: dict[int, str]) -> dict[int, Place]:
     """Where each process of a job listens: `hosts` are their addresses, each "" where all are on one machine."""
     if not any(hosts.values()):
-        directory = tempfile.mkdtemp(prefix="headgate-")
+        directory = str(Path(tempfile.gettempdir(), f"headgate-{secrets.token_hex(8)}"))
         return {process: Place(directory) for process in hosts}
     keys = new_keys(hosts)
     return {process: Place(host=host, keys=keys[process]) for process, host in hosts.items()}
@@ -164,7 +180,7 @@ class Transport:
         socket.set(zmq.RCVHWM, 0)  # credit bounds what comes
         socket.set(zmq.MAXMSGSIZE, longest)
         self._watched.append(socket.get_monitor_socket(_FAILED | zmq.EVENT_DISCONNECTED))
-        return socket, self._place.bind(socket, f"{self._number}-{name}")
+        return socket, self._place.bind(socket, name if name == "control" else f"{self._number}-{name}")
 
     def _wire(self, peer: Peer, to: Addresses) -> Wire:
         data, signals = (self._context.socket(zmq.PUSH) for _ in range(2))
@@ -190,7 +206,7 @@ def _over_tcp(socket: zmq.Socket[Any]) -> None:
     socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
 
 
-def _file(directory: str, name: str) -> str:
+def _check(directory: str) -> None:
     found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise HeadgateError(
@@ -198,10 +214,3 @@ def _file(directory: str, name: str) -> str:
             f"{stat.filemode(found.st_mode)} and belongs to user {found.st_uid}",
             hint="set TMPDIR to a directory in which nobody else can write",
         )
-    path = Path(directory) / name
-    if len(bytes(path)) > _LONGEST_PATH:
-        raise HeadgateError(
-            f"the path of a socket has at most {_LONGEST_PATH} bytes, but {path} is longer",
-            hint="set TMPDIR to a directory with a shorter path",
-        )
-    return f"ipc://{path}"
