@@ -13,15 +13,16 @@ import msgspec
 
 from engine.failures import Failure
 from engine.report import Report
-from engine.transport import Addresses
+from engine.transport import Addresses, Place
 
 
 class Bootstrap(msgspec.Struct, frozen=True):
-    """What a worker is started with: who it is, where the job listens, and the word that proves it to be ours."""
+    """What a worker is started with: who it is, where the job listens and where it is to, and the word that proves it
+    to be ours."""
 
     worker: int
     address: str
-    directory: str
+    place: Place
     token: bytes
 
 

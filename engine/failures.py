@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from collections.abc import Callable
 
 import msgspec
 
 from engine.errors import JobError
+
+_LONGEST = 16 * 2**20
+"""Bytes of a pickled error; more might not pass the control socket."""
+
+_LONGEST_TEXT = 2**20
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -46,16 +52,17 @@ def _text(error: BaseException) -> str:
 
 
 def _sendable(text: str) -> str:
-    """`text` without what UTF-8 refuses, as in the name of a file that is no UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """The last of `text`, without what UTF-8 refuses, as in the name of a file that is no UTF-8."""
+    return text[-_LONGEST_TEXT:].encode("utf-8", "backslashreplace").decode()
 
 
 def _pickled(error: BaseException) -> bytes | None:
-    """None where it, or a record that it holds, cannot be pickled, or does not come back as what it was."""
-    for attempt in (lambda: error, lambda: _without_record(error)):
+    """None where it, or a record that it holds, cannot be pickled, is too long, or comes back as something else."""
+    attempts: tuple[Callable[[], BaseException], ...] = (lambda: error, lambda: _without_record(error))
+    for attempt in attempts:
         try:
             data = pickle.dumps(attempt(), protocol=5)
-            if type(pickle.loads(data)) is type(error):
+            if len(data) <= _LONGEST and type(pickle.loads(data)) is type(error):
                 return data
         except Exception:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -50,7 +51,9 @@ class JobMetrics(msgspec.Struct, frozen=True):
     """A whole job at one moment.
 
     `in_flight`: records between sources and sinks now; `most_in_flight`: the sum of each channel's greatest so far;
-    `bound`: what explain() says, which neither ever passes.
+    `bound`: what explain() says, which neither ever passes. `refused`: how many messages and connections the processes
+    turned away, by reason; among them connections that broke off while they were needed, be it that the network cut
+    them, or that what came on them was too long.
     """
 
     state: State
@@ -61,6 +64,7 @@ class JobMetrics(msgspec.Struct, frozen=True):
     bound: int
     records_read: int
     records_written: int
+    refused: dict[str, int] = {}
 
     @property
     def skipped(self) -> int:
@@ -116,6 +120,9 @@ class JobMetrics(msgspec.Struct, frozen=True):
             if any(count for _, count in shares):
                 who = ", ".join(f"{name} {count:,}" for name, count in shares if count)
                 yield f"{getattr(self, field):,} records {what}: {who}"
+        if self.refused:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.refused.items()))
+            yield f"{sum(self.refused.values()):,} messages and connections refused: {reasons}"
         rates = [each.records_out / self.seconds if self.seconds else None for each in self.operators]
         yield from table(TITLES, list(map(cells, self.operators, rates)))
 
@@ -176,6 +183,7 @@ def combine(plan: Plan, reports: Sequence[Report], state: State, seconds: float)
         plan.bound,
         sum(each.records_out for each in operators if role[each.name] == "source"),
         sum(each.records_out for each in operators if role[each.name] == "sink"),
+        dict(sum((Counter(each.refused) for each in reports), Counter())),
     )
 
 

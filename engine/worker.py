@@ -50,6 +50,8 @@ class Worker:
         self.epoch = epoch
         self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
         """What each operator has skipped and sent to the dead letters, in all places that work for it."""
+        self.refused: dict[str, int] = {}
+        """How much its sockets turned away, by reason; one thread counts each reason."""
         self.outlets: dict[int, list[Outlet]] = {}
         self.inlets: dict[int, list[Inlet]] = {}
         """The halves of channels that end in another process, by its number."""
