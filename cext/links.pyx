@@ -27,8 +27,8 @@ cdef object library():
 
 @cython.final
 cdef class Wire:
-    """The way to one peer: a PUSH socket for `data`, one for `signals`; `made` has a message for each connection that was
-    made for `data`."""
+    """The way to one peer: a PUSH socket for `data` and one for `signals`; `made` has a message for each connection that
+    was made for `data`."""
 
     def __cinit__(self, Peer peer not None, data, signals, made):
         self.peer = peer
@@ -52,11 +52,13 @@ cdef class Links:
 
     `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
     `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to
-    raise when a record of a channel cannot be encoded or decoded. What is refused is counted in `refused`, by reason. Where
-    connections have keys (`has_keys`), a message must come over one of the worker that it says it is from.
+    raise when a record of a channel cannot be encoded or decoded. What is refused is counted in `refused`, by reason.
+    Where connections have keys (`has_keys`), a message must come over one of the worker that it says it is from.
     """
 
-    def __cinit__(self, list wires not None, data, signals, encode, decode, blame, dict refused not None, bint has_keys):
+    def __cinit__(
+        self, list wires not None, data, signals, encode, decode, blame, dict refused not None, bint has_keys
+    ):
         self.wires = {(<Wire>wire).peer.number: wire for wire in wires}
         self.data = data
         self.signals = signals
