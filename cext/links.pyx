@@ -27,7 +27,7 @@ cdef object library():
 
 @cython.final
 cdef class Wire:
-    """The way to one peer: a PUSH socket for `data` and one for `signals`; `made` has a message for each connection that
+    """The way to one peer: PUSH sockets for `data` and for `signals`; `made` has a message for each connection that
     was made for `data`."""
 
     def __cinit__(self, Peer peer not None, data, signals, made):
