@@ -148,9 +148,10 @@ class Crew:
 
     def _listen(self, refuse: Callable[[str], None]) -> None:
         for _ in range(_IN_A_TURN):
-            if not self._socket.poll(0):
+            try:
+                line, *parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
                 return
-            line, *parts = self._socket.recv_multipart(copy=False)
             try:
                 message = control.decode_from_worker(parts[0].buffer if len(parts) == 1 else b"")
             except (ValueError, RecursionError):
