@@ -50,7 +50,7 @@ class JobMetrics(msgspec.Struct, frozen=True):
     """A whole job at one moment.
 
     `in_flight`: records between sources and sinks now; `most_in_flight`: the sum of each channel's greatest so far;
-    `bound`: what explain() says, which neither ever passes.
+    `bound`: what explain() says, which neither ever passes; `credit`: records that may be pushed into all channels now.
     """
 
     state: State
@@ -61,6 +61,7 @@ class JobMetrics(msgspec.Struct, frozen=True):
     bound: int
     records_read: int
     records_written: int
+    credit: int = 0
 
     @property
     def skipped(self) -> int:
@@ -176,6 +177,7 @@ def combine(plan: Plan, reports: Sequence[Report], state: State, seconds: float)
         plan.bound,
         sum(each.records_out for each in operators if role[each.name] == "source"),
         sum(each.records_out for each in operators if role[each.name] == "sink"),
+        sum(each.credit for each in reports),
     )
 
 

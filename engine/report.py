@@ -49,7 +49,8 @@ class LinkReport(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Report(msgspec.Struct, array_like=True, frozen=True):
-    """One process at one moment. `in_flight`: records on all channels that it feeds; `passes` of its runner's loop."""
+    """One process at one moment. `in_flight`: records on all channels that it feeds, and `credit` for how many more;
+    `passes` of its runner's loop."""
 
     worker: int = 0
     tasks: tuple[TaskReport, ...] = ()
@@ -60,6 +61,7 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     passes: int = 0
     links: tuple[LinkReport, ...] = ()
     refused: int = 0
+    credit: int = 0
 
 
 def report(worker: Worker) -> Report:
@@ -82,6 +84,7 @@ def report(worker: Worker) -> Report:
         first.passes if first is not None else 0,
         () if links is None else tuple(LinkReport(*each) for each in links.state()),
         0 if links is None else sum(links.refused.values()),
+        worker.credit,
     )
 
 
