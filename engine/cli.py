@@ -1,4 +1,4 @@
-"""The command `headgate`: run a flow that stands in a file or module, or show its plan."""
+"""The command `headgate`: run a flow that stands in a file or module, show its plan, run a benchmark."""
 
 from __future__ import annotations
 
@@ -54,7 +54,28 @@ def _commands() -> click.Group:
         """Show the plan of the flow TARGET and the most records that can be in flight."""
         click.echo(_guarded(lambda: load(target).to_mermaid() if mermaid else load(target).explain()))
 
+    @headgate.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def bench(arguments: tuple[str, ...]) -> None:
+        """Run a benchmark; --help lists them. From a checkout, since the package comes without them."""
+        _benchmarks().main(arguments, prog_name="headgate bench")
+
     return headgate
+
+
+def _benchmarks() -> click.Group:
+    """The commands of the benchmarks, which are in a checkout and not in the package."""
+    sys.path.insert(0, "")
+    try:
+        commands = importlib.import_module("benchmarks.commands")
+    except ModuleNotFoundError as error:
+        if error.name not in {"benchmarks", "benchmarks.commands"}:
+            raise
+        sys.exit(
+            "the benchmarks are not here: the package comes without them; run this in the folder of a checkout of "
+            "Headgate's repository"
+        )
+    return commands.bench  # type: ignore[no-any-return]
 
 
 def _guarded(action: object) -> object:

@@ -51,7 +51,8 @@ class JobMetrics(msgspec.Struct, frozen=True):
     """A whole job at one moment.
 
     `in_flight`: records between sources and sinks now; `most_in_flight`: the sum of each channel's greatest so far;
-    `bound`: what explain() says, which neither ever passes. `refused`: how many messages and connections the processes
+    `bound`: what explain() says, which neither ever passes; `credit`: records that may be pushed
+    into all channels now. `refused`: how many messages and connections the processes
     turned away, by reason; among them connections that broke off while they were needed, be it that the network cut
     them, or that what came on them was too long.
     """
@@ -65,6 +66,7 @@ class JobMetrics(msgspec.Struct, frozen=True):
     records_read: int
     records_written: int
     refused: dict[str, int] = {}
+    credit: int = 0
 
     @property
     def skipped(self) -> int:
@@ -184,6 +186,7 @@ def combine(plan: Plan, reports: Sequence[Report], state: State, seconds: float)
         sum(each.records_out for each in operators if role[each.name] == "source"),
         sum(each.records_out for each in operators if role[each.name] == "sink"),
         dict(sum((Counter(each.refused) for each in reports), Counter())),
+        sum(each.credit for each in reports),
     )
 
 

@@ -52,7 +52,8 @@ class LinkReport(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Report(msgspec.Struct, array_like=True, frozen=True):
-    """One process at one moment. `in_flight`: records on all channels that it feeds; `passes` of its runner's loop."""
+    """One process at one moment. `in_flight`: records on all channels that it feeds, and `credit` for how many more;
+    `passes` of its runner's loop."""
 
     worker: int = 0
     tasks: tuple[TaskReport, ...] = ()
@@ -64,6 +65,7 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     links: tuple[LinkReport, ...] = ()
     refused: dict[str, int] = {}
     """What its sockets turned away, by reason."""
+    credit: int = 0
 
 
 def report(worker: Worker) -> Report:
@@ -86,6 +88,7 @@ def report(worker: Worker) -> Report:
         first.passes if first is not None else 0,
         () if links is None else tuple(LinkReport(*each) for each in links.state()),
         _refused(worker, links),
+        worker.credit,
     )
 
 
