@@ -53,9 +53,9 @@ def _sendable(text: str) -> str:
 
 def _pickled(error: BaseException) -> bytes | None:
     """None where it, or a record that it holds, cannot be pickled, or does not come back as what it was."""
-    for attempt in (lambda: error, lambda: _without_record(error)):
+    for plain in (False, True):
         try:
-            data: bytes = cloudpickle.dumps(attempt(), protocol=5)
+            data: bytes = cloudpickle.dumps(_without_record(error) if plain else error, protocol=5)
             if type(pickle.loads(data)) is type(error):
                 return data
         except Exception:

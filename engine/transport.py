@@ -47,11 +47,15 @@ class Transport:
     """
 
     def __init__(self, directory: Path, number: int, max_message: int) -> None:
-        self._context = zmq.Context()
-        self._max_message = max_message + _SLACK
         self.addresses = Addresses(*(_address(directory, f"{number}-{what}") for what in ("data", "signals")))
-        self._data = self._receiving(self.addresses.data)
-        self._signals = self._receiving(self.addresses.signals)
+        self._max_message = max_message + _SLACK
+        self._context = zmq.Context()
+        try:
+            self._data = self._receiving(self.addresses.data)
+            self._signals = self._receiving(self.addresses.signals)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
 
     def connect(
         self, peers: Sequence[Peer], addresses: dict[int, Addresses], blame: Callable[[int, Exception], BaseException]
