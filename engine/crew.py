@@ -33,8 +33,12 @@ _LAST_WORDS_SECONDS = 0.5
 
 
 def print_line(worker: str, line: str) -> None:
-    """Show a line that a worker printed."""
-    print(f"{worker}: {line}", file=sys.stderr, flush=True)
+    """Show a line that a worker printed, in one write, so that nothing comes between it and its end.
+
+    While a live table is on the terminal, `sys.stderr` is its, which puts lines above it.
+    """
+    sys.stderr.write(f"{worker}: {line}\n")
+    sys.stderr.flush()
 
 
 class Crew:

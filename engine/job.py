@@ -31,7 +31,8 @@ _LOOK_SECONDS = 0.2
 class Job:
     """A flow that runs, as `Dataflow.start` returns it.
 
-    Leaving it as a context manager waits for its end, or cancels it if the block raised.
+    Leaving it as a context manager waits for its end, or cancels it if the block raised. What made it fail is raised
+    then, unless the block has had it from `wait` already.
 
     >>> from connectors.memory import collect, from_iterable
     >>> from engine import Dataflow
@@ -55,6 +56,8 @@ class Job:
         self._errors: list[BaseException] = []
         self._asked: State = "finished"
         self._ended = threading.Event()
+        self._told = False
+        """Whether somebody has waited and had the error."""
         self._began = 0.0
         self._seconds = 0.0
         self._part = Part(self._worker(), self._failed, self._part_ended)
@@ -115,7 +118,7 @@ class Job:
     def metrics(self) -> JobMetrics:
         """What it has done so far."""
         ended = self._ended.is_set()
-        seconds = self._seconds if ended else time.monotonic() - self._began
+        seconds = self._seconds if ended or not self._began else time.monotonic() - self._began
         others = self._crew.supervision.reports if self._crew is not None else []
         return combine(self.plan, [self._part.report(), *others], self.state, seconds)
 
@@ -160,6 +163,7 @@ class Job:
         if error is not None:
             if isinstance(error, JobError):
                 error.result = result
+            self._told = True
             raise error
         return result
 
@@ -188,7 +192,7 @@ class Job:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
+            if error is None and not self._told:
                 self.wait()
         finally:  # whether the block raised or the wait was interrupted; a job that has ended takes no notice
             self.cancel()
