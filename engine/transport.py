@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Place(msgspec.Struct, frozen=True):
     def bind(self, socket: zmq.Socket[Any], name: str) -> str:
         """Have `socket` listen, and say where."""
         if self.keys is not None:
-            _over_tcp(socket)
+            _over_tcp(socket, self.host)
             self.keys.serve(socket)
             host = f"[{self.host}]" if ":" in self.host else self.host
             address = f"tcp://{host}:*"
@@ -99,7 +100,7 @@ class Place(msgspec.Struct, frozen=True):
     def connect(self, socket: zmq.Socket[Any], process: int, address: str) -> None:
         """Have `socket` reach `process`, who listens at `address`."""
         if self.keys is not None:
-            _over_tcp(socket)
+            _over_tcp(socket, address.rpartition(":")[0].removeprefix("tcp:"))
             self.keys.reach(socket, process)
         socket.set(zmq.RECONNECT_IVL, 20)
         socket.set(zmq.RECONNECT_IVL_MAX, 1000)
@@ -127,6 +128,9 @@ class Transport:
         self._context = zmq.Context()
         self._doorman = None if place.keys is None else Doorman(self._context, place.keys)
         self._watched: list[zmq.Socket[bytes]] = []
+        """What tells how connections to each socket fail and end."""
+        self._closing: Counter[int] = Counter()
+        """Of each of these, how many connections of strangers have not ended yet."""
         self._data, data = self._listening(zmq.PULL, "data", max_message + _SLACK)
         self._signals, signals = self._listening(zmq.PULL, "signals", max_message + _SLACK)
         self.addresses = Addresses(data, signals)
@@ -157,10 +161,13 @@ class Transport:
         """Let in who may come in, and count who may not."""
         if self._doorman is not None:
             self._doorman.admit()
-        for events in self._watched:
+        for at, events in enumerate(self._watched):
             while events.poll(0):
                 if recv_monitor_message(events, zmq.NOBLOCK)["event"] & _FAILED:
+                    self._closing[at] += 1
                     self.refuse("a stranger's connection")
+                elif self._closing[at]:
+                    self._closing[at] -= 1
                 elif self.is_needed:
                     self.refuse("a connection that broke off")
 
@@ -200,8 +207,8 @@ def speaker(frame: zmq.Frame) -> int | None:
         return None
 
 
-def _over_tcp(socket: zmq.Socket[Any]) -> None:
-    socket.set(zmq.IPV6, 1)
+def _over_tcp(socket: zmq.Socket[Any], host: str) -> None:
+    socket.set(zmq.IPV6, int(":" in host))
     socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
     socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
 
