@@ -7,7 +7,8 @@ is bounded by credit, since everything in them counts as in flight.
 
 cimport cython
 
-from cext.link cimport Message, Outlet, channel_of, sender_of
+from cext.message cimport Message, channel_of, sender_of
+from cext.outlet cimport Outlet
 
 cdef int IN_A_TURN = 64  # then the tasks have theirs
 cdef int64_t LOOK_NS = 50_000_000
@@ -26,8 +27,8 @@ cdef object library():
 
 @cython.final
 cdef class Wire:
-    """The way to one peer: a PUSH socket for `data`, one for `signals`; `made` has a message for each connection that was
-    made for `data`."""
+    """The way to one peer: PUSH sockets for `data` and for `signals`; `made` has a message for each connection that
+    was made for `data`."""
 
     def __cinit__(self, Peer peer not None, data, signals, made):
         self.peer = peer
@@ -51,11 +52,13 @@ cdef class Links:
 
     `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
     `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to
-    raise when a record of a channel cannot be encoded or decoded. What is refused is counted in `refused`, by reason. Where
-    connections have keys (`has_keys`), a message must come over one of the worker that it says it is from.
+    raise when a record of a channel cannot be encoded or decoded. What is refused is counted in `refused`, by reason.
+    Where connections have keys (`has_keys`), a message must come over one of the worker that it says it is from.
     """
 
-    def __cinit__(self, list wires not None, data, signals, encode, decode, blame, dict refused not None, bint has_keys):
+    def __cinit__(
+        self, list wires not None, data, signals, encode, decode, blame, dict refused not None, bint has_keys
+    ):
         self.wires = {(<Wire>wire).peer.number: wire for wire in wires}
         self.data = data
         self.signals = signals
@@ -93,9 +96,12 @@ cdef class Links:
         cdef Wire wire
         try:
             signal = self.decode(part.buffer)
-        except (ValueError, RecursionError):
+            sender = signal[1]
+        except (LookupError, TypeError, ValueError, RecursionError):
             return self._refuse("not a signal")
-        wire = self._wire(signal[1], part)
+        if type(sender) is not int:
+            return self._refuse("not a signal")
+        wire = self._wire(sender, part)
         if wire is not None:
             wire.peer.hear(signal, now)
         return 0
@@ -160,7 +166,7 @@ cdef class Links:
             try:
                 message = wire.peer.next(now)
             except Exception as error:
-                raise self.blame(wire.peer.turn, error)
+                raise self.blame(wire.peer.asked, error)
             if message is None:
                 break
             wire.data.send(message.header, SNDMORE | NOBLOCK)

@@ -6,7 +6,6 @@ import pickle
 import traceback
 from collections.abc import Callable
 
-import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
 from engine.errors import JobError
@@ -62,7 +61,7 @@ def _pickled(error: BaseException) -> bytes | None:
     attempts: tuple[Callable[[], BaseException], ...] = (lambda: error, lambda: _without_record(error))
     for attempt in attempts:
         try:
-            data: bytes = cloudpickle.dumps(attempt(), protocol=5)
+            data = pickle.dumps(attempt(), protocol=5)
             if len(data) <= _LONGEST and type(pickle.loads(data)) is type(error):
                 return data
         except Exception:

@@ -42,11 +42,8 @@ _HANDSHAKE_MS = 10_000
 
 _FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
-_Credit = tuple[int, int, int, int, int, int, bool]
-_Signal = tuple[int, int, int, int, int, list[_Credit], list[tuple[int, int, bool]]]
-
 _encode_signal = msgspec.msgpack.Encoder().encode
-_decode_signal = msgspec.msgpack.Decoder(_Signal).decode
+_decode_signal = msgspec.msgpack.Decoder().decode
 
 
 class Addresses(msgspec.Struct, frozen=True):

@@ -10,8 +10,10 @@ from typing import Any
 from cext.channel import Channel
 from cext.guard import Guard
 from cext.head import Head, Pass, Several
-from cext.link import Inlet, Outlet, Peer
+from cext.inlet import Inlet
+from cext.link import Peer
 from cext.links import Links
+from cext.outlet import Outlet
 from cext.port import Port
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
