@@ -13,15 +13,15 @@ from cext.outlet cimport Outlet
 cdef int IN_A_TURN = 64  # then the tasks have theirs
 cdef int64_t LOOK_NS = 50_000_000
 cdef int NOBLOCK, SNDMORE, POLLIN
-cdef object EVENTS
+cdef object EVENTS, Again
 
 
 cdef object library():
     """pyzmq, which only a job of several processes needs."""
-    global NOBLOCK, SNDMORE, POLLIN, EVENTS
+    global NOBLOCK, SNDMORE, POLLIN, EVENTS, Again
     import zmq
 
-    NOBLOCK, SNDMORE, POLLIN, EVENTS = zmq.NOBLOCK, zmq.SNDMORE, zmq.POLLIN, zmq.EVENTS
+    NOBLOCK, SNDMORE, POLLIN, EVENTS, Again = zmq.NOBLOCK, zmq.SNDMORE, zmq.POLLIN, zmq.EVENTS, zmq.Again
     return zmq
 
 
@@ -85,7 +85,10 @@ cdef class Links:
         cdef int turns = 0
         while turns < IN_A_TURN and self.signals.get(EVENTS) & POLLIN:
             turns += 1
-            parts = self.signals.recv_multipart(NOBLOCK, copy=False)
+            try:
+                parts = self.signals.recv_multipart(NOBLOCK, copy=False)
+            except Again:
+                break
             if len(parts) == 1:
                 self._heard(parts[0], now)
             else:
@@ -110,7 +113,11 @@ cdef class Links:
         cdef int turns = 0
         while turns < IN_A_TURN and self.data.get(EVENTS) & POLLIN:
             turns += 1
-            self._came(self.data.recv_multipart(NOBLOCK, copy=False), now)
+            try:
+                parts = self.data.recv_multipart(NOBLOCK, copy=False)
+            except Again:  # what looked like a message was the library's own, or went with its connection
+                break
+            self._came(parts, now)
         return turns > 0
 
     cdef int _came(self, list parts, int64_t now) except -1:

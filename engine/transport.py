@@ -33,9 +33,8 @@ _SLACK = 1024
 LONGEST_WORD = 64 * 2**20
 """What a message on the control socket may have, bytes."""
 
-_HEARTBEAT_MS = 1000
-_HEARTBEAT_TIMEOUT_MS = 5000
-"""After which a silent TCP connection is given up and made anew: the network may have forgotten it."""
+_UNANSWERED_MS = 5000
+"""After which a TCP connection that acknowledges nothing is given up and made anew: the network may have forgotten it."""
 
 _HANDSHAKE_MS = 10_000
 """How long somebody may hold a connection open without having said who he is."""
@@ -206,8 +205,7 @@ def speaker(frame: zmq.Frame) -> int | None:
 
 def _over_tcp(socket: zmq.Socket[Any], host: str) -> None:
     socket.set(zmq.IPV6, int(":" in host))
-    socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+    socket.set(zmq.TCP_MAXRT, _UNANSWERED_MS)  # not the library's heartbeats: on PULL they look like messages
 
 
 def _check(directory: str) -> None:
