@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,8 @@ _SLACK = 1024
 LONGEST_WORD = 64 * 2**20
 """What a message on the control socket may have, bytes."""
 
-_HEARTBEAT_MS = 1000
-_HEARTBEAT_TIMEOUT_MS = 5000
-"""After which a silent TCP connection is given up and made anew: the network may have forgotten it."""
+_UNANSWERED_MS = 5000
+"""After which a TCP connection that acknowledges nothing is given up and made anew: the network may have forgotten it."""
 
 _HANDSHAKE_MS = 10_000
 """How long somebody may hold a connection open without having said who he is."""
@@ -62,7 +62,7 @@ class Place(msgspec.Struct, frozen=True):
     def bind(self, socket: zmq.Socket[Any], name: str) -> str:
         """Have `socket` listen, and say where."""
         if self.keys is not None:
-            _over_tcp(socket)
+            _over_tcp(socket, self.host)
             self.keys.serve(socket)
             host = f"[{self.host}]" if ":" in self.host else self.host
             address = f"tcp://{host}:*"
@@ -96,7 +96,7 @@ class Place(msgspec.Struct, frozen=True):
     def connect(self, socket: zmq.Socket[Any], process: int, address: str) -> None:
         """Have `socket` reach `process`, who listens at `address`."""
         if self.keys is not None:
-            _over_tcp(socket)
+            _over_tcp(socket, address.rpartition(":")[0].removeprefix("tcp:"))
             self.keys.reach(socket, process)
         socket.set(zmq.RECONNECT_IVL, 20)
         socket.set(zmq.RECONNECT_IVL_MAX, 1000)
@@ -124,6 +124,9 @@ class Transport:
         self._context = zmq.Context()
         self._doorman = None if place.keys is None else Doorman(self._context, place.keys)
         self._watched: list[zmq.Socket[bytes]] = []
+        """What tells how connections to each socket fail and end."""
+        self._closing: Counter[int] = Counter()
+        """Of each of these, how many connections of strangers have not ended yet."""
         try:
             self._data, data = self._listening(zmq.PULL, "data", max_message + _SLACK)
             self._signals, signals = self._listening(zmq.PULL, "signals", max_message + _SLACK)
@@ -158,10 +161,13 @@ class Transport:
         """Let in who may come in, and count who may not."""
         if self._doorman is not None:
             self._doorman.admit()
-        for events in self._watched:
+        for at, events in enumerate(self._watched):
             while events.poll(0):
                 if recv_monitor_message(events, zmq.NOBLOCK)["event"] & _FAILED:
+                    self._closing[at] += 1
                     self.refuse("a stranger's connection")
+                elif self._closing[at]:
+                    self._closing[at] -= 1
                 elif self.is_needed:
                     self.refuse("a connection that broke off")
 
@@ -201,10 +207,9 @@ def speaker(frame: zmq.Frame) -> int | None:
         return None
 
 
-def _over_tcp(socket: zmq.Socket[Any]) -> None:
-    socket.set(zmq.IPV6, 1)
-    socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+def _over_tcp(socket: zmq.Socket[Any], host: str) -> None:
+    socket.set(zmq.IPV6, int(":" in host))
+    socket.set(zmq.TCP_MAXRT, _UNANSWERED_MS)  # not the library's heartbeats: on PULL they look like messages
 
 
 def _check(directory: str) -> None:
