@@ -53,7 +53,7 @@ class Process:
                 self._wait(BEAT_SECONDS)
                 if self._part is not None and not self._over:
                     self._part.leave_the_stuck()
-                    self._send(control.Beat(self._part.report()))
+                    self._send(control.Beat(self._part.report(self._part.seconds)))
         except BaseException as error:
             self._send(control.Failed(pack(error, f"worker-{self.number}")))
             if self._part is not None:
@@ -123,7 +123,7 @@ class Process:
             self._part.join()
             for fault in self._part.faults:
                 self._send(control.Failed(pack(fault, f"worker-{self.number}")))
-            self._send(control.Ended(self._part.report(), self._part.stuck))
+            self._send(control.Ended(self._part.report(self._part.seconds), self._part.stuck))
         else:
             self._send(control.Ended(Report(self.number)))
         if self._transport is not None and not (self._part and self._part.stuck):  # who may still use its sockets

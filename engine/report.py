@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 
 from cext.chain import Lookup
 from cext.sink import Sink as SinkHead
 from cext.task import Task
 from engine.worker import Worker
+
+_PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class Chained(msgspec.Struct, array_like=True, frozen=True):
@@ -25,6 +29,8 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
 
     planned: int
     """Where its task stands in the plan."""
+    instance: int
+    """Which one it is of that task's."""
     busy: float
     idle: float
     backpressured: float
@@ -49,7 +55,10 @@ class LinkReport(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Report(msgspec.Struct, array_like=True, frozen=True):
-    """One process at one moment. `in_flight`: records on all channels that it feeds; `passes` of its runner's loop."""
+    """One process at one moment. `in_flight`: records on all channels that it feeds; `passes` of its runner's loop.
+
+    `seconds` that its part of the job has run, by its own clock; `cpu` seconds that it has used; bytes of `memory`.
+    """
 
     worker: int = 0
     tasks: tuple[TaskReport, ...] = ()
@@ -60,13 +69,17 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     passes: int = 0
     links: tuple[LinkReport, ...] = ()
     refused: int = 0
+    seconds: float = 0.0
+    pid: int = 0
+    cpu: float = 0.0
+    memory: int = 0
 
 
-def report(worker: Worker) -> Report:
-    """The counters of `worker` as they are now; its threads go on meanwhile."""
+def report(worker: Worker, seconds: float, cpu: float) -> Report:
+    """The counters of `worker`, which has run for so long, as they are now; its threads go on meanwhile."""
     planned = list(enumerate(worker.plan.tasks))
     # Those downstream first: what they have taken, the others have given by the time that they are looked at.
-    tasks = [_task(at, task) for at, each in reversed(planned) for task in worker.tasks_of(each)]
+    tasks = [_task(at, *each) for at, task in reversed(planned) for each in worker.instances_of(task).items()]
     first = next(iter(worker.runners.values()), None)
     links = first.links if first is not None else None
     return Report(
@@ -82,13 +95,23 @@ def report(worker: Worker) -> Report:
         first.passes if first is not None else 0,
         () if links is None else tuple(LinkReport(*each) for each in links.state()),
         0 if links is None else sum(links.refused.values()),
+        seconds,
+        os.getpid(),
+        cpu,
+        _memory(),
     )
 
 
-def _task(planned: int, task: Task) -> TaskReport:
+def _memory() -> int:
+    with open("/proc/self/statm", "rb") as pages:
+        return int(pages.read().split()[1]) * _PAGE
+
+
+def _task(planned: int, instance: int, task: Task) -> TaskReport:
     sink = task.head if isinstance(task.head, SinkHead) else None
     return TaskReport(
         planned,
+        instance,
         queued=sum(channel.in_flight for channel in task.input_channels),
         written=0 if sink is None else sink.written,
         chain=tuple(
