@@ -35,11 +35,21 @@ cdef inline void append_owned(list rows, PyObject *item) noexcept:
     Py_SET_SIZE(rows, at + 1)
 
 
-cdef inline object row_at(list rows, Py_ssize_t at):
-    """The row at `at`: its list is shared, and if user code changes it all the same it must not bring us down."""
+cdef inline PyObject *row_at(list rows, Py_ssize_t at) except NULL:
+    """The row at `at`, held: its list is shared, and if user code changes it all the same it must not bring us down."""
+    cdef PyObject *row
     if at >= PyList_GET_SIZE(rows):
         raise RuntimeError("a list of records that others share was made shorter while an operator went through it")
-    return <object>PyList_GET_ITEM(rows, at)
+    row = PyList_GET_ITEM(rows, at)
+    Py_INCREF(row)
+    return row
+
+
+cdef inline object owned(PyObject *row):
+    """What `row_at` holds, now held by whoever takes it."""
+    result = <object>row
+    Py_DECREF(row)
+    return result
 
 
 cdef inline int call_test(PyObject *function, PyObject *row) noexcept:
@@ -92,13 +102,14 @@ cdef class Map(Operator):
         cdef list out = empty_with_room(count)
         cdef PyObject *function = <PyObject *>self.function
         cdef PyObject *result
-        cdef object row
+        cdef PyObject *row
         for i in range(count):
             row = row_at(rows, i)
-            result = PyObject_CallOneArg(function, <PyObject *>row)
+            result = PyObject_CallOneArg(function, row)
             if result is not NULL:
                 append_owned(out, result)
-            elif not self.guard.caught(row, side):
+                Py_DECREF(row)
+            elif not self.guard.caught(owned(row), side):
                 side.lose(count - i)
                 break
         return out
@@ -115,15 +126,16 @@ cdef class Filter(Operator):
         cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
         cdef list out = empty_with_room(count)
         cdef PyObject *function = <PyObject *>self.function
-        cdef object row
+        cdef PyObject *row
         cdef int keep
         for i in range(count):
             row = row_at(rows, i)
-            keep = call_test(function, <PyObject *>row)
+            keep = call_test(function, row)
             if keep == 1:
-                Py_INCREF(<PyObject *>row)
-                append_owned(out, <PyObject *>row)
-            elif keep < 0 and not self.guard.caught(row, side):
+                append_owned(out, row)
+            elif keep == 0:
+                Py_DECREF(row)
+            elif not self.guard.caught(owned(row), side):
                 side.lose(count - i)
                 break
         return out
@@ -140,16 +152,15 @@ cdef class Inspect(Operator):
         cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
         cdef list out = empty_with_room(count)
         cdef PyObject *function = <PyObject *>self.function
-        cdef object row
+        cdef PyObject *row
         cdef PyObject *ignored
         for i in range(count):
             row = row_at(rows, i)
-            ignored = PyObject_CallOneArg(function, <PyObject *>row)
+            ignored = PyObject_CallOneArg(function, row)
             if ignored is not NULL:
                 Py_DECREF(ignored)
-                Py_INCREF(<PyObject *>row)
-                append_owned(out, <PyObject *>row)
-            elif not self.guard.caught(row, side):
+                append_owned(out, row)
+            elif not self.guard.caught(owned(row), side):
                 side.lose(count - i)
                 break
         return out

@@ -40,7 +40,7 @@ cdef class Channel:
     cdef void release(self, Py_ssize_t records) noexcept
     cpdef void adapt(self, int64_t now, bint could_work, Py_ssize_t batch=*) noexcept
     cdef void grant(self, uint64_t limit, uint64_t released, uint64_t window) noexcept
-    cdef bint deliver(self, Frame frame) noexcept
+    cdef void deliver(self, Frame frame) noexcept
     cdef bint _send(self, Frame frame) noexcept
     cdef void _publish(self) noexcept
     cdef int _check(self) except -1

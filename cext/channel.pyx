@@ -161,21 +161,20 @@ cdef class Channel:
 
     cdef void grant(self, uint64_t limit, uint64_t released, uint64_t window) noexcept:
         """For the consumer, who is elsewhere: its words, absolute, so what comes late or twice changes nothing."""
+        if limit < self.limit or released < self.released:
+            return
         store(&self.window, window)
-        if released > self.released:
-            store(&self.released, released)
+        store(&self.released, released)
         if limit > self.limit:
             store(&self.limit, limit)
             if self.producer is not None:
                 self.producer.wake()
 
-    cdef bint deliver(self, Frame frame) noexcept:
-        """For the producer, who is elsewhere: send its frame, within credit; False if the ring has no slot for it."""
-        if spsc_room(self.ring) == 0:
-            return False
+    cdef void deliver(self, Frame frame) noexcept:
+        """For the producer, who is elsewhere: send its frame, which must be within credit and have a slot."""
         store(&self.pushed, self.pushed + frame.records)
         self.most_in_flight = max(self.most_in_flight, self.pushed - load(&self.released))
-        return self._send(frame)
+        self._send(frame)
 
     # Everybody's: counters, and the Python face that tests and the engine use.
 

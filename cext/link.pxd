@@ -1,91 +1,9 @@
-# Link: the two halves of a channel that crosses processes, and what a pair of workers tell each other.
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+# Link: what a pair of workers tell each other about the channels between them.
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from cext.channel cimport Channel
-from cext.frame cimport Frame
-
-cdef enum:
-    MAGIC = 0x314B4748  # "HGK1": what a message of ours begins with, and the version of this layout
-
-cdef enum Verdict:
-    TAKEN    # it is in the channel
-    DOUBLED  # it has been taken before
-    EARLY    # one before it is missing
-    FULL     # the ring has no slot for it now
-    BEYOND   # it passes the credit that was given
-
-cdef packed struct Header:
-    uint32_t magic
-    uint8_t kind        # the frame's
-    uint8_t format      # the codec's, for the payload
-    uint16_t sender     # the worker that sends it
-    uint64_t epoch      # the job's incarnation: a secret of its workers, so it keeps strangers out too
-    uint32_t channel
-    uint32_t records
-    uint64_t sequence   # counts the messages of this channel, from 1
-    int64_t value       # the mark's
-    int64_t born        # of the oldest record, monotonic ns of the sender's machine
-
-
-cdef class Message:
-    cdef readonly uint64_t sequence
-    cdef readonly bytes header
-    cdef readonly object payload  # bytes
-    cdef readonly int64_t sent_at  # when it was last handed out
-
-
-cdef class Outlet:
-    cdef readonly uint32_t number     # the channel's, the same on both sides
-    cdef readonly Channel channel     # its producer is a task, its consumer is this
-    cdef object codec
-    cdef uint16_t sender
-    cdef uint64_t epoch
-    cdef Py_ssize_t frame_bytes       # a larger payload is cut
-    cdef readonly uint64_t byte_window  # the most encoded bytes in flight
-    cdef Py_ssize_t record_bytes      # a larger record is refused
-    cdef Frame frame                  # the one in work
-    cdef Py_ssize_t at                # its next record
-    cdef Py_ssize_t chunk             # how many records fit into frame_bytes, as it seems
-    cdef bint ending                  # the end of the channel has been taken out of the ring
-    cdef readonly bint ended          # ... and has been handed out
-    cdef Message ready                # made, and not yet within the credit for bytes
-    cdef object unacked               # messages that the peer may not have, in order
-    cdef readonly uint64_t sequence   # of the last message handed out
-    cdef readonly uint64_t acked      # the peer has all up to this one
-    cdef uint64_t cursor              # the next to be handed out; up to `sequence`: once more
-    cdef readonly uint64_t resent     # messages handed out once more
-    cdef int64_t resent_at
-    cdef readonly uint64_t bytes_sent
-    cdef readonly uint64_t bytes_released
-    cdef int64_t blocked_at           # when the peer was last told that the producer is blocked
-
-    cpdef Message next(self, int64_t now)
-    cpdef bint granted(self, tuple credit, int64_t now) except -1
-    cpdef int resend(self, int64_t now) except -1
-    cdef bint finished(self) noexcept
-    cdef Message _make(self)
-    cdef Message _message(self, int kind, int format, uint32_t records, int64_t value, int64_t born, bytes payload)
-    cdef bytes _encoded(self, int *format, Py_ssize_t *count)
-
-
-cdef class Inlet:
-    cdef readonly uint32_t number
-    cdef readonly Channel channel     # its producer is this, its consumer is a task
-    cdef object codec
-    cdef readonly uint64_t received   # the sequence of the last message taken
-    cdef readonly bint ended          # its end has been taken
-    cdef readonly bint gap            # something came that could not be taken: send again from `received` on
-    cdef object owed                  # (records, bytes) since the start, after each message whose bytes are not released
-    cdef uint64_t bytes_received
-    cdef readonly uint64_t bytes_released
-    cdef bint peer_blocked            # its producer has no credit
-    cdef tuple told                   # what the peer was told last
-    cdef int64_t changed_at           # since when there is something that it was not told; 0: there is nothing
-
-    cdef int take(self, Header *header, object payload, int64_t now) except -1
-    cdef tuple credit(self)
-    cdef bint _misses(self) noexcept
-    cdef bint due(self, int64_t now) except -1
+from cext.inlet cimport Inlet
+from cext.message cimport Message
+from cext.outlet cimport Outlet
 
 
 cdef class Peer:
@@ -94,8 +12,9 @@ cdef class Peer:
     cdef readonly uint64_t epoch
     cdef readonly dict outlets
     cdef readonly dict inlets
-    cdef readonly uint32_t turn       # the channel that was last asked for a message
-    cdef list order                   # the outlets, the next one to send first
+    cdef list order                   # the outlets
+    cdef Py_ssize_t at                # the one that may send next
+    cdef readonly uint32_t asked      # the channel of the one that was asked last
     cdef readonly int64_t heard_at    # when its last signal came
     cdef readonly int64_t round_trip  # ns; 0: not yet known
     cdef readonly dict refused        # how many messages were refused, by reason
@@ -104,14 +23,11 @@ cdef class Peer:
 
     cpdef Message next(self, int64_t now)
     cpdef tuple signal(self, int64_t now)
-    cpdef bint hear(self, tuple signal, int64_t now) except -1
+    cpdef bint hear(self, signal, int64_t now) except -1
+    cpdef int reconnected(self, int64_t now) except -1
     cpdef bint receive(self, header, payload, int64_t now) except -1
     cpdef bint finished(self)
     cpdef int64_t deadline(self)
     cdef bint _refuse(self, str reason) except -1
-    cdef list _credits(self, int64_t now, bint all_of_them)
-    cdef list _sends(self, int64_t now, bint all_of_them)
-
-
-cpdef object sender_of(header)
-cpdef object channel_of(header)
+    cdef bint _hear(self, signal, int64_t now) except -1
+    cdef int _note(self, int64_t clock, int64_t echo, int64_t held, int64_t now) except -1

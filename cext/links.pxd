@@ -9,8 +9,12 @@ cdef class Wire:
     cdef readonly Peer peer
     cdef object data      # socket that sends it records
     cdef object signals   # socket that sends it signals
-    cdef object reset     # () -> whether the connection has been lost and is back since the last call
-    cdef int64_t looked   # when `reset` was last asked
+    cdef object made      # socket with a message for each connection that was made for `data`
+    cdef str user         # what connections of the peer are called, where they have keys
+    cdef int connections  # how many there were
+    cdef int64_t looked   # when this was last counted
+
+    cdef bint is_back(self) except -1
 
 
 cdef class Links:
@@ -21,7 +25,9 @@ cdef class Links:
     cdef object encode           # (signal) -> bytes
     cdef object poll             # (sockets, ms) waits until one has something
     cdef object blame            # (channel number, error) -> the error to raise
+    cdef list awaited            # what to poll while nothing moves
     cdef readonly dict refused   # how many messages no peer could be found for, by reason
+    cdef bint has_keys           # whether connections are those of known workers
     cdef readonly uint64_t messages_in
     cdef readonly uint64_t messages_out
     cdef readonly uint64_t bytes_in
@@ -35,7 +41,8 @@ cdef class Links:
     cdef bint drained(self)
     cdef bint _signal_in(self, int64_t now) except -1
     cdef bint _data_in(self, int64_t now) except -1
-    cdef int _heard(self, raw, int64_t now) except -1
+    cdef int _heard(self, part, int64_t now) except -1
     cdef int _came(self, list parts, int64_t now) except -1
+    cdef Wire _wire(self, sender, part)
     cdef int _refuse(self, str reason) except -1
     cdef bint _speak(self, Wire wire, int64_t now) except -1

@@ -8,7 +8,7 @@ from cext.link import Peer, _Signal
 @final
 class Wire:
     peer: Peer
-    def __new__(cls, peer: Peer, data: Any, signals: Any, reset: Callable[[], bool]) -> Self: ...
+    def __new__(cls, peer: Peer, data: Any, signals: Any, made: Any) -> Self: ...
 
 @final
 class Links:
@@ -26,6 +26,8 @@ class Links:
         encode: Callable[[_Signal], bytes],
         decode: Callable[[bytes], _Signal],
         blame: Callable[[int, Exception], BaseException],
+        refused: dict[str, int],
+        has_keys: bool,
     ) -> Self: ...
     def close(self) -> None: ...
     def state(self) -> list[tuple[int, int, int, int]]: ...

@@ -7,10 +7,11 @@ is bounded by credit, since everything in them counts as in flight.
 
 cimport cython
 
-from cext.link cimport Message, channel_of, sender_of
+from cext.message cimport Message, channel_of, sender_of
+from cext.outlet cimport Outlet
 
-cdef int DATA_IN_A_TURN = 64  # then the tasks have theirs
-cdef int64_t RESET_NS = 50_000_000
+cdef int IN_A_TURN = 64  # then the tasks have theirs
+cdef int64_t LOOK_NS = 50_000_000
 cdef int NOBLOCK, SNDMORE, POLLIN
 cdef object EVENTS
 
@@ -26,13 +27,23 @@ cdef object library():
 
 @cython.final
 cdef class Wire:
-    """The way to one peer: a PUSH socket for `data`, one for `signals`; `reset()` tells a connection lost and back."""
+    """The way to one peer: PUSH sockets for `data` and for `signals`; `made` has a message for each connection that
+    was made for `data`."""
 
-    def __cinit__(self, Peer peer not None, data, signals, reset):
+    def __cinit__(self, Peer peer not None, data, signals, made):
         self.peer = peer
         self.data = data
         self.signals = signals
-        self.reset = reset
+        self.made = made
+        self.user = str(peer.number)
+
+    cdef bint is_back(self) except -1:
+        """Whether a connection that was lost has been made again since the last call."""
+        cdef int before = self.connections
+        while self.made.get(EVENTS) & POLLIN:
+            self.made.recv_multipart(NOBLOCK)
+            self.connections += 1
+        return self.connections > max(before, 1)
 
 
 @cython.final
@@ -41,10 +52,13 @@ cdef class Links:
 
     `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
     `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to
-    raise when a record of a channel cannot be encoded or decoded.
+    raise when a record of a channel cannot be encoded or decoded. What is refused is counted in `refused`, by reason.
+    Where connections have keys (`has_keys`), a message must come over one of the worker that it says it is from.
     """
 
-    def __cinit__(self, list wires not None, data, signals, encode, decode, blame):
+    def __cinit__(
+        self, list wires not None, data, signals, encode, decode, blame, dict refused not None, bint has_keys
+    ):
         self.wires = {(<Wire>wire).peer.number: wire for wire in wires}
         self.data = data
         self.signals = signals
@@ -52,7 +66,9 @@ cdef class Links:
         self.decode = decode
         self.blame = blame
         self.poll = library().zmq_poll
-        self.refused = {}
+        self.refused = refused
+        self.has_keys = has_keys
+        self.awaited = [(each, POLLIN) for each in (signals, data, *((<Wire>wire).made for wire in wires))]
 
     def close(self):
         """Let the runner's loop end once its tasks are done. From any thread; wake the runner then."""
@@ -66,31 +82,33 @@ cdef class Links:
         return self._data_in(now) or moved
 
     cdef bint _signal_in(self, int64_t now) except -1:
-        cdef bint moved = False
-        while self.signals.get(EVENTS) & POLLIN:
-            moved = True
-            parts = self.signals.recv_multipart(NOBLOCK)
+        cdef int turns = 0
+        while turns < IN_A_TURN and self.signals.get(EVENTS) & POLLIN:
+            turns += 1
+            parts = self.signals.recv_multipart(NOBLOCK, copy=False)
             if len(parts) == 1:
                 self._heard(parts[0], now)
             else:
                 self._refuse("not a signal")
-        return moved
+        return turns > 0
 
-    cdef int _heard(self, raw, int64_t now) except -1:
+    cdef int _heard(self, part, int64_t now) except -1:
         cdef Wire wire
         try:
-            signal = self.decode(raw)
-        except ValueError:
+            signal = self.decode(part.buffer)
+            sender = signal[1]
+        except (LookupError, TypeError, ValueError, RecursionError):
             return self._refuse("not a signal")
-        wire = self.wires.get(signal[1])
-        if wire is None:
-            return self._refuse("a stranger")
-        wire.peer.hear(signal, now)
+        if type(sender) is not int:
+            return self._refuse("not a signal")
+        wire = self._wire(sender, part)
+        if wire is not None:
+            wire.peer.hear(signal, now)
         return 0
 
     cdef bint _data_in(self, int64_t now) except -1:
         cdef int turns = 0
-        while turns < DATA_IN_A_TURN and self.data.get(EVENTS) & POLLIN:
+        while turns < IN_A_TURN and self.data.get(EVENTS) & POLLIN:
             turns += 1
             self._came(self.data.recv_multipart(NOBLOCK, copy=False), now)
         return turns > 0
@@ -102,9 +120,11 @@ cdef class Links:
             return self._refuse("not a message")
         header, payload = parts[0].bytes, parts[1].buffer
         sender = sender_of(header)
-        wire = None if sender is None else self.wires.get(sender)
+        if sender is None:
+            return self._refuse("not a message")
+        wire = self._wire(sender, parts[0])
         if wire is None:
-            return self._refuse("not a message" if sender is None else "a stranger")
+            return 0
         self.messages_in += 1
         self.bytes_in += len(payload)
         try:
@@ -112,6 +132,14 @@ cdef class Links:
         except Exception as error:
             raise self.blame(channel_of(header), error)
         return 0
+
+    cdef Wire _wire(self, sender, part):
+        """The one to the worker that a message says it comes from; None, and refused, if that is nobody, or a lie."""
+        wire = self.wires.get(sender)
+        if wire is None or (self.has_keys and part.get("User-Id") != (<Wire>wire).user):
+            self._refuse("a stranger")
+            return None
+        return wire
 
     cdef int _refuse(self, str reason) except -1:
         self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -130,15 +158,15 @@ cdef class Links:
     cdef bint _speak(self, Wire wire, int64_t now) except -1:
         cdef bint moved = False
         cdef Message message
-        if now - wire.looked >= RESET_NS:
+        if now - wire.looked >= LOOK_NS:
             wire.looked = now
-            if wire.reset():
+            if wire.is_back():
                 wire.peer.reconnected(now)
         while True:
             try:
                 message = wire.peer.next(now)
             except Exception as error:
-                raise self.blame(wire.peer.turn, error)
+                raise self.blame(wire.peer.asked, error)
             if message is None:
                 break
             wire.data.send(message.header, SNDMORE | NOBLOCK)
@@ -167,17 +195,23 @@ cdef class Links:
         """Wait for a message, for `waker` to be woken, or for `timeout` ns (below 0: without a limit)."""
         cdef long milliseconds = -1 if timeout < 0 else (timeout + 999_999) // 1_000_000
         try:
-            self.poll([(self.signals, POLLIN), (self.data, POLLIN), (waker.fd, POLLIN)], milliseconds)
+            self.poll([*self.awaited, (waker.fd, POLLIN)], milliseconds)
         finally:
             waker.drain()
+        for wire in self.wires.values():
+            (<Wire>wire).looked = 0
         return 0
 
     cdef bint drained(self):
-        """Whether every channel has ended and the other side knows all of it."""
+        """Whether every channel has ended, and the other side has all of it, is done with it, and has said so."""
         cdef Wire wire
+        cdef Outlet outlet
         for wire in self.wires.values():
             if not wire.peer.finished():
                 return False
+            for outlet in wire.peer.outlets.values():
+                if outlet.channel.in_flight > 0:
+                    return False
         return True
 
     def state(self):

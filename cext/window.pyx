@@ -9,17 +9,20 @@ The law, once a period, with `now` as an argument (so that its tests need no clo
    2 x rate x share; twofold instead if the producer was without credit too (a burst after a lull).
    A consumer that was back-pressured for longer than it was out of records does not count as out of records.
 4. Else the consumer is the bottleneck: the window moves half-way to rate x share.
-5. Never under `floor`, never over `most`. The floor is a round trip's worth, or twice what the consumer likes to take
-   at once: while it handles one batch, the next one gathers. `want` changes that when the consumer learns better.
+5. Never under `floor`, twice what the consumer likes to take at once: while it handles one batch, the next one gathers
+   (`want` changes that when the consumer learns better). Nor under what it takes while a word goes to the producer and
+   its answer comes back (`travels`). Never over `most`.
 
 A period that was long because the consumer could not run counts as all the periods that it lasted.
 """
 
 cimport cython
+from cext.atomics cimport load, store
 
 
 cdef int64_t PERIOD_NS = 100_000_000
 cdef int64_t ROUND_TRIP_RECORDS = 16  # what a hop inside a process needs to stay busy
+cdef double SPARE = 1.25  # round trips in a window: credit is told in steps, and frames come whole
 
 
 @cython.final
@@ -63,6 +66,7 @@ cdef class Window:
         """
         cdef int64_t periods = min(<int64_t>PERIODS, max(1, (now - self.since) // PERIOD_NS))
         cdef double rate = self._note(now, released, periods)
+        self.under_way = <int64_t>min(<double>self.most, SPARE * rate * 1e-9 * load(&self.round_trip))
         if not starved:
             for _ in range(periods):
                 self.size = self._within((self.size + <int64_t>(rate * self.share)) // 2)
@@ -76,6 +80,10 @@ cdef class Window:
         """From now on the consumer likes to take `batch` records at once, or as many as it said when it was made."""
         self.floor = min(self.most, max(self.least, 2 * batch))
         self.size = self._within(self.size)
+
+    cpdef void travels(self, uint64_t round_trip) noexcept:
+        """It takes `round_trip` ns from the consumer to the producer and back; 0, at first: no time worth counting."""
+        store(&self.round_trip, round_trip)
 
     cdef double _note(self, int64_t now, uint64_t released, int64_t periods) noexcept:
         """Remember the rate of the last `periods`; the greatest that is remembered."""
@@ -91,4 +99,4 @@ cdef class Window:
         return best
 
     cdef int64_t _within(self, int64_t size) noexcept:
-        return min(self.most, max(self.floor, size))
+        return min(self.most, max(self.floor, self.under_way, size))

@@ -266,6 +266,8 @@ class _OneFile(Sink[Any]):
         if not isinstance(path, str | os.PathLike):
             raise GraphError(f"expected one path, got {path!r}")
         (self._path,) = as_patterns(path)
+        # The system takes what goes to a plain file; a thread for that would only hand every frame to the other core.
+        self.blocking = may_block([self._path])
 
     def _file(self, context: SinkContext) -> OutputFile:
         return OutputFile(numbered(self._path, context.index, context.parallelism))

@@ -29,7 +29,7 @@ def as_patterns(pattern: Pattern) -> tuple[str, ...]:
 
 
 def may_block(patterns: Iterable[str]) -> bool:
-    """Whether `patterns` may mean compressed files, pipes or devices: reading those takes a thread."""
+    """Whether `patterns` may mean compressed files, pipes or devices: those take a thread."""
     return any(_may_be_compressed(one) or is_special(one) for one in patterns)
 
 

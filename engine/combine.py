@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,7 @@ def combine(outline: Outline, reports: Sequence[Report], state: State, seconds: 
         outline.bound,
         sum(each.records_out for each in operators if each.kind == "source"),
         sum(each.records_out for each in operators if each.kind == "sink"),
+        dict(sum((Counter(each.refused) for each in reports), Counter())),
         tuple(_task(planned, tasks) for planned, tasks in pairs),
     )
 

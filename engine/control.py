@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections import deque
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
@@ -12,15 +13,16 @@ import msgspec
 
 from engine.failures import Failure
 from engine.report import Report
-from engine.transport import Addresses
+from engine.transport import Addresses, Place
 
 
 class Bootstrap(msgspec.Struct, frozen=True):
-    """What a worker is started with: who it is, where the job listens, and the word that proves it to be ours."""
+    """What a worker is started with: who it is, where the job listens and where it is to, and the word that proves it
+    to be ours."""
 
     worker: int
     address: str
-    directory: str
+    place: Place
     token: bytes
 
 
@@ -127,12 +129,15 @@ class Inbox:
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._things: deque[Any] = deque()
+        self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
+        """Over `fd`, whose number may be another file's as soon as it is closed."""
 
     def put(self, thing: Any) -> None:
-        """Hand `thing` over; from any thread."""
+        """Hand `thing` over; from any thread. Nothing happens once it is closed."""
         self._things.append(thing)
-        if self.fd >= 0:
-            os.eventfd_write(self.fd, 1)
+        with self._lock:
+            if self.fd >= 0:
+                os.eventfd_write(self.fd, 1)
 
     def take(self) -> list[Any]:
         """All that has been handed over since."""
@@ -144,5 +149,6 @@ class Inbox:
 
     def close(self) -> None:
         """Let go of the descriptor."""
-        fd, self.fd = self.fd, -1
-        os.close(fd)
+        with self._lock:
+            fd, self.fd = self.fd, -1
+            os.close(fd)

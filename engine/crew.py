@@ -5,12 +5,10 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import zmq
 
@@ -22,12 +20,14 @@ from engine.part import Part
 from engine.placement import LocalPlacement, Slot
 from engine.shipping import dump, fingerprint
 from engine.supervision import Fail, Home, Instruction, Kill, Send, Supervision
-from engine.transport import Transport
+from engine.transport import Place, Transport, places, speaker
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
 
 _LOOK_SECONDS = 0.05
+_IN_A_TURN = 64
+"""Words that are heard before everybody else has a turn."""
 _LAST_WORDS_SECONDS = 0.5
 """How long what a process had sent before it ended may still be under way."""
 
@@ -63,21 +63,16 @@ class Crew:
         self._lines: dict[int, bytes] = {}  # the routing id of each worker that has said its token
         self._slots: dict[int, Slot] = {}
         self._gone: dict[int, float] = {}  # since when a process is no more
-        self._home_is_over = False
-        self._placement = LocalPlacement(print_line)
+        self._home_over = threading.Event()
+        self._transport: Transport | None = None
+        self._placement = LocalPlacement(print_line, listen=plan.settings.listen)
+        everybody = (HOME, *plan.workers)
+        self._places = places({number: self._placement.address(number) for number in everybody})
         self._thread = threading.Thread(target=self._run, name="headgate-crew", daemon=True)
-        self.refused = 0
-        """Messages on the control socket that no worker can have sent."""
 
     def start(self) -> None:
         """Start the workers; their parts, and the one at home, start once all are ready."""
-        self._directory = Path(tempfile.mkdtemp(prefix="headgate-"))
-        try:
-            self._transport = Transport(self._directory, HOME, self._max_record)
-            self._thread.start()
-        except BaseException:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            raise
+        self._thread.start()
 
     def stop_sources(self, *, whole: bool) -> None:
         """Tell everybody; from any thread, as the next ones."""
@@ -89,7 +84,7 @@ class Crew:
 
     def home_ended(self) -> None:
         """The part at home has ended."""
-        self._home_is_over = True
+        self._home_over.set()
         is_lost = bool(self._part.faults)
         self._inbox.put(lambda: self.supervision.home_ended(time.monotonic(), is_lost=is_lost))
 
@@ -97,61 +92,86 @@ class Crew:
         """Wait until the crew's thread is gone."""
         self._thread.join()
 
-    # The crew's thread.
+    # The crew's thread, which Ctrl-C does not reach.
 
     def _run(self) -> None:
         try:
-            with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
-                socket.set(zmq.LINGER, 0)
-                socket.set(zmq.ROUTER_MANDATORY, 1)
-                self._socket = socket
-                self._open()
-                while not (self.supervision.is_over and self._home_is_over):
-                    self._wait()
-                    self._look()
+            self._open()
+            while not (self.supervision.is_over and self._home_over.is_set()):
+                self._wait()
+                self._look()
         except BaseException as error:
             self._failed(error)
-            self._part.abandon()
+            self._end_home()
         finally:
-            self._leave()
-            self._ended()
+            try:
+                self._leave()
+            finally:
+                self._ended()
+
+    def _end_home(self) -> None:
+        """Once the workers cannot be heard any more: what runs at home may not use its sockets when they are closed."""
+        self._tell_home(Abandon())
+        while not self._home_over.wait(_LOOK_SECONDS):
+            self._part.leave_the_stuck()
 
     def _open(self) -> None:
-        address = f"ipc://{self._directory}/control"
-        self._socket.bind(address)
-        self._do(self.supervision.home_ready(self._transport.addresses, time.monotonic()))
+        """Where sockets are files, workers first: whenever this process is killed, somebody is there to remove them."""
+        place = self._places[HOME]
+        if place.keys is None:
+            self._start_workers(place.file("control"))
+            place.make()
+            self._listen_at(place)
+        else:
+            self._start_workers(self._listen_at(place))
+
+    def _start_workers(self, address: str) -> None:
         for number, member in self.supervision.members.items():
-            bootstrap = Bootstrap(number, address, str(self._directory), member.token)
+            bootstrap = Bootstrap(number, address, self._places[number], member.token)
             self._slots[number] = self._placement.start(number, control.encode(bootstrap))
 
+    def _listen_at(self, place: Place) -> str:
+        self._transport = Transport(place, HOME, self._max_record, self._part.worker.refused)
+        self._socket, address = self._transport.control()
+        self._do(self.supervision.home_ready(self._transport.addresses, time.monotonic()))
+        return address
+
     def _wait(self) -> None:
-        sockets: list[tuple[Any, int]] = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN)]
-        zmq.zmq_poll(sockets, int(_LOOK_SECONDS * 1000))
+        transport = self._transport
+        assert transport is not None
+        awaited = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN), *transport.door]
+        zmq.zmq_poll(awaited, int(_LOOK_SECONDS * 1000))
+        transport.attend()
         for action in self._inbox.take():
             self._do(action())
-        self._listen()
+        self._listen(transport.refuse)
 
-    def _listen(self) -> None:
-        while self._socket.poll(0):
-            parts = self._socket.recv_multipart()
+    def _listen(self, refuse: Callable[[str], None]) -> None:
+        for _ in range(_IN_A_TURN):
+            if not self._socket.poll(0):
+                return
+            line, *parts = self._socket.recv_multipart(copy=False)
             try:
-                message = control.decode_from_worker(parts[-1])
-            except ValueError:
-                self.refused += 1
+                message = control.decode_from_worker(parts[0].buffer if len(parts) == 1 else b"")
+            except (ValueError, RecursionError):
+                refuse("not a word of a worker's")
                 continue
-            worker = self._sender(parts[0], message)
+            worker = self._sender(line.bytes, speaker(parts[0]), message)
             if worker is None:
-                self.refused += 1
+                refuse("the word of a stranger")
             else:
                 self._do(self.supervision.said(worker, message, time.monotonic()))
 
-    def _sender(self, line: bytes, message: control.FromWorker) -> int | None:
-        """Who speaks on `line`; a worker is known by the token that only it was given."""
+    def _sender(self, line: bytes, speaker: int | None, message: control.FromWorker) -> int | None:
+        """Who speaks on `line`: by its key, where there are keys, and by the token that only it was given."""
         if isinstance(message, control.Hello):
             member = self.supervision.members.get(message.worker)
             if member is None or not secrets.compare_digest(member.token, message.token):
                 return None
-            self._lines.setdefault(message.worker, line)
+            if speaker in {None, message.worker}:
+                self._lines.setdefault(message.worker, line)
+        elif speaker in self._lines:  # maybe over a new connection
+            self._lines[speaker] = line
         return next((worker for worker, known in self._lines.items() if known == line), None)
 
     def _look(self) -> None:
@@ -183,9 +203,11 @@ class Crew:
 
     def _tell_home(self, message: ToWorker) -> None:
         part = self._part
+        if self._transport is not None and isinstance(message, Abandon | Cancel | Close):
+            self._transport.is_needed = False
         if not part.has_started and isinstance(message, Abandon | Cancel):
-            self._home_is_over = True
-        if isinstance(message, Start) and not self._home_is_over:
+            self._home_over.set()
+        if isinstance(message, Start) and self._transport is not None and not self._home_over.is_set():
             links = self._transport.connect(part.worker.peers, message.addresses, part.worker.blame)
             part.start(links if links.wires else None, self._home_drained)
         elif isinstance(message, StopSources):
@@ -203,7 +225,7 @@ class Crew:
     def _leave(self) -> None:
         """Nothing stays behind: no process, no socket, no file."""
         self._placement.close()
-        if not self._part.stuck:
+        if self._transport is not None and not self._part.stuck:  # who may still use its sockets
             self._transport.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self._places[HOME].directory, ignore_errors=True)
         self._inbox.close()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from collections.abc import Callable
 
-import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
 from engine.errors import JobError
+
+_LONGEST = 16 * 2**20
+"""Bytes of a pickled error; more might not pass the control socket."""
+
+_LONGEST_TEXT = 2**20
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -26,7 +31,7 @@ def pack(error: BaseException, worker: str) -> Failure:
     shown = error.__cause__ or error
     trace = "".join(traceback.format_exception(type(shown), shown, shown.__traceback__))
     cause = None if error.__cause__ is None else _pickled(error.__cause__)
-    return Failure(worker, f"{type(error).__name__}: {error}", trace, _pickled(error), cause)
+    return Failure(worker, _sendable(_text(error)), _sendable(trace), _pickled(error), cause)
 
 
 def unpack(failure: Failure) -> BaseException:
@@ -39,12 +44,25 @@ def unpack(failure: Failure) -> BaseException:
     return error
 
 
+def _text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as another:
+        return f"{type(error).__name__} (its text cannot be had, that raises {type(another).__name__})"
+
+
+def _sendable(text: str) -> str:
+    """The last of `text`, without what UTF-8 refuses, as in the name of a file that is no UTF-8."""
+    return text[-_LONGEST_TEXT:].encode("utf-8", "backslashreplace").decode()
+
+
 def _pickled(error: BaseException) -> bytes | None:
-    """None where it, or a record that it holds, cannot be pickled, or does not come back as what it was."""
-    for attempt in (error, _without_record(error)):
+    """None where it, or a record that it holds, cannot be pickled, is too long, or comes back as something else."""
+    attempts: tuple[Callable[[], BaseException], ...] = (lambda: error, lambda: _without_record(error))
+    for attempt in attempts:
         try:
-            data: bytes = cloudpickle.dumps(attempt, protocol=5)
-            if type(pickle.loads(data)) is type(error):
+            data = pickle.dumps(attempt(), protocol=5)
+            if len(data) <= _LONGEST and type(pickle.loads(data)) is type(error):
                 return data
         except Exception:
             continue

@@ -137,7 +137,6 @@ class Job:
             self._outline,
             (self._part.report(seconds), *(crew.supervision.reports if crew is not None else ())),
             crew.supervision.silent(now) if crew is not None else {},
-            crew.refused if crew is not None else 0,
         )
 
     def stop(self) -> None:

@@ -77,7 +77,9 @@ class JobMetrics(msgspec.Struct, frozen=True):
     """A whole job at one moment.
 
     `in_flight`: records between sources and sinks now; `most_in_flight`: the sum of each channel's greatest so far;
-    `bound`: what explain() says, which neither ever passes.
+    `bound`: what explain() says, which neither ever passes. `refused`: how many messages and connections the processes
+    turned away, by reason; among them connections that broke off while they were needed, be it that the network cut
+    them, or that what came on them was too long.
     """
 
     state: State
@@ -88,6 +90,7 @@ class JobMetrics(msgspec.Struct, frozen=True):
     bound: int
     records_read: int
     records_written: int
+    refused: dict[str, int] = {}
     tasks: tuple[TaskMetrics, ...] = ()
 
     @property
@@ -149,6 +152,9 @@ class JobMetrics(msgspec.Struct, frozen=True):
             if any(count for _, count in shares):
                 who = ", ".join(f"{name} {count:,}" for name, count in shares if count)
                 yield f"{getattr(self, field):,} records {what}: {who}"
+        if self.refused:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.refused.items()))
+            yield f"{sum(self.refused.values()):,} messages and connections refused: {reasons}"
         if self.bottleneck is not None and self.seconds >= _TELLING_SECONDS:
             yield self.bottleneck.sentence
         rates = [each.records_out / self.seconds if self.seconds else None for each in self.operators]

@@ -132,11 +132,8 @@ class Part:
             if thread.name not in self.stuck:
                 thread.join()
 
-    @property
-    def seconds(self) -> float:
-        """How long ago it was started."""
-        return time.monotonic() - self._began if self._began else 0.0
-
-    def report(self, seconds: float) -> Report:
-        """What it has done so far, which took so many seconds."""
+    def report(self, seconds: float | None = None) -> Report:
+        """What it has done so far, which took so many seconds; without a number, as many as since its start."""
+        if seconds is None:
+            seconds = time.monotonic() - self._began if self._began else 0.0
         return report(self.worker, seconds, time.process_time() - self._cpu)

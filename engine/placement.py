@@ -70,12 +70,16 @@ class Placement(Protocol):
         Raises JobError where it cannot be started. A worker that ends at once is seen by its slot.
         """
 
+    def address(self, index: int) -> str:
+        """The IP address at which worker `index` is to listen, 0 being the job itself; all "": all on one machine."""
+
 
 class LocalPlacement:
     """Starts workers on this machine, each a fresh interpreter in a session of its own, out of reach of Ctrl-C.
 
     `on_line(name, line)` gets every line that a worker prints, in a thread that serves all workers: while it is busy,
-    workers that print wait. What it raises is dropped. `module` is what a worker runs; `python` the interpreter.
+    workers that print wait. What it raises is dropped. `module` is what a worker runs; `python` the interpreter;
+    `listen` the address of this machine at which it is to listen.
 
     Leaving it as a context manager kills whatever still runs.
 
@@ -89,9 +93,14 @@ class LocalPlacement:
     """
 
     def __init__(
-        self, on_line: OnLine, *, module: str = "engine.process", python: str | os.PathLike[str] = sys.executable
+        self,
+        on_line: OnLine,
+        *,
+        module: str = "engine.process",
+        python: str | os.PathLike[str] = sys.executable,
+        listen: str = "",
     ) -> None:
-        self._on_line, self._module, self._python = on_line, module, os.fspath(python)
+        self._on_line, self._module, self._python, self._listen = on_line, module, os.fspath(python), listen
         self._slots: list[LocalSlot] = []
         self._pipes = _Pipes()
 
@@ -111,8 +120,12 @@ class LocalPlacement:
             raise JobError(f"{name} could not be started with {self._python}: {error}") from error
         slot = LocalSlot(name, process, len(bootstrap).to_bytes(LENGTH, "big") + bootstrap, self._on_line)
         self._slots.append(slot)
+        slot.send()  # what fits the pipe reaches the worker whatever becomes of this process
         self._pipes.add(slot)
         return slot
+
+    def address(self, index: int) -> str:
+        return self._listen
 
     def close(self) -> None:
         """Kill what still runs, and let go of everything."""

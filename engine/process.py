@@ -9,7 +9,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import zmq
 
@@ -17,6 +16,7 @@ from engine import control, lifeline
 from engine.control import Abandon, Bootstrap, Cancel, Close, FromWorker, Inbox, Start, StopSources, ToWorker, Welcome
 from engine.errors import HeadgateError, JobError
 from engine.failures import pack
+from engine.layout import HOME
 from engine.part import Part
 from engine.plan import Plan
 from engine.report import Report
@@ -34,12 +34,12 @@ class Process:
 
     def __init__(self, bootstrap: Bootstrap) -> None:
         self.number = bootstrap.worker
-        self.directory = Path(bootstrap.directory)
+        self._place = bootstrap.place
         self._inbox = Inbox()
         self._context = zmq.Context()
         self._line = self._context.socket(zmq.DEALER)
         self._line.set(zmq.LINGER, _LAST_WORD_MS)
-        self._line.connect(bootstrap.address)
+        self._place.connect(self._line, HOME, bootstrap.address)
         self._part: Part | None = None
         self._transport: Transport | None = None
         self._over = False
@@ -53,7 +53,7 @@ class Process:
                 self._wait(BEAT_SECONDS)
                 if self._part is not None and not self._over:
                     self._part.leave_the_stuck()
-                    self._send(control.Beat(self._part.report(self._part.seconds)))
+                    self._send(control.Beat(self._part.report()))
         except BaseException as error:
             self._send(control.Failed(pack(error, f"worker-{self.number}")))
             if self._part is not None:
@@ -78,7 +78,7 @@ class Process:
             )
         plan = Plan.of(flow, welcome.processes)
         worker = Worker(plan, welcome.partitions, self.number, welcome.epoch)
-        self._transport = Transport(self.directory, self.number, plan.settings.max_record_bytes)
+        self._transport = Transport(self._place, self.number, plan.settings.max_record_bytes, worker.refused)
         self._part = Part(worker, self._inbox.put, lambda: self._inbox.put(Close()))
         self._send(control.Ready(mine, self._transport.addresses))
 
@@ -86,16 +86,24 @@ class Process:
         """Serve the job's messages and what the part's threads say, for so long."""
         until = time.monotonic() + seconds
         while not self._over and (left := until - time.monotonic()) > 0:
-            zmq.zmq_poll([(self._line, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN)], max(1, int(left * 1000)))
+            self._poll(left)
             for thing in self._inbox.take():
                 self._heard_inside(thing)
             while not self._over and self._line.poll(0):
                 self._told(control.decode_to_worker(self._line.recv()))
 
+    def _poll(self, seconds: float) -> None:
+        door = [] if self._transport is None else self._transport.door
+        zmq.zmq_poll([(self._line, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN), *door], max(1, int(seconds * 1000)))
+        if self._transport is not None:
+            self._transport.attend()
+
     def _heard_inside(self, thing: object) -> None:
         if isinstance(thing, BaseException):
             self._send(control.Failed(pack(thing, f"worker-{self.number}")))
         elif isinstance(thing, control.Drained):
+            if self._transport is not None:
+                self._transport.is_needed = False
             self._send(thing)
         else:
             self._over = True
@@ -104,6 +112,8 @@ class Process:
         part = self._part
         if part is None or self._transport is None:
             raise HeadgateError(f"worker-{self.number} was told {message!r} before it was ready")
+        if isinstance(message, Abandon | Cancel | Close):
+            self._transport.is_needed = False
         if isinstance(message, Start):
             links = self._transport.connect(part.worker.peers, message.addresses, part.worker.blame)
             part.start(links, lambda: self._inbox.put(control.Drained()))
@@ -123,7 +133,7 @@ class Process:
             self._part.join()
             for fault in self._part.faults:
                 self._send(control.Failed(pack(fault, f"worker-{self.number}")))
-            self._send(control.Ended(self._part.report(self._part.seconds), self._part.stuck))
+            self._send(control.Ended(self._part.report(), self._part.stuck))
         else:
             self._send(control.Ended(Report(self.number)))
         if self._transport is not None and not (self._part and self._part.stuck):  # who may still use its sockets
@@ -135,9 +145,15 @@ class Process:
 def main() -> None:
     """Do what the job that started this process says, then exit; at once when that job's process is gone."""
     bootstrap = control.decode_bootstrap(lifeline.read_bootstrap())
-    lifeline.watch(lambda: shutil.rmtree(bootstrap.directory, ignore_errors=True))
+    lifeline.watch(lambda: _remove(bootstrap.place.directory))
     Process(bootstrap).run()
     os._exit(0)  # threads that are stuck in a call of their own must not hold it
+
+
+def _remove(directory: str) -> None:
+    """Until it is gone: other workers may still be making their sockets in it."""
+    while os.path.isdir(directory):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import msgspec
 
 from cext.chain import Lookup
+from cext.links import Links
 from cext.sink import Sink as SinkHead
 from cext.task import Task
 from engine.worker import Worker
@@ -68,7 +70,8 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     most_in_flight: int = 0
     passes: int = 0
     links: tuple[LinkReport, ...] = ()
-    refused: int = 0
+    refused: dict[str, int] = {}
+    """What its sockets turned away, by reason."""
     seconds: float = 0.0
     pid: int = 0
     cpu: float = 0.0
@@ -94,7 +97,7 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
         worker.most_in_flight,
         first.passes if first is not None else 0,
         () if links is None else tuple(LinkReport(*each) for each in links.state()),
-        0 if links is None else sum(links.refused.values()),
+        _refused(worker, links),
         seconds,
         os.getpid(),
         cpu,
@@ -105,6 +108,14 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
 def _memory() -> int:
     with open("/proc/self/statm", "rb") as pages:
         return int(pages.read().split()[1]) * _PAGE
+
+
+def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
+    """Copies first: their owners go on counting in other threads."""
+    counts = Counter(dict(worker.refused))
+    for wire in () if links is None else links.wires.values():
+        counts.update(dict(wire.peer.refused))
+    return dict(counts)
 
 
 def _task(planned: int, instance: int, task: Task) -> TaskReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 from engine.durations import Duration, nanoseconds
@@ -22,6 +23,9 @@ class Settings:
     alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose
     encoding is larger fails the job; `silence`: a worker that says nothing for so long counts as lost.
 
+    `listen`: the IP address at which the processes listen to each other, on ports that the system chooses, encrypted
+    and open only to keys made for this job; without it they use files in a directory that only the user can enter.
+
     >>> Settings(target_delay="50ms").target_delay
     '50ms'
     """
@@ -35,6 +39,7 @@ class Settings:
     max_record_bytes: int = 64 * 2**20
     max_parallelism: int = 128
     silence: Duration = "30s"
+    listen: str = ""
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -45,6 +50,8 @@ class Settings:
         if nanoseconds(self.silence) == 0:
             raise ValueError("Settings.silence must be more than zero: a worker cannot speak all the time")
         nanoseconds(self.linger)
+        if self.listen and not _is_one_host(self.listen):
+            raise ValueError(f"Settings.listen is an IP address of this machine, like 127.0.0.1, not {self.listen!r}")
 
     @property
     def linger_ns(self) -> int:
@@ -55,3 +62,11 @@ class Settings:
     def target_delay_s(self) -> float:
         """`target_delay` in seconds."""
         return nanoseconds(self.target_delay) / 1e9
+
+
+def _is_one_host(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (found.is_unspecified or found.is_multicast)

@@ -29,8 +29,6 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True):
     outline: Outline
     reports: tuple[Report, ...]
     silent: dict[int, float] = {}
-    refused: int = 0
-    """Messages to the job that none of its workers can have sent."""
 
     def metrics(self) -> JobMetrics:
         """The job's metrics, from its beginning or, after `since`, from that moment."""

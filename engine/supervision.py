@@ -19,6 +19,9 @@ STARTUP_SECONDS = 60.0
 CANCEL_SECONDS = 8.0
 """How long a cancelled or abandoned worker has before it is killed: more than it needs to leave what is stuck."""
 
+LONGEST_LOOK_SECONDS = 1.0
+"""The most that counts as gone by between two looks at the clock: beyond, the job itself was stopped or starved."""
+
 Phase: TypeAlias = Literal["started", "welcomed", "ready", "running", "drained", "ended", "lost"]
 
 
@@ -93,9 +96,10 @@ class Supervision:
         self._welcome, self._versions, self._silence = welcome, versions, silence
         self._addresses: dict[int, Addresses] = {}
         self._closing = False
-        self._said: list[ToWorker] = []
-        """What all were told that still holds for those who start later."""
+        self._said: list[StopSources] = []
+        """What holds for those who start later, too."""
         self._dying_since: float | None = None
+        self._looked_at = now
 
     @property
     def is_over(self) -> bool:
@@ -167,15 +171,17 @@ class Supervision:
 
     def stop(self, whole: bool) -> list[Instruction]:
         """The sources must stop, everywhere."""
-        return self._tell(StopSources(whole), remember=True)
+        self._said.append(StopSources(whole))
+        return self._tell(StopSources(whole))
 
     def cancel(self, now: float) -> list[Instruction]:
-        """Drop everything, everywhere."""
+        """Drop everything, everywhere; who does not run yet has nothing to drop."""
         self._dying_since = self._dying_since or now
-        return self._tell(Cancel(), remember=True)
+        return [*self._tell(Cancel()), *self._kill_the_idle()]
 
     def tick(self, now: float) -> list[Instruction]:
         """Time goes by: who should have said something by now?"""
+        self._forgive(now)
         found: list[Instruction] = []
         for worker, member in self.members.items():
             why = self._overdue(member, now)
@@ -185,6 +191,18 @@ class Supervision:
         return found
 
     # What follows.
+
+    def _forgive(self, now: float) -> None:
+        """What went by while the job itself was stopped (Ctrl-Z) is nobody's silence."""
+        slept = now - self._looked_at - LONGEST_LOOK_SECONDS
+        self._looked_at = now
+        if slept <= 0:
+            return
+        if self._dying_since is not None:
+            self._dying_since += slept
+        for member in self.members.values():
+            member.heard_at += slept
+            member.since += slept
 
     def _overdue(self, member: Member, now: float) -> str:
         if self._dying_since is not None and now - self._dying_since > CANCEL_SECONDS:
@@ -236,12 +254,12 @@ class Supervision:
     def _mourn(self, now: float) -> list[Instruction]:
         """Somebody is lost: the others wait for nobody and end; those that do not run yet have nothing to end."""
         self._dying_since = self._dying_since or now
-        idle = [worker for worker, member in self.members.items() if not member.is_over and not _runs(member)]
-        return [*self._tell(Abandon()), *map(Kill, idle)]
+        return [*self._tell(Abandon()), *self._kill_the_idle()]
 
-    def _tell(self, message: ToWorker, *, remember: bool = False) -> list[Instruction]:
-        if remember:
-            self._said.append(message)
+    def _kill_the_idle(self) -> list[Instruction]:
+        return [Kill(worker) for worker, member in self.members.items() if not member.is_over and not _runs(member)]
+
+    def _tell(self, message: ToWorker) -> list[Instruction]:
         reached = [worker for worker, member in self.members.items() if _runs(member)]
         return [*(Send(worker, message) for worker in reached), Home(message)]
 

@@ -1,8 +1,15 @@
-"""Transport: the sockets by which a job's processes reach each other, in a directory that only the user can enter."""
+"""Transport: the sockets by which a job's processes reach each other.
+
+On one machine they are files in a directory that only the user can enter. Over TCP every one of them is encrypted, and
+open only to the keys that were made for the job.
+"""
 
 from __future__ import annotations
 
+import os
 import secrets
+import stat
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +21,7 @@ from zmq.utils.monitor import recv_monitor_message
 from cext.link import Peer
 from cext.links import Links, Wire
 from engine.errors import ConnectorError, HeadgateError
+from engine.keys import Doorman, Keys, new_keys
 
 _LONGEST_PATH = 107
 """What the system allows a socket's path to have, bytes."""
@@ -21,11 +29,20 @@ _LONGEST_PATH = 107
 _SLACK = 1024
 """What a message may have beside its longest record, bytes."""
 
-_Credit = tuple[int, int, int, int, int, int, bool]
-_Signal = tuple[int, int, int, int, int, list[_Credit], list[tuple[int, int, bool]]]
+LONGEST_WORD = 64 * 2**20
+"""What a message on the control socket may have, bytes."""
+
+_HEARTBEAT_MS = 1000
+_HEARTBEAT_TIMEOUT_MS = 5000
+"""After which a silent TCP connection is given up and made anew: the network may have forgotten it."""
+
+_HANDSHAKE_MS = 10_000
+"""How long somebody may hold a connection open without having said who he is."""
+
+_FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
 _encode_signal = msgspec.msgpack.Encoder().encode
-_decode_signal = msgspec.msgpack.Decoder(_Signal).decode
+_decode_signal = msgspec.msgpack.Decoder().decode
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -35,87 +52,162 @@ class Addresses(msgspec.Struct, frozen=True):
     signals: str
 
 
-def new_epoch() -> int:
-    """A job's incarnation: a number that strangers cannot guess."""
-    return secrets.randbits(63)
+class Place(msgspec.Struct, frozen=True):
+    """Where a process listens: in `directory`, or at the address `host` of its machine, where `keys` open."""
+
+    directory: str = ""
+    host: str = ""
+    keys: Keys | None = None
+
+    def bind(self, socket: zmq.Socket[Any], name: str) -> str:
+        """Have `socket` listen, and say where."""
+        if self.keys is not None:
+            _over_tcp(socket)
+            self.keys.serve(socket)
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            address = f"tcp://{host}:*"
+        else:
+            _check(self.directory)
+            address = self.file(name)
+        socket.set(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as error:
+            raise ConnectorError(
+                f"no socket could be made at {address}: {error}",
+                hint="Settings.listen is an address of this machine" if self.host else None,
+            ) from error
+        return str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    def file(self, name: str) -> str:
+        """The address that `bind` gives to `name` where sockets are files."""
+        path = Path(self.directory) / name
+        if len(bytes(path)) > _LONGEST_PATH:
+            raise HeadgateError(
+                f"the path of a socket has at most {_LONGEST_PATH} bytes, but {path} is longer",
+                hint="set TMPDIR to a directory with a shorter path",
+            )
+        return f"ipc://{path}"
+
+    def make(self) -> None:
+        """Make the directory, which nobody else may have made."""
+        Path(self.directory).mkdir(mode=0o700)
+
+    def connect(self, socket: zmq.Socket[Any], process: int, address: str) -> None:
+        """Have `socket` reach `process`, who listens at `address`."""
+        if self.keys is not None:
+            _over_tcp(socket)
+            self.keys.reach(socket, process)
+        socket.set(zmq.RECONNECT_IVL, 20)
+        socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.connect(address)
+
+
+def places(hosts: dict[int, str]) -> dict[int, Place]:
+    """Where each process of a job listens: `hosts` are their addresses, each "" where all are on one machine."""
+    if not any(hosts.values()):
+        directory = str(Path(tempfile.gettempdir(), f"headgate-{secrets.token_hex(8)}"))
+        return {process: Place(directory) for process in hosts}
+    keys = new_keys(hosts)
+    return {process: Place(host=host, keys=keys[process]) for process, host in hosts.items()}
 
 
 class Transport:
-    """The sockets of process `number`, their files in `directory`.
+    """The sockets on which process `number` listens at `place`; whoever has it calls `attend` now and then.
 
     Messages longer than `max_message` bytes are refused by the library, which drops the connection they came on.
+    What is refused is counted in `refused`, by reason.
     """
 
-    def __init__(self, directory: Path, number: int, max_message: int) -> None:
+    def __init__(self, place: Place, number: int, max_message: int, refused: dict[str, int]) -> None:
+        self._place, self._number, self.refused = place, number, refused
         self._context = zmq.Context()
-        self._max_message = max_message + _SLACK
-        self.addresses = Addresses(*(_address(directory, f"{number}-{what}") for what in ("data", "signals")))
-        self._data = self._receiving(self.addresses.data)
-        self._signals = self._receiving(self.addresses.signals)
+        self._doorman = None if place.keys is None else Doorman(self._context, place.keys)
+        self._watched: list[zmq.Socket[bytes]] = []
+        self._data, data = self._listening(zmq.PULL, "data", max_message + _SLACK)
+        self._signals, signals = self._listening(zmq.PULL, "signals", max_message + _SLACK)
+        self.addresses = Addresses(data, signals)
+        self.is_needed = True
+        """Until all has come that will ever come: then connections may end."""
+
+    def control(self) -> tuple[zmq.Socket[bytes], str]:
+        """The socket on which the job listens to its workers, and its address."""
+        socket, address = self._listening(zmq.ROUTER, "control", LONGEST_WORD)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.ROUTER_MANDATORY, 1)
+        return socket, address
 
     def connect(
         self, peers: Sequence[Peer], addresses: dict[int, Addresses], blame: Callable[[int, Exception], BaseException]
     ) -> Links:
         """The links to `peers`, who receive at `addresses`."""
         wires = [self._wire(peer, addresses[peer.number]) for peer in peers]
-        return Links(wires, self._data, self._signals, _encode_signal, _decode_signal, blame)
+        has_keys = self._place.keys is not None
+        return Links(wires, self._data, self._signals, _encode_signal, _decode_signal, blame, self.refused, has_keys)
+
+    @property
+    def door(self) -> list[tuple[Any, int]]:
+        """What to poll for `attend`."""
+        return [] if self._doorman is None else [(self._doorman.socket, zmq.POLLIN)]
+
+    def attend(self) -> None:
+        """Let in who may come in, and count who may not."""
+        if self._doorman is not None:
+            self._doorman.admit()
+        for events in self._watched:
+            while events.poll(0):
+                if recv_monitor_message(events, zmq.NOBLOCK)["event"] & _FAILED:
+                    self.refuse("a stranger's connection")
+                elif self.is_needed:
+                    self.refuse("a connection that broke off")
+
+    def refuse(self, reason: str) -> None:
+        """Count what was refused."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def close(self) -> None:
         """Let go of everything; what has not been sent is lost, and the files are gone."""
         self._context.destroy(linger=0)
         for address in (self.addresses.data, self.addresses.signals):
-            Path(address.removeprefix("ipc://")).unlink(missing_ok=True)
+            if address.startswith("ipc://"):
+                Path(address.removeprefix("ipc://")).unlink(missing_ok=True)
 
-    def _receiving(self, address: str) -> zmq.Socket[bytes]:
-        socket = self._context.socket(zmq.PULL)
-        socket.set(zmq.RCVHWM, 0)
-        socket.set(zmq.MAXMSGSIZE, self._max_message)
-        try:
-            socket.bind(address)
-        except zmq.ZMQError as error:
-            raise ConnectorError(f"no socket could be made at {address}: {error}") from error
-        return socket
-
-    def _sending(self, address: str) -> zmq.Socket[bytes]:
-        socket = self._context.socket(zmq.PUSH)
-        socket.set(zmq.SNDHWM, 0)
-        socket.set(zmq.RECONNECT_IVL, 20)
-        socket.set(zmq.RECONNECT_IVL_MAX, 1000)
-        return socket
+    def _listening(self, kind: int, name: str, longest: int) -> tuple[zmq.Socket[bytes], str]:
+        socket = self._context.socket(kind)
+        socket.set(zmq.RCVHWM, 0)  # credit bounds what comes
+        socket.set(zmq.MAXMSGSIZE, longest)
+        self._watched.append(socket.get_monitor_socket(_FAILED | zmq.EVENT_DISCONNECTED))
+        return socket, self._place.bind(socket, name if name == "control" else f"{self._number}-{name}")
 
     def _wire(self, peer: Peer, to: Addresses) -> Wire:
-        data, signals = self._sending(to.data), self._sending(to.signals)
-        reset = _Resets(data)
-        data.connect(to.data)
-        signals.connect(to.signals)
-        return Wire(peer, data, signals, reset)
+        data, signals = (self._context.socket(zmq.PUSH) for _ in range(2))
+        for socket in (data, signals):
+            socket.set(zmq.SNDHWM, 0)
+        back = data.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._place.connect(data, peer.number, to.data)
+        self._place.connect(signals, peer.number, to.signals)
+        return Wire(peer, data, signals, back)
 
 
-class _Resets:
-    """Called: whether the connection of `socket` has been lost and is back since the last call."""
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._events = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._connections = 0
-
-    def __call__(self) -> bool:
-        before = self._connections
-        while self._events.poll(0):
-            recv_monitor_message(self._events, zmq.NOBLOCK)
-            self._connections += 1
-        return self._connections > max(before, 1)
+def speaker(frame: zmq.Frame) -> int | None:
+    """The process whose key the connection has on which `frame` came; None where there are no keys."""
+    try:
+        return int(frame.get("User-Id"))
+    except (zmq.ZMQError, ValueError):
+        return None
 
 
-def _address(directory: Path, name: str) -> str:
-    path = directory / name
-    if len(bytes(path)) > _LONGEST_PATH:
+def _over_tcp(socket: zmq.Socket[Any]) -> None:
+    socket.set(zmq.IPV6, 1)
+    socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+
+
+def _check(directory: str) -> None:
+    found = os.lstat(directory)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise HeadgateError(
-            f"the path of a socket has at most {_LONGEST_PATH} bytes, but {path} is longer",
-            hint="set TMPDIR to a directory with a shorter path",
+            f"the sockets of a job lie in a directory that only its user can enter, but {directory} is "
+            f"{stat.filemode(found.st_mode)} and belongs to user {found.st_uid}",
+            hint="set TMPDIR to a directory in which nobody else can write",
         )
-    return f"ipc://{path}"
-
-
-def blame_nobody(channel: int, error: Exception) -> Any:
-    """The error as it is."""
-    return error

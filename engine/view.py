@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from textwrap import wrap
 
-from engine.layout import HOME
 from engine.metrics import JobMetrics, OperatorMetrics, TaskMetrics, delay, table
 from engine.plan import worker_name
 from engine.progress import short_count, shortened
@@ -130,11 +129,5 @@ def _process(each: Report, lately: Snapshot) -> list[str]:
         f"{each.memory / 2**20:.0f} MiB",
         "" if silent is None else f"{silent:.1f} s ago",
         f"{max(trips) / 1e6:.1f} ms" if trips else "",
-        f"{refused(each, lately):,}",
+        f"{sum(each.refused.values()):,}",
     ]
-
-
-def refused(each: Report, whole: Snapshot) -> int:
-    """How many messages a process has refused that no other process of the job can have sent."""
-    control = whole.refused if each.worker == HOME else 0
-    return control + each.refused + sum(link.refused for link in each.links)

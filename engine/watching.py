@@ -17,7 +17,7 @@ from engine.errors import HeadgateError
 from engine.metrics import table
 from engine.report import Report
 from engine.snapshot import Recent, Snapshot
-from engine.view import BACKPRESSURED, BUSY, IDLE, lines, refused, sentence
+from engine.view import BACKPRESSURED, BUSY, IDLE, lines, sentence
 
 Form = Literal["live", "text", "json"]
 
@@ -132,7 +132,7 @@ def _process(each: Report, lately: Snapshot) -> dict[str, Any]:
         "memory": each.memory,
         "silent": lately.silent.get(each.worker),
         "round_trip": max((link.round_trip for link in each.links), default=0) / 1e9,
-        "refused": refused(each, lately),
+        "refused": each.refused,
     }
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from cext.channel import Channel
 from cext.guard import Guard
 from cext.head import Head, Pass, Several
-from cext.link import Inlet, Outlet, Peer
+from cext.inlet import Inlet
+from cext.link import Peer
 from cext.links import Links
+from cext.outlet import Outlet
 from cext.port import Port
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
@@ -48,6 +50,8 @@ class Worker:
         self.epoch = epoch
         self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
         """What each operator has skipped and sent to the dead letters, in all places that work for it."""
+        self.refused: dict[str, int] = {}
+        """How much its sockets turned away, by reason; one thread counts each reason."""
         self.outlets: dict[int, list[Outlet]] = {}
         self.inlets: dict[int, list[Inlet]] = {}
         """The halves of channels that end in another process, by its number."""

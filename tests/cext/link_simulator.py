@@ -1,6 +1,7 @@
 """Two workers and the network between them, in virtual time: the very code of cext.link, thousands of schedules.
 
-Every message and signal may be lost, late, doubled or overtaken, and connections break; all by one seed.
+Every message and signal may be lost, late, doubled or overtaken, connections break, the network falls silent, a process
+is stopped; all by one seed.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import msgspec
 
 from cext.channel import Channel
 from cext.frame import barrier, end, watermark
-from cext.link import Inlet, Outlet, Peer
+from cext.inlet import Inlet
+from cext.link import Peer
+from cext.outlet import Outlet
 from cext.window import Window
 
 MS = 1_000_000
+LONGEST_STEP = 5.0  # ms
 EPOCH = 0x5EED << 32 | 1
 DATA, WATERMARK, BARRIER, END = range(4)
 
@@ -45,6 +49,14 @@ class Weather:
     in_order: bool = True
     breaks_every: float = 0.0
     """How often the connection breaks, ms; 0: never."""
+    noticed: float = 0.5
+    """How likely each side is to notice that."""
+    silence: tuple[float, float] = (0.0, 0.0)
+    """From when to when all is lost, ms."""
+
+
+def within(times: tuple[float, float], now: int) -> bool:
+    return times[0] * MS <= now < times[1] * MS
 
 
 class Network:
@@ -57,6 +69,8 @@ class Network:
         self.numbers = count()
 
     def send(self, thing: Any, now: int) -> None:
+        if within(self.weather.silence, now):
+            return
         for _ in range(1 + (self.dice.random() < self.weather.doubled)):
             if self.dice.random() >= self.weather.lost:
                 at = now + int(self.dice.uniform(*self.weather.delay) * MS)
@@ -74,31 +88,38 @@ class Network:
 class Side:
     """One worker: its peer object, and the networks that lead away from it."""
 
-    def __init__(self, peer: Peer, weather: Weather, dice: random.Random) -> None:
+    def __init__(self, peer: Peer, weather: Weather, signal_weather: Weather, dice: random.Random) -> None:
         self.peer = peer
-        self.data, self.signals = Network(weather, dice), Network(weather, dice)
+        self.data, self.signals = Network(weather, dice), Network(signal_weather, dice)
         self.largest = 0  # of the payloads sent, bytes
+        self.spoken = 0  # signals sent
+        self.moves = 0  # messages and signals, out and in
 
     def speak(self, now: int) -> None:
         while (message := self.peer.next(now)) is not None:
             self.largest = max(self.largest, message.size)
             self.data.send((message.header, message.payload), now)
+            self.moves += 1
         if (signal := self.peer.signal(now)) is not None:
             self.signals.send(msgspec.msgpack.encode(signal), now)
+            self.spoken += 1
+            self.moves += 1
 
     def listen(self, other: Side, now: int) -> None:
+        """Signals come by a way of their own, and so before the data that was sent before them."""
         for raw in other.signals.arrived(now):
-            *clocks, granted, sends = msgspec.msgpack.decode(raw)
-            signal: Any = (*clocks, [tuple(each) for each in granted], [tuple(each) for each in sends])
-            assert self.peer.hear(signal, now)
+            self.moves += 1
+            assert self.peer.hear(msgspec.msgpack.decode(raw), now)
         for header, payload in other.data.arrived(now):
+            self.moves += 1
             assert self.peer.receive(header, payload, now)
 
 
 class Simulation:
     """Numbers 0, 1, 2, ... and marks between them go over `channels` channels, and come back as what was taken.
 
-    `pace(now)`: how many records a ms the consumers take at that time; `offered`: how many the producers have a ms.
+    `pace(now)`: how many records a ms the consumers take at that time; `offered`: how many the producers have a ms;
+    `stalled`, `stopped`: from when to when, in ms, the consumers take nothing, and the receiving process does nothing.
     """
 
     def __init__(
@@ -117,6 +138,10 @@ class Simulation:
         offered: float = 200.0,
         pace: Callable[[int], float] = lambda now: 100.0,
         widths: Callable[[random.Random], int] = lambda dice: 1,
+        stalled: tuple[float, float] = (0.0, 0.0),
+        stopped: tuple[float, float] = (0.0, 0.0),
+        signal_weather: Weather | None = None,
+        side: type[Side] = Side,
     ) -> None:
         self.dice = random.Random(seed)
         self.records, self.pace, self.offered, self.marks, self.widths = records, pace, offered, marks, widths
@@ -127,10 +152,11 @@ class Simulation:
         codec = Plain()
         self.outlets = [Outlet(i, self.outs[i], codec, 1, EPOCH, frame_bytes, byte_window) for i in halves]
         self.inlets = [Inlet(i, self.ins[i], codec) for i in halves]
-        self.here = Side(Peer(1, 2, EPOCH, list(self.outlets), []), weather, self.dice)
-        self.there = Side(Peer(2, 1, EPOCH, [], list(self.inlets)), weather, self.dice)
-        self.weather = weather
-        self.now = MS
+        weathers = weather, signal_weather or weather
+        self.here = side(Peer(1, 2, EPOCH, list(self.outlets), []), *weathers, self.dice)
+        self.there = side(Peer(2, 1, EPOCH, [], list(self.inlets)), *weathers, self.dice)
+        self.weather, self.stalled, self.stopped = weather, stalled, stopped
+        self.now, self.tick, self.moves_before = MS, 0.1, -1
         self.sent: list[list[Any]] = [[] for _ in halves]
         self.got: list[list[Any]] = [[] for _ in halves]
         self.next_number = [0 for _ in halves]
@@ -142,31 +168,41 @@ class Simulation:
         self.breaks_at = MS + int(weather.breaks_every * MS)
 
     def step(self) -> None:
-        """One tenth of a millisecond."""
-        self.now += MS // 10
+        """A tenth of a millisecond, or ever more while nothing happens."""
+        moved = self.moves != self.moves_before
+        self.moves_before = self.moves
+        self.tick = 0.1 if moved else min(2 * self.tick, LONGEST_STEP)
+        self.now += int(self.tick * MS)
         for i in range(len(self.outs)):
             self._produce(i)
         self.here.speak(self.now)
-        self.there.listen(self.here, self.now)
-        for i in range(len(self.ins)):
-            self._consume(i)
-        self.there.speak(self.now)
+        if not within(self.stopped, self.now):
+            self.there.listen(self.here, self.now)
+            for i in range(len(self.ins)):
+                self._consume(i)
+            self.there.speak(self.now)
         self.here.listen(self.there, self.now)
         if self.weather.breaks_every and self.now >= self.breaks_at:
             self._break()
         self.check()
+
+    @property
+    def moves(self) -> int:
+        """What has happened so far, in sum."""
+        sides = (self.here, self.there)
+        return sum(self.next_number) + sum(map(len, self.got)) - sum(self.holding) + sum(side.moves for side in sides)
 
     def _break(self) -> None:
         self.breaks_at = self.now + int(self.weather.breaks_every * MS * self.dice.uniform(0.5, 1.5))
         for side in (self.here, self.there):
             side.data.inside.clear()
             side.signals.inside.clear()
-            if self.dice.random() < 0.5:  # it need not be noticed at once, nor by both
+            if self.dice.random() < self.weather.noticed:  # it need not be noticed at once, nor by both
                 side.peer.reconnected(self.now)
 
     def _produce(self, i: int) -> None:
         channel = self.outs[i]
-        self.offer = min(self.offer + self.offered / 10, 10 * self.offered)
+        self.offer = min(self.offer + self.offered * self.tick, 10 * self.offered)
         while self.offer >= 1 and self.next_number[i] < self.records and (room := channel.available()) > 0:
             size = min(room, int(self.offer), self.records - self.next_number[i], self.dice.randint(1, 64))
             rows = [[n, "x" * self.widths(self.dice)] for n in range(self.next_number[i], self.next_number[i] + size)]
@@ -186,7 +222,8 @@ class Simulation:
 
     def _consume(self, i: int) -> None:
         channel = self.ins[i]
-        self.work = min(self.work + self.pace(self.now) / 10, 10 * max(1.0, self.pace(self.now)))
+        pace = 0.0 if within(self.stalled, self.now) else self.pace(self.now)
+        self.work = min(self.work + pace * self.tick, 10 * max(1.0, pace))
         if self.holding[i]:
             give = min(self.holding[i], int(self.work))
             channel.give_back(give)
@@ -209,15 +246,16 @@ class Simulation:
 
     def check(self) -> None:
         """What holds at every moment."""
-        for out, inward, outlet in zip(self.outs, self.ins, self.outlets, strict=True):
+        for out, inward, outlet, inlet in zip(self.outs, self.ins, self.outlets, self.inlets, strict=True):
             out.validate()
             inward.validate()
             pushed, released, limit, _ = out.counters
             assert pushed <= limit <= inward.counters[2], "the producer has more credit than was given"
             assert pushed - released <= out.bound
             assert inward.counters[0] <= pushed
-            in_flight = outlet.bytes_sent - outlet.bytes_released
+            in_flight = outlet.bytes_sent - inlet.bytes_released
             assert in_flight <= max(self.byte_window, self.here.largest), f"{in_flight} bytes in flight"
+        assert not self.there.peer.refused, self.there.peer.refused
         pairs = zip(self.outs, self.ins, strict=True)
         self.most_in_flight = max(self.most_in_flight, sum(out.counters[0] - inn.counters[1] for out, inn in pairs))
 

@@ -27,17 +27,19 @@ class Twin:
         self.share, self.most, self.frame = share, most, frame
         self.floor = min(most, max(16, 2 * batch))
         self.rates: deque[float] = deque(maxlen=10)
+        self.round_trip = self.under_way = 0
         self.size = self.within(2 * frame)
         self.since, self.seen = now, 0
 
     def within(self, size: int) -> int:
-        return min(self.most, max(self.floor, size))
+        return min(self.most, max(self.floor, self.under_way, size))
 
     def update(self, now: int, released: int, starved: bool, blocked: bool) -> int:
         periods = min(10, max(1, (now - self.since) // (PERIOD * MS)))  # a long one counts as all that it lasted
         self.rates.extend([(released - self.seen) * 1e9 / max(1, now - self.since)] * periods)
         self.since, self.seen = now, released
         rate = max(self.rates)
+        self.under_way = int(min(self.most, 1.25 * rate * 1e-9 * self.round_trip))
         if not starved:
             for _ in range(periods):
                 self.size = self.within((self.size + int(rate * self.share)) // 2)
@@ -54,6 +56,7 @@ periods = st.lists(
         st.integers(0, 10**6) | st.sampled_from([0, 0, 2_000]),
         st.booleans(),
         st.booleans(),
+        st.just(0) | st.integers(0, 10**9) | st.integers(0, 2**63),
     ),
     max_size=40,
 )
@@ -68,13 +71,15 @@ periods = st.lists(
     periods,
 )
 def test_the_law_is_that_of_its_twin(
-    share: float, most: int, frame: int, batch: int, start: int, steps: list[tuple[int, int, bool, bool]]
+    share: float, most: int, frame: int, batch: int, start: int, steps: list[tuple[int, int, bool, bool, int]]
 ) -> None:
     law, twin = Window(share, most, frame, batch, start), Twin(share, most, frame, batch, start)
     now, released = start, 0
     assert (law.size, law.floor, law.most, law.frame) == (twin.size, twin.floor, most, frame)
-    for passed, more, starved, blocked in steps:
+    for passed, more, starved, blocked, round_trip in steps:
         now, released = now + passed, released + more
+        law.travels(round_trip)
+        twin.round_trip = round_trip
         assert law.update(now, released, starved, blocked) == twin.update(now, released, starved, blocked)
         assert law.size == twin.size
         assert law.floor <= law.size <= law.most
@@ -147,6 +152,24 @@ def test_a_consumer_may_learn_what_it_likes_and_learn_better() -> None:
     law.want(0)
     assert (law.floor, law.size) == (20, 8192)  # the way down is the law's
     assert law.update(10**10, 30, False, True) < 8192
+
+
+@pytest.mark.parametrize(("starved", "blocked"), [(False, True), (True, False)])
+def test_a_window_holds_what_is_under_way_on_a_long_link(starved: bool, blocked: bool) -> None:
+    law = Window(0.01, 8192, 64)
+    law.travels(100 * MS)
+    settle(law, 20_000, 2, starved=starved, blocked=blocked)
+    assert law.size == 2500
+    law.travels(0)
+    law.update(2_100 * MS, 42_000, starved, blocked)
+    assert law.size <= 1350
+
+
+def test_the_most_comes_before_what_is_under_way() -> None:
+    law = Window(0.01, 1000, 64)
+    law.travels(2**63)
+    settle(law, 20_000, 2, starved=False, blocked=True)
+    assert law.size == 1000
 
 
 def test_the_most_comes_before_the_floor() -> None:

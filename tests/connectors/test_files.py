@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from connectors import files
-from connectors.files import csv_files, json_lines
+from connectors.files import csv_file, csv_files, json_lines, json_lines_file
 from engine.errors import ConnectorError, GraphError
 from engine.source import BadRecord, Reader, Source
 
@@ -233,6 +233,11 @@ def test_no_pattern(pattern: Any) -> None:
 )
 def test_what_may_block_is_known_when_the_graph_is_built(pattern: str | Sequence[str], blocking: bool) -> None:
     assert json_lines(pattern).blocking is blocking
+
+
+@pytest.mark.parametrize(("path", "blocking"), [("x.jsonl", False), ("x.jsonl.gz", True), ("/dev/null", True)])
+def test_only_a_file_that_may_block_is_written_in_a_thread_of_its_own(path: str, blocking: bool) -> None:
+    assert json_lines_file(path).blocking is csv_file(path).blocking is blocking
 
 
 # ------------------------------------------------------------------------- pipes, and files that change

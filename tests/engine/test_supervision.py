@@ -45,8 +45,12 @@ class Job:
         return self
 
     def after(self, seconds: float) -> list[Instruction]:
-        self.now += seconds
-        return self.it.tick(self.now)
+        """What it is told while `seconds` go by and it looks at the clock every half a second."""
+        found: list[Instruction] = []
+        for _ in range(int(2 * seconds)):
+            self.now += 0.5
+            found += self.it.tick(self.now)
+        return found
 
     def die(self, worker: int, how: str = "killed by SIGKILL", words: list[str] | None = None) -> list[Instruction]:
         return self.it.gone(worker, how, words or [], self.now)
@@ -188,7 +192,7 @@ def test_a_silent_worker_is_killed_and_named() -> None:
     assert job.after(SILENCE - 1) == []
     job.say(1, c.Beat(Report(1)))
     assert killed(job.after(2)) == [2]
-    assert job.after(0.1) == []
+    assert job.after(0.5) == []
     (error,) = errors(job.die(2))
     assert str(error).startswith("worker-2 said nothing for 30 s (stopped, or starved), and was killed")
 
@@ -225,3 +229,25 @@ def test_all_are_told_to_cancel_and_who_does_not_end_is_killed() -> None:
 def test_a_home_whose_loop_broke_leaves_the_others_nothing_to_wait_for() -> None:
     job = Job(2).running()
     assert told(job.it.home_ended(job.now, is_lost=True)) == [(1, c.Abandon()), (2, c.Abandon()), (HOME, c.Abandon())]
+
+
+def test_the_time_in_which_the_job_itself_was_stopped_is_nobodys_silence() -> None:
+    job = Job(2).running()
+    job.after(1)
+    job.now += 10 * SILENCE
+    assert job.it.tick(job.now) == []
+    job.say(1, c.Beat(Report(1)))
+    assert killed(job.after(SILENCE - 5)) == []
+    job.say(1, c.Beat(Report(1)))
+    assert killed(job.after(10)) == [2]
+
+
+def test_who_does_not_run_yet_when_all_is_cancelled_is_killed() -> None:
+    job = Job(2)
+    job.hello(1)
+    job.ready(1)
+    instructions = job.it.cancel(job.now)
+    assert told(instructions) == [(HOME, c.Cancel())]
+    assert killed(instructions) == [1, 2]
+    assert [errors(job.die(worker)) for worker in (1, 2)] == [[], []]
+    assert job.it.is_over

@@ -1,0 +1,18 @@
+"""Inlet: the consumer's half of a channel that crosses processes (the law stands in cext/link.pyx)."""
+
+from typing import Any, Protocol, Self, final, type_check_only
+
+from cext.channel import Channel
+
+@type_check_only
+class _Decoder(Protocol):
+    def decode(self, format: int, payload: Any) -> list[Any]: ...
+
+@final
+class Inlet:
+    number: int
+    channel: Channel
+    received: int
+    ended: bool
+    bytes_released: int
+    def __new__(cls, number: int, channel: Channel, codec: _Decoder) -> Self: ...

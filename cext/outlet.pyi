@@ -1,0 +1,37 @@
+"""Outlet: the producer's half of a channel that crosses processes (the law stands in cext/link.pyx)."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, Self, final, type_check_only
+
+from cext.channel import Channel
+from cext.message import Message
+
+@type_check_only
+class _Encoder(Protocol):
+    def encode(self, rows: list[Any]) -> tuple[int, bytes]: ...
+
+@final
+class Outlet:
+    number: int
+    channel: Channel
+    byte_window: int
+    sequence: int
+    acked: int
+    ended: bool
+    resent: int
+    bytes_sent: int
+    bytes_released: int
+    def __new__(
+        cls,
+        number: int,
+        channel: Channel,
+        codec: _Encoder,
+        sender: int,
+        epoch: int,
+        frame_bytes: int = 262_144,
+        byte_window: int = 8_388_608,
+        record_bytes: int = 67_108_864,
+    ) -> Self: ...
+    def next(self, now: int) -> Message | None: ...
+    def granted(self, credit: Sequence[Any], now: int) -> bool: ...
+    def resend(self) -> int: ...

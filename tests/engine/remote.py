@@ -1,0 +1,111 @@
+"""What the flows of tests run in other processes, which import this module: so it takes no test library."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine import Reader, Sink, SinkContext, Source, Writer
+
+
+class Reading(msgspec.Struct):
+    sensor: str
+    value: int
+
+
+@dataclass
+class Loose:
+    """A record that no codec knows: it goes as a pickle."""
+
+    value: Any
+
+
+def reading(i: int) -> Reading:
+    return Reading(f"s{i % 7}", i)
+
+
+def sensor_total(total: int, each: Reading) -> int:
+    return total + each.value
+
+
+def with_process(x: Any) -> tuple[Any, int]:
+    return x, os.getpid()
+
+
+def with_lock(i: int) -> Any:
+    return (i, threading.Lock()) if i == 20 else i
+
+
+def swollen(size: int, i: int) -> bytes:
+    return i.to_bytes(4, "big") + bytes(size)
+
+
+def number_of(data: bytes) -> int:
+    return int.from_bytes(data[:4], "big")
+
+
+def inverse(x: int) -> int:
+    return 100 // (x - 13)
+
+
+class Ranges(Source[tuple[str, int]], Reader[tuple[str, int]]):
+    """Partitions of (name, 0), (name, 1) and so on, each read in pieces of its own length."""
+
+    blocking = False
+    name = "ranges"
+
+    def __init__(self, names: str, count: int) -> None:
+        self.names, self.count = names, count
+
+    def partitions(self) -> list[str]:
+        return list(self.names)
+
+    def open(self, partition: str) -> Ranges:
+        reader = Ranges(partition, self.count)
+        reader.at = 0
+        return reader
+
+    at = 0
+
+    def read(self, limit: int) -> list[tuple[str, int]] | None:
+        if self.at == self.count:
+            return None
+        end = min(self.count, self.at + min(limit, 7))
+        records = [(self.names, i) for i in range(self.at, end)]
+        self.at = end
+        return records
+
+
+class Written(Sink[Any], Writer[Any]):
+    """Appends to a file of each process the records that its writers get, and how they ended."""
+
+    name = "written"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self, context: SinkContext) -> Written:
+        writer = Written(self.folder)
+        writer.file = (self.folder / f"{os.getpid()}-{context.index}").open("a")
+        return writer
+
+    file: Any = None
+
+    def write(self, records: list[Any]) -> None:
+        self.file.write("".join(f"{record}\n" for record in records))
+        self.file.flush()
+
+    def finish(self) -> None:
+        self._end("finish")
+
+    def abort(self) -> None:
+        self._end("abort")
+
+    def _end(self, how: str) -> None:
+        self.file.write(f"{how}\n")
+        self.file.close()
