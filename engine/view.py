@@ -87,11 +87,11 @@ def processes(lately: Snapshot) -> Iterator[str]:
 
 
 def places(workers: Sequence[int]) -> str:
-    """Where so many instances run: "home", "worker 1", "workers 1-3", "worker 2 x4"."""
+    """Where so many instances run: "home", "worker 1", "workers 1-3", "worker 2 x4"; "" before any is heard of."""
     numbers = sorted(set(workers))
     times = f" x{len(workers)}" if len(workers) > len(numbers) else ""
-    if len(numbers) == 1:
-        return worker_name(numbers[0]) + times
+    if len(numbers) <= 1:
+        return "".join(map(worker_name, numbers)) + times
     runs = all(b - a == 1 for a, b in pairwise(numbers))
     listed = f"{numbers[0]}-{numbers[-1]}" if runs else ",".join(map(str, numbers))
     return f"workers {listed}{times}"
