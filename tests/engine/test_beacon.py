@@ -214,6 +214,7 @@ def test_a_stopped_job_is_there_and_does_not_answer(
 ) -> None:
     monkeypatch.setattr(beacon, "_ASK_SECONDS", 0.1)
     child.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED)  # a signal takes its time
     (path,) = found()
     with pytest.raises(TimeoutError):
         ask(path)
