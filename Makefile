@@ -5,7 +5,7 @@ PY := $(BIN)/python
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(wildcard cext/*.pyx cext/*.pxd cext/*.h) setup.py
 
-.PHONY: demo test check test-debug test-asan bench build clean
+.PHONY: demo test check test-debug test-faults test-asan bench build clean
 
 build: .venv/.built
 
@@ -40,7 +40,11 @@ test-debug: build
 	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib
 	$(BIN)/pytest -o pythonpath=build/debug/lib tests/cext tests/engine
 
-# The same under AddressSanitizer and UBSan.
+# Processes killed and stopped at many random moments: HEADGATE_FAULT_SEED=2 strikes at others.
+test-faults: build
+	HEADGATE_FAULT_RUNS=$${HEADGATE_FAULT_RUNS:-200} $(BIN)/pytest tests/faults
+
+# The tests of the core and the engine under AddressSanitizer and UBSan.
 test-asan: build
 	HEADGATE_SANITIZE=address,undefined $(PY) setup.py --quiet build --build-base build/asan --build-lib build/asan/lib
 	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \

@@ -13,16 +13,26 @@ from cext.outlet cimport Outlet
 cdef int IN_A_TURN = 64  # then the tasks have theirs
 cdef int64_t LOOK_NS = 50_000_000
 cdef int NOBLOCK, SNDMORE, POLLIN
-cdef object EVENTS
+cdef object EVENTS, Again
 
 
 cdef object library():
     """pyzmq, which only a job of several processes needs."""
-    global NOBLOCK, SNDMORE, POLLIN, EVENTS
+    global NOBLOCK, SNDMORE, POLLIN, EVENTS, Again
     import zmq
 
-    NOBLOCK, SNDMORE, POLLIN, EVENTS = zmq.NOBLOCK, zmq.SNDMORE, zmq.POLLIN, zmq.EVENTS
+    NOBLOCK, SNDMORE, POLLIN, EVENTS, Again = zmq.NOBLOCK, zmq.SNDMORE, zmq.POLLIN, zmq.EVENTS, zmq.Again
     return zmq
+
+
+cdef list received(socket):
+    """The parts of the next message, or None: there is none, though a connection that broke off may promise one."""
+    if not socket.get(EVENTS) & POLLIN:
+        return None
+    try:
+        return socket.recv_multipart(NOBLOCK, copy=False)
+    except Again:
+        return None
 
 
 @cython.final
@@ -40,8 +50,7 @@ cdef class Wire:
     cdef bint is_back(self) except -1:
         """Whether a connection that was lost has been made again since the last call."""
         cdef int before = self.connections
-        while self.made.get(EVENTS) & POLLIN:
-            self.made.recv_multipart(NOBLOCK)
+        while received(self.made) is not None:
             self.connections += 1
         return self.connections > max(before, 1)
 
@@ -83,9 +92,12 @@ cdef class Links:
 
     cdef bint _signal_in(self, int64_t now) except -1:
         cdef int turns = 0
-        while turns < IN_A_TURN and self.signals.get(EVENTS) & POLLIN:
+        cdef list parts
+        while turns < IN_A_TURN:
+            parts = received(self.signals)
+            if parts is None:
+                break
             turns += 1
-            parts = self.signals.recv_multipart(NOBLOCK, copy=False)
             if len(parts) == 1:
                 self._heard(parts[0], now)
             else:
@@ -108,9 +120,13 @@ cdef class Links:
 
     cdef bint _data_in(self, int64_t now) except -1:
         cdef int turns = 0
-        while turns < IN_A_TURN and self.data.get(EVENTS) & POLLIN:
+        cdef list parts
+        while turns < IN_A_TURN:
+            parts = received(self.data)
+            if parts is None:
+                break
             turns += 1
-            self._came(self.data.recv_multipart(NOBLOCK, copy=False), now)
+            self._came(parts, now)
         return turns > 0
 
     cdef int _came(self, list parts, int64_t now) except -1:
@@ -169,14 +185,20 @@ cdef class Links:
                 raise self.blame(wire.peer.asked, error)
             if message is None:
                 break
-            wire.data.send(message.header, SNDMORE | NOBLOCK)
-            wire.data.send(message.payload, NOBLOCK, copy=False)
+            try:
+                wire.data.send(message.header, SNDMORE | NOBLOCK)
+                wire.data.send(message.payload, NOBLOCK, copy=False)
+            except Again:  # as if the network had lost it, and mended in the same way
+                break
             self.messages_out += 1
             self.bytes_out += len(<bytes>message.payload)
             moved = True
         signal = wire.peer.signal(now)
         if signal is not None:
-            wire.signals.send(self.encode(signal), NOBLOCK)
+            try:
+                wire.signals.send(self.encode(signal), NOBLOCK)
+            except Again:  # the next one says it all
+                pass
         return moved
 
     # While nothing moves.

@@ -1,4 +1,4 @@
-"""The command `headgate`: run a flow that stands in a file or module, show its plan, watch what runs."""
+"""The command `headgate`: run a flow that stands in a file or module, show its plan, watch it, run a benchmark."""
 
 from __future__ import annotations
 
@@ -96,7 +96,28 @@ def _commands() -> click.Group:
 
         _guarded(lambda: show(job, seconds, "json" if as_json else "text" if once else "live"))
 
+    @headgate.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def bench(arguments: tuple[str, ...]) -> None:
+        """Run a benchmark; --help lists them. From a checkout, since the package comes without them."""
+        _benchmarks().main(arguments, prog_name="headgate bench")
+
     return headgate
+
+
+def _benchmarks() -> click.Group:
+    """The commands of the benchmarks, which are in a checkout and not in the package."""
+    sys.path.insert(0, "")
+    try:
+        commands = importlib.import_module("benchmarks.commands")
+    except ModuleNotFoundError as error:
+        if error.name not in {"benchmarks", "benchmarks.commands"}:
+            raise
+        sys.exit(
+            "the benchmarks are not here: the package comes without them; run this in the folder of a checkout of "
+            "Headgate's repository"
+        )
+    return commands.bench  # type: ignore[no-any-return]
 
 
 def _guarded(action: Callable[[], T]) -> T:

@@ -47,6 +47,7 @@ def combine(outline: Outline, reports: Sequence[Report], state: State, seconds: 
         sum(each.records_out for each in operators if each.kind == "source"),
         sum(each.records_out for each in operators if each.kind == "sink"),
         dict(sum((Counter(each.refused) for each in reports), Counter())),
+        sum(each.credit for each in reports),
         tuple(_task(planned, tasks) for planned, tasks in pairs),
     )
 

@@ -33,8 +33,12 @@ _LAST_WORDS_SECONDS = 0.5
 
 
 def print_line(worker: str, line: str) -> None:
-    """Show a line that a worker printed."""
-    print(f"{worker}: {line}", file=sys.stderr, flush=True)
+    """Show a line that a worker printed, in one write, so that nothing comes between it and its end.
+
+    While a live table is on the terminal, `sys.stderr` is its, which puts lines above it.
+    """
+    sys.stderr.write(f"{worker}: {line}\n")
+    sys.stderr.flush()
 
 
 class Crew:
@@ -148,9 +152,10 @@ class Crew:
 
     def _listen(self, refuse: Callable[[str], None]) -> None:
         for _ in range(_IN_A_TURN):
-            if not self._socket.poll(0):
+            try:
+                line, *parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
                 return
-            line, *parts = self._socket.recv_multipart(copy=False)
             try:
                 message = control.decode_from_worker(parts[0].buffer if len(parts) == 1 else b"")
             except (ValueError, RecursionError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Callable
 
 import msgspec
 
@@ -58,10 +57,9 @@ def _sendable(text: str) -> str:
 
 def _pickled(error: BaseException) -> bytes | None:
     """None where it, or a record that it holds, cannot be pickled, is too long, or comes back as something else."""
-    attempts: tuple[Callable[[], BaseException], ...] = (lambda: error, lambda: _without_record(error))
-    for attempt in attempts:
+    for plain in (False, True):
         try:
-            data = pickle.dumps(attempt(), protocol=5)
+            data = pickle.dumps(_without_record(error) if plain else error, protocol=5)
             if len(data) <= _LONGEST and type(pickle.loads(data)) is type(error):
                 return data
         except Exception:

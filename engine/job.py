@@ -35,7 +35,8 @@ _LOOK_SECONDS = 0.2
 class Job:
     """A flow that runs, as `Dataflow.start` returns it.
 
-    Leaving it as a context manager waits for its end, or cancels it if the block raised.
+    Leaving it as a context manager waits for its end, or cancels it if the block raised. What made it fail is raised
+    then, unless the block has had it from `wait` already.
 
     >>> from connectors.memory import collect, from_iterable
     >>> from engine import Dataflow
@@ -61,6 +62,8 @@ class Job:
         self._errors: list[BaseException] = []
         self._asked: State = "finished"
         self._ended = threading.Event()
+        self._told = False
+        """Whether somebody has waited and had the error."""
         self._began = 0.0
         self._seconds = 0.0
         self._part = Part(self._worker(), self._failed, self._part_ended)
@@ -128,7 +131,7 @@ class Job:
     def snapshot(self) -> Snapshot:
         """What its processes have reported so far."""
         crew, now = self._crew, time.monotonic()
-        seconds = self._seconds if self._ended.is_set() else now - self._began
+        seconds = self._seconds if self._ended.is_set() or not self._began else now - self._began
         return Snapshot(
             self.name,
             os.getpid(),
@@ -183,6 +186,7 @@ class Job:
         if error is not None:
             if isinstance(error, JobError):
                 error.result = result
+            self._told = True
             raise error
         return result
 
@@ -211,7 +215,7 @@ class Job:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
+            if error is None and not self._told:
                 self.wait()
         finally:  # whether the block raised or the wait was interrupted; a job that has ended takes no notice
             self.cancel()

@@ -77,7 +77,8 @@ class JobMetrics(msgspec.Struct, frozen=True):
     """A whole job at one moment.
 
     `in_flight`: records between sources and sinks now; `most_in_flight`: the sum of each channel's greatest so far;
-    `bound`: what explain() says, which neither ever passes. `refused`: how many messages and connections the processes
+    `bound`: what explain() says, which neither ever passes; `credit`: records that may be pushed
+    into all channels now. `refused`: how many messages and connections the processes
     turned away, by reason; among them connections that broke off while they were needed, be it that the network cut
     them, or that what came on them was too long.
     """
@@ -91,6 +92,7 @@ class JobMetrics(msgspec.Struct, frozen=True):
     records_read: int
     records_written: int
     refused: dict[str, int] = {}
+    credit: int = 0
     tasks: tuple[TaskMetrics, ...] = ()
 
     @property

@@ -24,7 +24,6 @@ from engine.shipping import fingerprint, load
 from engine.transport import Transport
 from engine.worker import Worker
 
-BEAT_SECONDS = 0.1
 _WELCOME_SECONDS = 60.0
 _LAST_WORD_MS = 2000
 
@@ -48,9 +47,9 @@ class Process:
     def run(self) -> None:
         """From the welcome to the last word."""
         try:
-            self._build(self._welcome())
+            beat = self._build(self._welcome())
             while not self._over:
-                self._wait(BEAT_SECONDS)
+                self._wait(beat)
                 if self._part is not None and not self._over:
                     self._part.leave_the_stuck()
                     self._send(control.Beat(self._part.report()))
@@ -68,7 +67,8 @@ class Process:
             raise JobError(f"worker-{self.number} wanted a welcome, got {message!r}")
         return message
 
-    def _build(self, welcome: Welcome) -> None:
+    def _build(self, welcome: Welcome) -> float:
+        """Build its part; how often it shall say what that has done, seconds."""
         flow = load(welcome.flow)
         mine = fingerprint(flow)
         if mine != welcome.fingerprint:
@@ -81,6 +81,7 @@ class Process:
         self._transport = Transport(self._place, self.number, plan.settings.max_record_bytes, worker.refused)
         self._part = Part(worker, self._inbox.put, lambda: self._inbox.put(Close()))
         self._send(control.Ready(mine, self._transport.addresses))
+        return plan.settings.beat_s
 
     def _wait(self, seconds: float) -> None:
         """Serve the job's messages and what the part's threads say, for so long."""

@@ -57,7 +57,8 @@ class LinkReport(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Report(msgspec.Struct, array_like=True, frozen=True):
-    """One process at one moment. `in_flight`: records on all channels that it feeds; `passes` of its runner's loop.
+    """One process at one moment. `in_flight`: records on all channels that it feeds, and `credit` for how many more;
+    `passes` of its runner's loop.
 
     `seconds` that its part of the job has run, by its own clock; `cpu` seconds that it has used; bytes of `memory`.
     """
@@ -72,6 +73,7 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     links: tuple[LinkReport, ...] = ()
     refused: dict[str, int] = {}
     """What its sockets turned away, by reason."""
+    credit: int = 0
     seconds: float = 0.0
     pid: int = 0
     cpu: float = 0.0
@@ -98,6 +100,7 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
         first.passes if first is not None else 0,
         () if links is None else tuple(LinkReport(*each) for each in links.state()),
         _refused(worker, links),
+        worker.credit,
         seconds,
         os.getpid(),
         cpu,

@@ -21,7 +21,8 @@ class Settings:
 
     Between processes: `max_window_bytes`: the most encoded bytes that one channel may hold (one record may always go
     alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose
-    encoding is larger fails the job; `silence`: a worker that says nothing for so long counts as lost.
+    encoding is larger fails the job; `silence`: a worker that says nothing for so long counts as lost; `beat`: how often
+    one says what it has done, so no more than that is what `Job.metrics()` tells behind the times.
 
     `listen`: the IP address at which the processes listen to each other, on ports that the system chooses, encrypted
     and open only to keys made for this job; without it they use files in a directory that only the user can enter.
@@ -40,6 +41,7 @@ class Settings:
     max_parallelism: int = 128
     silence: Duration = "30s"
     listen: str = ""
+    beat: Duration = "100ms"
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -47,8 +49,9 @@ class Settings:
                 raise ValueError(f"Settings.{name} is a whole number from 1, not {getattr(self, name)!r}")
         if nanoseconds(self.target_delay) == 0:
             raise ValueError("Settings.target_delay must be more than zero: in no time nothing can be in flight")
-        if nanoseconds(self.silence) == 0:
-            raise ValueError("Settings.silence must be more than zero: a worker cannot speak all the time")
+        for name in ("silence", "beat"):
+            if nanoseconds(getattr(self, name)) == 0:
+                raise ValueError(f"Settings.{name} must be more than zero: a worker cannot speak all the time")
         nanoseconds(self.linger)
         if self.listen and not _is_one_host(self.listen):
             raise ValueError(f"Settings.listen is an IP address of this machine, like 127.0.0.1, not {self.listen!r}")
@@ -57,6 +60,11 @@ class Settings:
     def linger_ns(self) -> int:
         """`linger` in nanoseconds."""
         return nanoseconds(self.linger)
+
+    @property
+    def beat_s(self) -> float:
+        """`beat` in seconds."""
+        return nanoseconds(self.beat) / 1e9
 
     @property
     def target_delay_s(self) -> float:

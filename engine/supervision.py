@@ -239,8 +239,9 @@ class Supervision:
             return []
         for each in self.members.values():
             each.enter("running", now)
-        start = self._tell(Start(dict(self._addresses)))
-        return [*start, *(each for message in self._said for each in self._tell(message))]
+        # In this order nothing is read when the job was stopped before.
+        before = [each for message in self._said for each in self._tell(message)]
+        return [*before, *self._tell(Start(dict(self._addresses)))]
 
     def _close_if_drained(self) -> list[Instruction]:
         everybody = self.home_drained and all(

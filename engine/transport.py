@@ -124,8 +124,12 @@ class Transport:
         self._context = zmq.Context()
         self._doorman = None if place.keys is None else Doorman(self._context, place.keys)
         self._watched: list[zmq.Socket[bytes]] = []
-        self._data, data = self._listening(zmq.PULL, "data", max_message + _SLACK)
-        self._signals, signals = self._listening(zmq.PULL, "signals", max_message + _SLACK)
+        try:
+            self._data, data = self._listening(zmq.PULL, "data", max_message + _SLACK)
+            self._signals, signals = self._listening(zmq.PULL, "signals", max_message + _SLACK)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
         self.addresses = Addresses(data, signals)
         self.is_needed = True
         """Until all has come that will ever come: then connections may end."""

@@ -121,6 +121,11 @@ class Worker:
         """The sum of the most that was ever in flight in each channel: no less than there was at any moment."""
         return sum(channel.most_in_flight for channel in self._fed_here())
 
+    @property
+    def credit(self) -> int:
+        """Records that may be pushed into its channels now."""
+        return sum(limit - pushed for pushed, _, limit, _ in (channel.counters for channel in self._fed_here()))
+
     def _fed_here(self) -> Iterator[Channel]:
         """The channels whose producer is here: each channel of a job is that of one process."""
         for edge, channels in self.channels.items():

@@ -70,3 +70,27 @@ def test_an_error_that_does_not_come_back_from_a_pickle_is_a_job_error_with_its_
 def test_a_class_that_is_not_to_be_had_here_is_a_job_error() -> None:
     came = unpack(Failure("worker-1", "Strange: text", "trace", b"\x80\x05cnowhere\nStrange\n.", None))
     assert (type(came), str(came)) == (JobError, "Strange: text")
+
+
+class Picky(Exception):
+    """Cannot be made again of its arguments, and says nothing."""
+
+    def __new__(cls, *args: object, wanted: int) -> Picky:
+        return super().__new__(cls, *args)
+
+    def __init__(self, *, wanted: int) -> None:
+        super().__init__("picky")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_error_that_cannot_be_copied_and_has_no_text_is_told_nevertheless() -> None:
+    error = unpack(pack(Picky(wanted=1), "worker-1"))
+    assert str(error) == "Picky (its text cannot be had, that raises RuntimeError)"
+
+
+def test_text_that_is_no_utf_8_can_be_sent() -> None:
+    failure = pack(OSError("no file \udcff"), "worker-1")
+    assert "no file \\udcff" in failure.text
+    failure.trace.encode()

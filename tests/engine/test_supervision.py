@@ -210,8 +210,8 @@ def test_what_is_stopped_before_it_runs_is_told_so_when_it_starts() -> None:
     job.hello(1)
     assert told(job.it.stop(whole=True)) == [(HOME, c.StopSources(True))]
     messages = told(job.ready(1))
-    assert [type(message) for _, message in messages] == [c.Start, c.Start, c.StopSources, c.StopSources]
-    assert messages[2] == (1, c.StopSources(True))
+    assert [type(message) for _, message in messages] == [c.StopSources, c.StopSources, c.Start, c.Start]
+    assert messages[0] == (1, c.StopSources(True))
 
 
 def test_all_are_told_to_cancel_and_who_does_not_end_is_killed() -> None:

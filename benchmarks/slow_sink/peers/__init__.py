@@ -1,0 +1,1 @@
+"""Peers: the same source, count and sink over two processes, on what else there is."""

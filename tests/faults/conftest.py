@@ -1,0 +1,77 @@
+"""What every test here is under: no process, thread, socket or directory of any job may be left after it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.far import SECONDS
+
+RUNS = int(os.environ.get("HEADGATE_FAULT_RUNS", "5"))
+"""How many runs a test makes that strikes at random moments; `make test-faults` makes many."""
+
+SEED = int(os.environ.get("HEADGATE_FAULT_SEED", "1"))
+
+
+def eventually(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
+    """Wait until `condition()`; fail with `what` if it does not come."""
+    end, pause = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        assert time.monotonic() < end, what
+        pause.wait(0.005)
+
+
+class Leftovers:
+    """What is left of the jobs of a test, known by a mark in the environment and by the folder for temporary files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mark = f"HEADGATE_TEST_MARK={secrets.token_hex(8)}"
+        self.folder = folder
+
+    @property
+    def processes(self) -> list[str]:
+        return [f"{pid}: {_read(f'/proc/{pid}/cmdline')[:200]!r}" for pid in self._pids()]
+
+    def _pids(self) -> Iterator[int]:
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) != os.getpid() and self.mark.encode() in _read(f"/proc/{name}/environ"):
+                yield int(name)
+
+    @property
+    def files(self) -> list[str]:
+        return [str(path) for path in self.folder.rglob("*") if "headgate-" in str(path)]
+
+    @property
+    def all(self) -> list[str]:
+        return [*self.processes, *self.files]
+
+    def await_none(self) -> None:
+        eventually(lambda: not self.all, "", 20) if self.all else None
+        assert not self.all
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture(autouse=True)
+def leftovers(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leftovers]:
+    before = set(threading.enumerate())
+    left = Leftovers(tmp_path_factory.mktemp("t"))
+    monkeypatch.setenv(*left.mark.split("=", 1))
+    monkeypatch.setenv("TMPDIR", str(left.folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(left.folder))
+    yield left
+    assert not left.all, "a job that has ended leaves nothing"
+    threads = [each.name for each in threading.enumerate() if each not in before and each.name.startswith("headgate")]
+    assert not threads, f"threads left behind: {threads}"
