@@ -1,19 +1,26 @@
-"""The command `headgate`: run a flow that stands in a file or module, show its plan, run a benchmark."""
+"""The command `headgate`: run a flow that stands in a file or module, show its plan, watch it, run a benchmark."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.dataflow import Dataflow
-from engine.errors import HeadgateError
+from engine.errors import HeadgateError, JobCancelled
 from engine.modules import load_file
 
 if TYPE_CHECKING:
     import click
+
+T = TypeVar("T")
+
+FAILED = 1
+CANCELLED = 130
+"""As a shell has it for what Ctrl-C ended."""
 
 
 def main() -> None:
@@ -36,23 +43,58 @@ def _commands() -> click.Group:
         may be a function without arguments that returns one.
         """
 
+    processes = click.option(
+        "--processes", type=click.IntRange(min=1), metavar="N", help="Processes of all that is in no stage of its own."
+    )
+
     @headgate.command()
     @click.argument("target")
+    @processes
     @click.option("--progress/--no-progress", default=None, help="Show progress; by default on a terminal.")
-    def run(target: str, progress: bool | None) -> None:
-        """Run the flow TARGET to its end and print what it did."""
+    def run(target: str, processes: int | None, progress: bool | None) -> None:
+        """Run the flow TARGET to its end and print what it did.
+
+        Ctrl-C (or SIGTERM) stops reading, and what has been read is still written; a second one drops it.
+
+        Exit codes: 0 it finished, or was stopped by the first Ctrl-C; 1 it failed, and stderr says where and why;
+        130 it was cancelled by the second; 2 the command line is wrong.
+        """
         from engine.progress import shows
 
-        result = _guarded(lambda: load(target).run(progress=progress))
+        result = _guarded(lambda: load(target).run(processes=processes, progress=progress))
         if not shows(progress):
             click.echo(result)
 
     @headgate.command()
     @click.argument("target")
-    @click.option("--mermaid", is_flag=True, help="As a Mermaid flowchart.")
-    def explain(target: str, mermaid: bool) -> None:
+    @processes
+    @click.option("--mermaid", is_flag=True, help="The graph as a Mermaid flowchart.")
+    def explain(target: str, processes: int | None, mermaid: bool) -> None:
         """Show the plan of the flow TARGET and the most records that can be in flight."""
-        click.echo(_guarded(lambda: load(target).to_mermaid() if mermaid else load(target).explain()))
+        flow = _guarded(lambda: load(target))
+        click.echo(flow.to_mermaid() if mermaid else _guarded(lambda: flow.explain(processes=processes)))
+
+    @headgate.command()
+    @click.argument("job", required=False)
+    @click.option("--once", is_flag=True, help="Print how it goes once, as text, and exit.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and exit.")
+    @click.option(
+        *("--every", "seconds"),
+        type=click.FloatRange(0.1, 60),
+        default=1.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Over how long rates and shares are measured.",
+    )
+    def top(job: str | None, once: bool, as_json: bool, seconds: float) -> None:
+        """Watch a running job: its operators, its processes, and which operator is the bottleneck.
+
+        JOB is the name of a flow or the number of the process that runs it; without it, the only job of yours that
+        runs. Ctrl-C ends the watching, not the job.
+        """
+        from engine.watching import show
+
+        _guarded(lambda: show(job, seconds, "json" if as_json else "text" if once else "live"))
 
     @headgate.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -78,10 +120,12 @@ def _benchmarks() -> click.Group:
     return commands.bench  # type: ignore[no-any-return]
 
 
-def _guarded(action: object) -> object:
-    """What `action()` returns; an error of ours becomes a message and exit code 1, with its result if it has one."""
+def _guarded(action: Callable[[], T]) -> T:
+    """What `action()` returns; an error of ours becomes a message, with its result if it has one, and an exit code."""
     try:
-        return action()  # type: ignore[operator]
+        return action()
+    except KeyboardInterrupt:
+        sys.exit(CANCELLED)
     except HeadgateError as error:
         result = getattr(error, "result", None)
         lines = [
@@ -89,7 +133,8 @@ def _guarded(action: object) -> object:
             f"{type(error).__name__}: {error}",
             *getattr(error, "__notes__", []),
         ]
-        sys.exit("\n".join(lines))
+        print(*lines, sep="\n", file=sys.stderr)
+        sys.exit(CANCELLED if isinstance(error, JobCancelled) else FAILED)
 
 
 def load(target: str) -> Dataflow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import signal
 import threading
@@ -12,12 +13,15 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
+from engine.beacon import Beacon
 from engine.errors import GraphError, JobCancelled, JobError
 from engine.layout import HOME
-from engine.metrics import JobMetrics, JobResult, State, combine
+from engine.metrics import JobMetrics, JobResult, State
 from engine.modules import in_worker
+from engine.outline import Outline
 from engine.part import Part
 from engine.plan import Plan
+from engine.snapshot import Snapshot
 from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
@@ -52,6 +56,8 @@ class Job:
             )
         self.plan = Plan.of(flow, processes)
         self.name = flow.name
+        self._outline = Outline.of(self.plan)
+        self._beacon = Beacon(self.name, self.snapshot)
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         self._errors: list[BaseException] = []
         self._asked: State = "finished"
@@ -79,10 +85,12 @@ class Job:
         if self._began:
             raise RuntimeError(f"job {self.name!r} has been started; flow.start() makes another one")
         self._began = time.monotonic()
-        if self._crew is not None:
-            self._crew.start()
-        else:
-            self._part.start()
+        self._beacon.start()
+        try:
+            (self._crew or self._part).start()
+        except BaseException:
+            self._beacon.close()
+            raise
         return self
 
     def _part_ended(self) -> None:
@@ -95,6 +103,7 @@ class Job:
         with self._lock:
             if not self._ended.is_set():
                 self._seconds = time.monotonic() - self._began
+                self._beacon.close()
                 self._ended.set()
 
     def _failed(self, error: BaseException) -> None:
@@ -117,10 +126,21 @@ class Job:
 
     def metrics(self) -> JobMetrics:
         """What it has done so far."""
-        ended = self._ended.is_set()
-        seconds = self._seconds if ended or not self._began else time.monotonic() - self._began
-        others = self._crew.supervision.reports if self._crew is not None else []
-        return combine(self.plan, [self._part.report(), *others], self.state, seconds)
+        return self.snapshot().metrics()
+
+    def snapshot(self) -> Snapshot:
+        """What its processes have reported so far."""
+        crew, now = self._crew, time.monotonic()
+        seconds = self._seconds if self._ended.is_set() or not self._began else now - self._began
+        return Snapshot(
+            self.name,
+            os.getpid(),
+            self.state,
+            seconds,
+            self._outline,
+            (self._part.report(seconds), *(crew.supervision.reports if crew is not None else ())),
+            crew.supervision.silent(now) if crew is not None else {},
+        )
 
     def stop(self) -> None:
         """Read no more; what has been read is carried through to the sinks, aggregates emit what they have."""
@@ -149,7 +169,10 @@ class Job:
             self._part.leave_the_stuck()
             if time.monotonic() >= until:
                 break
-        return self._ended.is_set()
+        if not self._ended.is_set():
+            return False
+        self._beacon.join()
+        return True
 
     def wait(self, timeout: float | None = None) -> JobResult:
         """Wait for the end and return the result; raise what made it fail, or TimeoutError after `timeout` seconds."""

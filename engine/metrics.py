@@ -1,21 +1,16 @@
-"""What a job did, operator by operator: snapshots of the native counters, and the table that shows them."""
+"""What a job did, operator by operator and instance by instance, and the table that shows it."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from cext.histogram import Histogram
-from engine.graph import Node
-from engine.operations import Split, ToSink
-from engine.plan import Plan, TaskPlan
-from engine.report import Report, TaskReport
+from engine.bottleneck import Finding, find
 
-_STATES = ("busy", "idle", "backpressured")
-_SUMS = ("frames_in", "frames_out", "queued", "dropped")
+_TELLING_SECONDS = 1.0
+"""In a shorter run what is measured is how it starts and ends."""
 
 State = Literal["running", "finished", "stopped", "failed", "cancelled"]
 
@@ -27,7 +22,8 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     operators that share a task share its idle and back-pressured time, and only the first of them states it.
     `unmatched`, of a lookup_join: records without a match, whether they went on or not. `queued`: records on the
     operator's inputs that nobody has taken yet or whose fate is not final. `p50` and `p99`, of sinks: seconds from the
-    source to the end of the write.
+    source to the end of the write. `rate_in` and `rate_out`: records a second, each instance's by the clock of its own
+    process. `kind`: "source", "map", "sink" and so on.
     """
 
     name: str
@@ -45,6 +41,36 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     dropped: int = 0
     p50: float | None = None
     p99: float | None = None
+    rate_in: float = 0.0
+    rate_out: float = 0.0
+    kind: str = ""
+
+
+class InstanceMetrics(msgspec.Struct, frozen=True):
+    """One instance of a task. `busy`, `idle` and `backpressured` are shares of its time; all 0: it has ended."""
+
+    worker: int
+    """The number of the process that it runs in; 0: the program's own."""
+    busy: float = 0.0
+    idle: float = 0.0
+    backpressured: float = 0.0
+    rate_in: float = 0.0
+    rate_out: float = 0.0
+    queued: int = 0
+
+
+class TaskMetrics(msgspec.Struct, frozen=True):
+    """Operators that run as one, and each instance of them.
+
+    `after`: the tasks that feed it, by where they stand in `JobMetrics.tasks`; `bound`: the most records on all its
+    inputs; `own_thread`: whether each instance has a thread of its own, or shares that of its process.
+    """
+
+    operators: tuple[str, ...]
+    after: tuple[int, ...]
+    bound: int
+    own_thread: bool
+    instances: tuple[InstanceMetrics, ...]
 
 
 class JobMetrics(msgspec.Struct, frozen=True):
@@ -67,6 +93,12 @@ class JobMetrics(msgspec.Struct, frozen=True):
     records_written: int
     refused: dict[str, int] = {}
     credit: int = 0
+    tasks: tuple[TaskMetrics, ...] = ()
+
+    @property
+    def bottleneck(self) -> Finding | None:
+        """Which operator sets the pace of the others and why; None where there is nothing to say, as in a short run."""
+        return find(self)
 
     @property
     def skipped(self) -> int:
@@ -125,6 +157,8 @@ class JobMetrics(msgspec.Struct, frozen=True):
         if self.refused:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.refused.items()))
             yield f"{sum(self.refused.values()):,} messages and connections refused: {reasons}"
+        if self.bottleneck is not None and self.seconds >= _TELLING_SECONDS:
+            yield self.bottleneck.sentence
         rates = [each.records_out / self.seconds if self.seconds else None for each in self.operators]
         yield from table(TITLES, list(map(cells, self.operators, rates)))
 
@@ -144,7 +178,7 @@ def cells(each: OperatorMetrics, rate: float | None, count: Callable[[float], st
         "" if rate is None else count(rate),
         *map(_percent, (each.busy, each.idle, each.backpressured)),
         "" if each.queued is None else count(each.queued),
-        *map(_delay, (each.p50, each.p99)),
+        *map(delay, (each.p50, each.p99)),
     ]
 
 
@@ -163,78 +197,6 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f}%"
 
 
-def _delay(seconds: float | None) -> str:
+def delay(seconds: float | None) -> str:
+    """A duration as a cell of a table."""
     return "" if seconds is None else f"{1e3 * seconds:.1f}ms" if seconds < 0.1 else f"{seconds:.2f}s"
-
-
-def combine(plan: Plan, reports: Sequence[Report], state: State, seconds: float) -> JobMetrics:
-    """The whole job, from what each of its processes reports."""
-    instances: list[list[TaskReport]] = [[] for _ in plan.tasks]
-    for each in reports:
-        for task in each.tasks:
-            instances[task.planned].append(task)
-    pairs = zip(plan.tasks, instances, strict=True)
-    operators = tuple(each for planned, tasks in pairs for each in _task(planned, tasks, reports))
-    role = {node.name: node.operation.role for planned in plan.tasks for node in planned.nodes}
-    return JobMetrics(
-        state,
-        seconds,
-        operators,
-        sum(each.in_flight for each in reports),
-        sum(each.most_in_flight for each in reports),
-        plan.bound,
-        sum(each.records_out for each in operators if role[each.name] == "source"),
-        sum(each.records_out for each in operators if role[each.name] == "sink"),
-        dict(sum((Counter(each.refused) for each in reports), Counter())),
-        sum(each.credit for each in reports),
-    )
-
-
-def _task(planned: TaskPlan, tasks: list[TaskReport], reports: Sequence[Report]) -> list[OperatorMetrics]:
-    """The operators of one task; the first of them states what is the whole task's."""
-    busy, idle, backpressured = (sum(getattr(task, what) for task in tasks) for what in _STATES)
-    wall = (busy + idle + backpressured) or 1.0
-    first, *rest = [_operator(node, tasks, reports, wall) for node in planned.nodes]
-    delays = _delays(tasks)
-    whole: dict[str, Any] = {
-        "busy": max(0.0, busy / wall - sum(each.busy for each in rest)),  # what the task adds is its head's
-        "idle": idle / wall,
-        "backpressured": backpressured / wall,
-        **{name: sum(getattr(task, name) for task in tasks) for name in _SUMS},
-        "p50": delays.percentile(50) / 1e9 if delays.count else None,
-        "p99": delays.percentile(99) / 1e9 if delays.count else None,
-    }
-    return [msgspec.structs.replace(first, **whole), *rest]
-
-
-def _operator(node: Node, tasks: list[TaskReport], reports: Sequence[Report], wall: float) -> OperatorMetrics:
-    """What one operator of a task did, as a chained operator, as the task's head, or as its router."""
-    chained = [each for task in tasks for each in task.chain if each.name == node.name]
-    into, out = (sum(getattr(task, what) for task in tasks) for what in ("records_in", "records_out"))
-    if chained:
-        counts = sum(each.records_in for each in chained), sum(each.records_out for each in chained)
-    elif isinstance(node.operation, Split):
-        counts = out, out
-    elif isinstance(node.operation, ToSink):
-        counts = into, sum(task.written for task in tasks)
-    else:
-        behind = [task.chain[0].records_in for task in tasks if task.chain]
-        counts = into, sum(behind) if behind else out
-    guards = [each.guards[node.name] for each in reports if node.name in each.guards]
-    return OperatorMetrics(
-        node.name,
-        *counts,
-        skipped=sum(skipped for skipped, _ in guards),
-        dead_letters=sum(lettered for _, lettered in guards),
-        unmatched=sum(each.unmatched for each in chained),
-        busy=sum(each.busy_ns for each in chained) / 1e9 / wall,
-    )
-
-
-def _delays(tasks: list[TaskReport]) -> Histogram:
-    """From the sources to here, in all instances of a sink."""
-    merged, each = Histogram(), Histogram()
-    for task in tasks:
-        each.restore(task.delays)
-        merged.merge(each)
-    return merged

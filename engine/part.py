@@ -38,11 +38,14 @@ class Part:
         self._links: Links | None = None
         self._running = 0
         self._over = False
+        self._began = 0.0
+        self._cpu = time.process_time()
         self._cancelled_at: float | None = None
 
     def start(self, links: Links | None = None, drained: Callable[[], None] | None = None) -> None:
         """Start every thread; called once. `links` and `drained`: see `Worker.loops`."""
         self._links = links
+        self._began = time.monotonic()
         runners = self.worker.loops(self._task_failed, links, drained)
         self._running = len(runners)
         for name, runner in runners.items():
@@ -129,6 +132,8 @@ class Part:
             if thread.name not in self.stuck:
                 thread.join()
 
-    def report(self) -> Report:
-        """What it has done so far."""
-        return report(self.worker)
+    def report(self, seconds: float | None = None) -> Report:
+        """What it has done so far, which took so many seconds; without a number, as many as since its start."""
+        if seconds is None:
+            seconds = time.monotonic() - self._began if self._began else 0.0
+        return report(self.worker, seconds, time.process_time() - self._cpu)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from engine.metrics import TITLES, JobMetrics, cells, table
+from engine.snapshot import Recent
 
 if TYPE_CHECKING:
     from engine.job import Job
@@ -45,17 +47,18 @@ def _rich_is_there() -> bool:
 
 
 def _show_lines(job: Job) -> None:
-    before, at = job.metrics(), time.monotonic()
+    recent = Recent(_LINE_SECONDS)
+    recent.add(job.snapshot())
     while not job.join(_LINE_SECONDS):
-        now, later = job.metrics(), time.monotonic()
-        print(_line(job.name, before, now, later - at), file=sys.stderr, flush=True)
-        before, at = now, later
+        now = job.snapshot()
+        print(_line(job.name, now.metrics(), recent.add(now).metrics()), file=sys.stderr, flush=True)
 
 
-def _line(name: str, before: JobMetrics, now: JobMetrics, seconds: float) -> str:
-    read = (now.records_read - before.records_read) / seconds
-    written = (now.records_written - before.records_written) / seconds
-    busiest = max(now.operators, key=lambda each: each.busy)
+def _line(name: str, now: JobMetrics, lately: JobMetrics) -> str:
+    read, written = (
+        sum(each.rate_out for each in lately.operators if each.kind == kind) for kind in ("source", "sink")
+    )
+    busiest = max(lately.operators, key=lambda each: each.busy)
     return (
         f"{name}: {now.seconds:.0f} s, {now.records_read:,} read ({read:,.0f}/s), {now.records_written:,} written "
         f"({written:,.0f}/s), {now.in_flight:,} in flight, busiest {busiest.name}"
@@ -69,33 +72,36 @@ def _show_table(job: Job) -> None:
 
     console = Console(stderr=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        before = job.metrics()
+        recent = Recent()
+        recent.add(job.snapshot())
         while not job.join(_TABLE_SECONDS):
-            now = job.metrics()
-            lines = table_lines(job.name, before, now, console.width)
+            now = job.snapshot()
+            lines = table_lines(job.name, now.metrics(), recent.add(now).metrics(), console.width)
             live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
-            before = now
 
 
-def table_lines(name: str, before: JobMetrics, now: JobMetrics, width: int) -> list[str]:
-    """The live table, at most `width` wide, from about 75 on: names give way, and numbers are never cut."""
-    seconds = max(1e-9, now.seconds - before.seconds)
+def table_lines(name: str, now: JobMetrics, lately: JobMetrics, width: int) -> list[str]:
+    """The live table, at most `width` wide, from about 75 on: names give way, and numbers are never cut.
+
+    How many records went in and out is from the beginning; rates, shares and delays are those of `lately`.
+    """
     rows = [
-        cells(new, (new.records_out - old.records_out) / seconds, _count)
-        for old, new in zip(before.operators, now.operators, strict=True)
+        cells(replace(new, records_in=whole.records_in, records_out=whole.records_out), new.rate_out, short_count)
+        for whole, new in zip(now.operators, lately.operators, strict=True)
     ]
     numbers = max(map(len, table(("", *TITLES[1:]), [("", *row[1:]) for row in rows])))
     for row in rows:
-        row[0] = _shortened(row[0], width - numbers)
+        row[0] = shortened(row[0], width - numbers)
     state = f": {now.seconds:.1f} s, {now.in_flight:,} of at most {now.bound:,} records in flight"
-    return [_shortened(name, width - len(state)) + state, "", *table(TITLES, rows)]
+    return [shortened(name, width - len(state)) + state, "", *table(TITLES, rows)]
 
 
-def _count(count: float) -> str:
+def short_count(count: float) -> str:
+    """A number of records in few characters."""
     return f"{count:,.0f}" if count < 1e6 else f"{count / 1e6:,.1f}M"
 
 
-def _shortened(name: str, width: int) -> str:
+def shortened(name: str, width: int) -> str:
     """`name` in at most `width` characters, without its middle where it is longer; its ends tell most."""
     width = max(width, _SHORTEST_NAME)
     if len(name) <= width:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import msgspec
@@ -11,6 +12,8 @@ from cext.links import Links
 from cext.sink import Sink as SinkHead
 from cext.task import Task
 from engine.worker import Worker
+
+_PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class Chained(msgspec.Struct, array_like=True, frozen=True):
@@ -28,6 +31,8 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
 
     planned: int
     """Where its task stands in the plan."""
+    instance: int
+    """Which one it is of that task's."""
     busy: float
     idle: float
     backpressured: float
@@ -53,7 +58,10 @@ class LinkReport(msgspec.Struct, array_like=True, frozen=True):
 
 class Report(msgspec.Struct, array_like=True, frozen=True):
     """One process at one moment. `in_flight`: records on all channels that it feeds, and `credit` for how many more;
-    `passes` of its runner's loop."""
+    `passes` of its runner's loop.
+
+    `seconds` that its part of the job has run, by its own clock; `cpu` seconds that it has used; bytes of `memory`.
+    """
 
     worker: int = 0
     tasks: tuple[TaskReport, ...] = ()
@@ -66,13 +74,17 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     refused: dict[str, int] = {}
     """What its sockets turned away, by reason."""
     credit: int = 0
+    seconds: float = 0.0
+    pid: int = 0
+    cpu: float = 0.0
+    memory: int = 0
 
 
-def report(worker: Worker) -> Report:
-    """The counters of `worker` as they are now; its threads go on meanwhile."""
+def report(worker: Worker, seconds: float, cpu: float) -> Report:
+    """The counters of `worker`, which has run for so long, as they are now; its threads go on meanwhile."""
     planned = list(enumerate(worker.plan.tasks))
     # Those downstream first: what they have taken, the others have given by the time that they are looked at.
-    tasks = [_task(at, task) for at, each in reversed(planned) for task in worker.tasks_of(each)]
+    tasks = [_task(at, *each) for at, task in reversed(planned) for each in worker.instances_of(task).items()]
     first = next(iter(worker.runners.values()), None)
     links = first.links if first is not None else None
     return Report(
@@ -89,7 +101,16 @@ def report(worker: Worker) -> Report:
         () if links is None else tuple(LinkReport(*each) for each in links.state()),
         _refused(worker, links),
         worker.credit,
+        seconds,
+        os.getpid(),
+        cpu,
+        _memory(),
     )
+
+
+def _memory() -> int:
+    with open("/proc/self/statm", "rb") as pages:
+        return int(pages.read().split()[1]) * _PAGE
 
 
 def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
@@ -100,10 +121,11 @@ def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
     return dict(counts)
 
 
-def _task(planned: int, task: Task) -> TaskReport:
+def _task(planned: int, instance: int, task: Task) -> TaskReport:
     sink = task.head if isinstance(task.head, SinkHead) else None
     return TaskReport(
         planned,
+        instance,
         queued=sum(channel.in_flight for channel in task.input_channels),
         written=0 if sink is None else sink.written,
         chain=tuple(

@@ -116,6 +116,11 @@ class Supervision:
         """The threads in workers that did not come back, by worker and name."""
         return [f"worker-{worker}: {name}" for worker, member in self.members.items() for name in member.stuck]
 
+    def silent(self, now: float) -> dict[int, float]:
+        """How long each worker has said nothing, seconds; those that have not spoken yet, or are over, are left out."""
+        spoken = {worker: member for worker, member in self.members.items() if member.heard_at and not member.is_over}
+        return {worker: now - member.heard_at for worker, member in spoken.items()}
+
     # What happens.
 
     def home_ready(self, addresses: Addresses, now: float) -> list[Instruction]:

@@ -73,9 +73,9 @@ class Worker:
         """The native tasks, each behind all that feed it."""
         return [task for instances in self._tasks.values() for task in instances.values()]
 
-    def tasks_of(self, planned: TaskPlan) -> list[Task]:
-        """The instances of a planned task that run here."""
-        return list(self._tasks[planned].values())
+    def instances_of(self, planned: TaskPlan) -> dict[int, Task]:
+        """The instances of a planned task that run here, by their index."""
+        return self._tasks[planned]
 
     @property
     def peers(self) -> list[Peer]:

@@ -415,7 +415,7 @@ def test_threads_have_names_that_say_what_they_do(runner: Runner) -> None:
         assert gate.reached.wait(50)
         names = {thread.name for thread in threading.enumerate() if thread not in before}
         gate.opened.set()
-    assert names <= {"headgate", "headgate-in-0", "headgate-out-0"}
+    assert names <= {"headgate", "headgate-in-0", "headgate-out-0", "headgate-top"}
     assert ("headgate-out-0" in names) == runner.blocking
 
 

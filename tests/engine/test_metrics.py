@@ -67,19 +67,22 @@ def test_a_plain_table() -> None:
 
 
 def test_the_line_of_progress() -> None:
-    before = metrics(records_read=1_000, records_written=200, seconds=1.0)
-    assert _line("job", before, metrics(), 1.0) == (
+    lately = metrics(
+        operators=(replace(BUSY, kind="source", rate_out=1000.0), CHAINED, replace(LAST, kind="sink", rate_out=1000.0))
+    )
+    assert _line("job", metrics(), lately) == (
         "job: 2 s, 2,000 read (1,000/s), 1,200 written (1,000/s), 34 in flight, busiest load"
     )
 
 
 def test_the_live_table() -> None:
-    assert table_lines("job", metrics(seconds=1.0), metrics(), 80) == [
+    lately = metrics(operators=(replace(BUSY, records_out=3, rate_out=600.4, busy=0.5), CHAINED, LAST), seconds=1.0)
+    assert table_lines("job", metrics(), lately, 80) == [
         "job: 2.0 s, 34 of at most 16,384 records in flight",
         "",
         "operator    in   out out/s busy idle back-pr. queued   p50   p99",
         "-------- ----- ----- ----- ---- ---- -------- ------ ----- -----",
-        "read         0 2,000     0  25%  50%      25%      0",
+        "read         0 2,000   600  50%  50%      25%      0",
         "clean    2,000 1,234     0  12%",
         "load     1,234 1,200     0 100%   0%       0%     34 1.5ms 2.50s",
     ]
@@ -88,11 +91,10 @@ def test_the_live_table() -> None:
 @pytest.mark.parametrize("width", [75, 80, 120])
 def test_the_live_table_shortens_names_never_numbers(width: int) -> None:
     read, clean, load = (replace(each, name=f"{each.name} {'x' * 90} {each.name}") for each in (BUSY, CHAINED, LAST))
-    before = metrics(operators=(read, clean, load))
-    moved = [replace(each, records_in=336_776, records_out=876_543_210) for each in before.operators]
-    *others, last = (replace(each, p50=0.0999, p99=123.4) for each in moved)
-    after = metrics(operators=(*others, last), seconds=999.0, bound=1_234_567)
-    state, _, titles, dashes, *rows = table_lines("job" * 40, before, after, width)
+    moved = [replace(each, records_in=336_776, records_out=876_543_210) for each in (read, clean, load)]
+    lately = [replace(each, p50=0.0999, p99=123.4, rate_out=876_543_210.0) for each in moved]
+    after = metrics(operators=tuple(moved), seconds=999.0, bound=1_234_567)
+    state, _, titles, dashes, *rows = table_lines("job" * 40, after, metrics(operators=tuple(lately)), width)
     assert max(map(len, (state, titles, dashes, *rows))) == width
     assert state.endswith("bjob: 999.0 s, 34 of at most 1,234,567 records in flight")
     assert titles.split() == list(TITLES)

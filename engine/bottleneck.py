@@ -1,0 +1,230 @@
+"""The bottleneck: which operator sets the pace of a job, and why; a pure function of its metrics.
+
+1. A task *waits* if it is back-pressured for a tenth of its time or more. What holds it up is behind it: of all
+   instances of tasks that a waiting one feeds, the bottleneck is the one whose thread is busiest; of equals, that
+   nearest the sinks. If they took nothing at all they are stuck.
+2. If none waits, credit holds nobody up. A thread that reads and is busy for nine tenths of its time is the
+   bottleneck, by what takes most of that; else the sources give no more than they do; else, where these have ended,
+   what still works sets the pace.
+
+Where a thread that several tasks share is to blame, and none of their operators for most of it, the thread is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from engine.layout import HOME
+
+if TYPE_CHECKING:
+    from engine.metrics import InstanceMetrics, JobMetrics, TaskMetrics
+
+WAITS = 0.1
+SATURATED = 0.9
+MOST = 0.5
+"""Of a thread's time: what an operator takes that is named for it."""
+UNEVEN = 0.25
+"""By how much of its time an instance is busier than the others of its task where it alone is to blame."""
+_NEAR = 0.03
+"""Threads that are busy for equal times, as far as such times tell."""
+
+_NAMED = 3
+"""How many operators are named that share a thread."""
+
+Thread: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What sets the pace: `operator`, by name, or None where a shared thread does; `worker`: in that process, or None
+    where it does so in each in which it runs. `sentence` says it, and why."""
+
+    sentence: str
+    operator: str | None = None
+    worker: int | None = None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One instance of a task."""
+
+    at: int
+    index: int
+    task: TaskMetrics
+    it: InstanceMetrics
+
+    @property
+    def thread(self) -> Thread:
+        """What those have in common that run on one thread."""
+        return (self.it.worker, self.at, self.index) if self.task.own_thread else (self.it.worker, -1, -1)
+
+    @property
+    def others(self) -> list[float]:
+        """How busy the other instances of its task are."""
+        return [each.busy for index, each in enumerate(self.task.instances) if index != self.index]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is busy and they are not."""
+        return bool(self.others) and self.it.busy - max(self.others) >= UNEVEN
+
+
+@dataclass(frozen=True)
+class _Culprit:
+    """An operator in one place, or all that share the thread of that."""
+
+    place: _Place
+    operator: str | None
+
+
+def find(metrics: JobMetrics) -> Finding | None:
+    """What sets the pace of the job over the time that `metrics` cover; None where nothing has run."""
+    return _Search(metrics).find()
+
+
+class _Search:
+    def __init__(self, metrics: JobMetrics) -> None:
+        self.metrics = metrics
+        self.operators = {each.name: each for each in metrics.operators}
+        self.places = [
+            _Place(at, index, task, it)
+            for at, task in enumerate(metrics.tasks)
+            for index, it in enumerate(task.instances)
+        ]
+        self.load: dict[Thread, float] = {}
+        for each in self.places:
+            self.load[each.thread] = self.load.get(each.thread, 0.0) + each.it.busy
+        self.now = metrics.state == "running"
+
+    def find(self) -> Finding | None:
+        waiting = {each.at for each in self.places if each.it.backpressured >= WAITS}
+        behind = [each for each in self.places if waiting.intersection(each.task.after)]
+        if behind:
+            return self._held_up(self._busiest(behind))
+        reading = [each for each in self.places if not each.task.after and _runs(each.it)]
+        if reading:
+            return self._reading(reading)
+        left = [each for each in self.places if _runs(each.it) and each.it.queued]
+        return self._ending(self._busiest(left)) if left else None
+
+    def _busiest(self, places: list[_Place]) -> _Place:
+        most = max(self.load[each.thread] for each in places)
+        equals = [each for each in places if self.load[each.thread] >= most - _NEAR]
+        return max(equals, key=lambda each: (each.at, each.it.busy, each.it.queued))
+
+    # The three cases.
+
+    def _held_up(self, place: _Place) -> Finding:
+        """Somebody waits for credit, and `place` gives too little of it."""
+        waits = f"everything before it {'waits' if self.now else 'waited'} for credit"
+        if self.now and not any(each.it.rate_in or each.it.rate_out for each in self.places):
+            name = self._heaviest(place)
+            who, seconds = f"{self._called(name)}{_on(place)}", self.metrics.seconds
+            queued = f"{place.it.queued:,} records queued"
+            sentence = f"nothing moves: {who} has finished nothing for {seconds:.1f} s, with {queued}, and {waits}"
+            return Finding(sentence, name, place.it.worker)
+        culprit = self._culprit(place)
+        return self._found(culprit, f"{self._is_the_bottleneck(culprit)}, and {waits}{self._sources()}")
+
+    def _reading(self, reading: list[_Place]) -> Finding:
+        """Nobody waits: a thread that reads has no time left, or there is no more to read."""
+        culprit = self._culprit(self._busiest(reading))
+        names = list(dict.fromkeys(each.task.operators[0] for each in reading))
+        if self.load[culprit.place.thread] >= SATURATED and culprit.operator not in names:
+            return self._found(culprit, f"{self._is_the_bottleneck(culprit)}{self._sources()}")
+        why = f"the slow side: nothing behind {'it' if len(names) == 1 else 'them'} {self._is()} back-pressured"
+        if len(names) == 1:
+            return Finding(f"source {names[0]!r} {self._is()} {why}{self._sources()}", names[0])
+        listed = f"{', '.join(map(repr, names[:-1]))} and {names[-1]!r}"
+        return Finding(f"the sources {listed} {'are' if self.now else 'were'} {why}{self._sources()}")
+
+    def _ending(self, place: _Place) -> Finding:
+        """Nothing reads any more."""
+        culprit = self._culprit(place)
+        who, why = self._who(culprit), self._why(culprit)
+        queued = sum(each.it.queued for each in self.places)
+        return self._found(
+            culprit, f"the sources have ended, and {who} sets the pace: {why}; {queued:,} records queued"
+        )
+
+    # Who it is.
+
+    def _culprit(self, place: _Place) -> _Culprit:
+        load = self.load[place.thread]
+        if load < SATURATED:  # the thread has time left: it is the operator that makes others wait
+            return _Culprit(place, self._heaviest(place))
+        share, name, where = max(self._shares(place.thread), key=lambda each: each[0])
+        return _Culprit(where, name) if share >= MOST * load else _Culprit(place, None)
+
+    def _shares(self, thread: Thread) -> Iterator[tuple[float, str, _Place]]:
+        """How much of a thread's time each operator on it takes."""
+        for place in self.places:
+            if place.thread == thread:
+                whole = sum(self.operators[name].busy for name in place.task.operators) or 1.0
+                for name in place.task.operators:
+                    yield place.it.busy * self.operators[name].busy / whole, name, place
+
+    def _heaviest(self, place: _Place) -> str:
+        """Of the operators of its task, the one that takes most time."""
+        return max(place.task.operators, key=lambda name: self.operators[name].busy)
+
+    # What to say.
+
+    def _found(self, culprit: _Culprit, sentence: str) -> Finding:
+        place = culprit.place
+        return Finding(sentence, culprit.operator, place.it.worker if self._names_worker(culprit) else None)
+
+    def _names_worker(self, culprit: _Culprit) -> bool:
+        return culprit.operator is None or culprit.place.is_alone
+
+    def _is(self) -> str:
+        return "is" if self.now else "was"
+
+    def _is_the_bottleneck(self, culprit: _Culprit) -> str:
+        return f"{self._who(culprit)} {self._is()} the bottleneck: {self._why(culprit)}"
+
+    def _who(self, culprit: _Culprit) -> str:
+        place = culprit.place
+        if culprit.operator is not None:
+            return self._called(culprit.operator) + (_on(place) if place.is_alone else "")
+        if place.task.own_thread:
+            return f"the thread of {self._called(place.task.operators[0])}{_on(place)}"
+        return f"the thread that operators{_on(place)} share"
+
+    def _called(self, name: str) -> str:
+        return f"{self.operators[name].kind} {name!r}"
+
+    def _why(self, culprit: _Culprit) -> str:
+        place = culprit.place
+        if culprit.operator is None:
+            shares = sorted(self._shares(place.thread), key=lambda each: -each[0])[:_NAMED]
+            parts = ", ".join(f"{name!r} {_percent(share)}" for share, name, _ in shares)
+            return f"busy {_percent(self.load[place.thread])} ({parts})"
+        busy, load = place.it.busy, self.load[place.thread]
+        of = f", of a thread that is busy {_percent(load)}" if load >= SATURATED > busy else ""
+        if place.is_alone:
+            others = f"its {len(place.others)} others" if len(place.others) > 1 else "its other instance"
+            return f"busy {_percent(busy)}{of}, {others} at most {_percent(max(place.others))}"
+        times = f", the busiest of its {len(place.others) + 1} instances" if place.others else ""
+        return f"busy {_percent(busy)}{of}{times}"
+
+    def _sources(self) -> str:
+        if not self.now:  # the summary says how much they read
+            return ""
+        rates = [each.rate_out for each in self.metrics.operators if each.kind == "source"]
+        who = "its source reads" if len(rates) == 1 else f"the {len(rates)} sources read"
+        return f"; {who} {sum(rates):,.0f}/s"
+
+
+def _runs(it: InstanceMetrics) -> bool:
+    return bool(it.busy or it.idle or it.backpressured)
+
+
+def _on(place: _Place) -> str:
+    return " at home" if place.it.worker == HOME else f" on worker {place.it.worker}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
