@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.paired import SCALE
-from benchmarks.slow_sink import measure
+from benchmarks.slow_sink import job
+from benchmarks.slow_sink.figures import Figures
+from benchmarks.slow_sink.profiles import profile
 
 
-def test_slow_sink(benchmark) -> None:  # type: ignore[no-untyped-def]
-    seconds = max(1.5, 10 * SCALE)
-    report = benchmark.pedantic(measure, args=(seconds, 100_000, 20_000, 2_000, 1.0), rounds=1)
-    benchmark.extra_info["source_over_sink"] = round(report.source_over_sink, 3)
-    benchmark.extra_info["sink_busy"] = round(report.sink_busy, 3)
-    assert report.most_in_flight <= report.bound
-    assert report.lost_or_doubled == 0
+@pytest.mark.parametrize(("name", "processes"), [("step", 1), ("step", 3), ("on-off", 2), ("one-of-n", 3)])
+def test_slow_sink(benchmark, name: str, processes: int) -> None:  # type: ignore[no-untyped-def]
+    chosen = profile(name, max(3.0, 15 * SCALE))
+    figures = Figures.of(benchmark.pedantic(job.run, args=(chosen, processes), rounds=1))
+    benchmark.extra_info["follows_after_s"] = round(figures.follow, 2)
+    benchmark.extra_info["sink_busy"] = round(figures.busy, 3)
+    assert figures.bound is not None
+    assert figures.most_in_flight <= figures.bound
+    assert (figures.lost, figures.doubled, figures.disordered) == (0, 0, 0)

@@ -34,7 +34,7 @@ LONGEST_WORD = 64 * 2**20
 """What a message on the control socket may have, bytes."""
 
 _UNANSWERED_MS = 5000
-"""After which a TCP connection that acknowledges nothing is given up and made anew: the network may have forgotten it."""
+"""After which a TCP connection that acknowledges nothing is made anew: the network may have forgotten it."""
 
 _HANDSHAKE_MS = 10_000
 """How long somebody may hold a connection open without having said who he is."""

@@ -24,8 +24,8 @@ class Profile:
     """One sink, or several, over `seconds`.
 
     `slow`: from when to when the sink is the bottleneck that the figures look at; `recovers`: after that it is back at
-    full rate at once; `jitter`: by how much, up or down, a write's time differs from what its rate says; `knee`: a write
-    of so many records takes twice as long as that; `sinks`: how many there are, of which only the first follows
+    full rate at once; `jitter`: by how much, up or down, a write's time differs from what its rate says; `knee`: a
+    write of so many records takes twice as long as that; `sinks`: how many there are, of which only the first follows
     `pieces`, the others are at full rate; `window`: over how many seconds rates are compared.
     """
 

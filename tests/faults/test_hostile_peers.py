@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from cext.channel import Channel
-from cext.link import Outlet
+from cext.outlet import Outlet
 from cext.window import Window
 from engine import control as c
 from engine.codec import Codec
@@ -149,7 +149,8 @@ def test_messages_that_would_be_some_but_for_one_lie(job: Victim) -> None:
     for reason in {reason for reason, _ in lies}:
         count = sum(each == reason for each, _ in lies)
         wait_until(
-            lambda reason=reason, count=count: job.refused(reason) >= count, f"{reason} was refused {count} times"
+            lambda reason=reason, count=count: job.refused(reason) >= count,
+            f"{reason} was refused {count} times",  # type: ignore[misc]
         )
 
 
@@ -202,7 +203,7 @@ def test_messages_that_are_too_long(job: Victim) -> None:
             with attacker(address, zmq.PUSH, as_member(job, process, 2)) as socket:
                 socket.set(zmq.LINGER, 0)
                 socket.send(bytes(2**20 + 4096))
-                wait_until(lambda before=before: job.refused(BROKEN) > before, "the connection was dropped")
+                wait_until(lambda before=before: job.refused(BROKEN) > before, "the connection was dropped")  # type: ignore[misc]
 
 
 def test_a_flood_while_records_flow(job: Victim) -> None:
@@ -240,7 +241,7 @@ def test_no_keys_and_wrong_keys(tmp_path: Path) -> None:
                 with attacker(address, kind, dress) as socket:
                     socket.set(zmq.LINGER, 0)
                     socket.send(b"let me in")
-                    wait_until(lambda before=before: job.refused(STRANGER) > before, "it was turned away")
+                    wait_until(lambda before=before: job.refused(STRANGER) > before, "it was turned away")  # type: ignore[misc]
         job.goes_on()
         job.finish()
 
