@@ -149,8 +149,8 @@ def test_messages_that_would_be_some_but_for_one_lie(job: Victim) -> None:
     for reason in {reason for reason, _ in lies}:
         count = sum(each == reason for each, _ in lies)
         wait_until(
-            lambda reason=reason, count=count: job.refused(reason) >= count,
-            f"{reason} was refused {count} times",  # type: ignore[misc]
+            lambda reason=reason, count=count: job.refused(reason) >= count,  # type: ignore[misc]
+            f"{reason} was refused {count} times",
         )
 
 
