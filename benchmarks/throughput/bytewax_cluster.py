@@ -27,7 +27,9 @@ Item = tuple[str, list[Bid]]
 def run(paths: Sequence[Path], folder: Path, processes: int) -> None:
     """Count, over so many processes."""
     spawn, addresses = multiprocessing.get_context("spawn"), free_addresses(processes)
-    workers = [spawn.Process(target=member, args=(paths, folder, addresses, me), daemon=True) for me in range(processes)]
+    workers = [
+        spawn.Process(target=member, args=(paths, folder, addresses, me), daemon=True) for me in range(processes)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

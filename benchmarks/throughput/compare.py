@@ -58,7 +58,9 @@ def compare(records: int, processes: int, rounds: int, say: Callable[[str], None
                 competitor.run(paths, Path(name), processes)
                 seconds, counts = collect(Path(name))
                 if counts != (counted := counted or counts):
-                    raise JobError(f"{who} counted {counts.total():,} bids otherwise than the others, {counted.total():,}")
+                    raise JobError(
+                        f"{who} counted {counts.total():,} bids otherwise than the others, {counted.total():,}"
+                    )
                 compared.seconds.setdefault(who, []).append(seconds)
     return compared
 

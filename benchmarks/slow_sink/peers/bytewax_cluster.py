@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class _Part(StatefulSourcePartition[int, None]):
         return list(numbers)
 
     def next_awake(self) -> datetime:
-        return datetime.now(timezone.utc) + timedelta(seconds=max(0.001, self.reader.poll_after() or 0.0))
+        return datetime.now(UTC) + timedelta(seconds=max(0.001, self.reader.poll_after() or 0.0))
 
     def snapshot(self) -> None:
         return None
