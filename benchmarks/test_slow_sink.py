@@ -1,4 +1,4 @@
-"""The slow sink in small: nothing lost, doubled or out of order, never more in flight than the plan says; rates are only noted."""
+"""The slow sink in small: nothing lost, doubled or out of order, never more in flight than planned; rates are noted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two ends of every job that is measured: a source that offers so many records a second, and a sink that is slow."""
+"""The two ends of every job that is measured: a source that offers so many records a second, and a slow sink."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ class Figures:
     """One run; None where a figure has no meaning. Seconds, records and bytes.
 
     `follow`: from the slowdown on, until the source never again gave out more than 1.1 times what the sink wrote in the
-    same time, inf if it still did at the end; `busy`: the share of that time that the sink worked, of several the least busy; `recover`: from
-    the sink's recovery on, until it writes 90 % of its full rate; `settled`: records in flight in the last third of the slowdown, on
-    average, over what the sink takes in `target_delay` and its batch; `growth`: the most memory from the slowdown on, less
-    what there was just before it.
+    same time, inf if it still did at the end; `busy`: the share of that time that the sink worked, of several the least
+    busy; `recover`: from the sink's recovery on, until it writes 90 % of its full rate; `settled`: records in flight in
+    the last third of the slowdown, on average, over what the sink takes in `target_delay` and its batch; `growth`: the
+    most memory from the slowdown on, less what there was just before it.
     """
 
     most_in_flight: int

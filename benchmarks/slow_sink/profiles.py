@@ -24,8 +24,8 @@ class Profile:
     """One sink, or several, over `seconds`.
 
     `slow`: from when to when the sink is the bottleneck that the figures look at; `recovers`: after that it is back at
-    full rate at once; `jitter`: by how much, up or down, a write's time differs from what its rate says; `knee`: a write
-    of so many records takes twice as long as that; `sinks`: how many there are, of which only the first follows
+    full rate at once; `jitter`: by how much, up or down, a write's time differs from what its rate says; `knee`: a
+    write of so many records takes twice as long as that; `sinks`: how many there are, of which only the first follows
     `pieces`, the others are at full rate; `window`: over how many seconds rates are compared.
     """
 
@@ -55,8 +55,8 @@ class Profile:
     def finish(self, begin: float, records: int, number: int = 0, sink: int = 0) -> float:
         """When a write of `records` ends that begins at `begin` and is the sink's `number`th; seconds from the first.
 
-        >>> profile("step", 15).finish(2.99, 300)  # 200 at 20,000/s, then 100 at 2,000/s
-        3.04
+        >>> profile("step", 15).finish(2.99, 300).__round__(6)  # 200 at 20,000/s, then 100 at 2,000/s
+        3.05
         """
         work = records * self._factor(records, number)
         for since, until, rate in _spans(self.pieces_of(sink)):

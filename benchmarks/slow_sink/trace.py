@@ -12,7 +12,7 @@ STEP = 0.005
 
 
 class Trace(msgspec.Struct):
-    """How often something had happened at each time, monotonic seconds, of which all processes of a machine share one clock.
+    """How often something had happened at each time, in monotonic seconds: all processes of a machine share that clock.
 
     `busy`: how many seconds of work it had taken by then; `calls`: in how many calls.
     """
@@ -60,8 +60,8 @@ class SourceNotes(msgspec.Struct):
 class SinkNotes(msgspec.Struct):
     """What a sink noted.
 
-    `start`: when its first write began; `written`: how many records; `seen`: a bit for each number that it saw; `doubled`:
-    how many it saw again; `disordered`: how many came before one that should have come before them.
+    `start`: when its first write began; `written`: how many records; `seen`: a bit for each number that it saw;
+    `doubled`: how many it saw again; `disordered`: how many did not follow the one before of their key.
     """
 
     start: float = 0.0

@@ -34,7 +34,7 @@ def test_a_write_takes_longer_the_more_is_in_it_and_ends_in_every_profile(name: 
 
 
 def test_a_write_goes_on_through_changes_of_rate() -> None:
-    assert profile("step").finish(2.99, 300) == pytest.approx(3.04)
+    assert profile("step").finish(2.99, 300) == pytest.approx(3.05)
     assert profile("stall", 75).finish(5.0, 100) == pytest.approx(65.005)
     assert profile("on-off").finish(0.4, 4000) == pytest.approx(1.1)
     assert profile("step").finish(15.0, 1000) == pytest.approx(15 + 1000 / DRAIN)
