@@ -21,7 +21,7 @@ def run(paths: Sequence[Path], folder: Path, processes: int) -> None:
     """Count, in one process that reads all or in two that exchange."""
     spawn = multiprocessing.get_context("spawn")
     sides = [(alone, (paths, folder))] if processes == 1 else [(half, (paths, folder, me)) for me in range(2)]
-    workers = [spawn.Process(target=side, args=arguments, daemon=True) for side, arguments in sides]  # type: ignore[arg-type]
+    workers = [spawn.Process(target=side, args=arguments, daemon=True) for side, arguments in sides]
     for worker in workers:
         worker.start()
     for worker in workers:

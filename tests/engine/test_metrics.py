@@ -169,3 +169,13 @@ def test_metrics_are_data() -> None:
     assert msgspec.json.decode(msgspec.json.encode(result), type=JobMetrics) == result
     with pytest.raises(AttributeError):
         result.seconds = 1.0  # type: ignore[misc]
+
+
+def test_credit_is_what_may_still_be_pushed() -> None:
+    flow = Dataflow("credit", settings=Settings(max_window=100))
+    flow.source(from_iterable(range(30))).sink(collect([]))
+    job = flow.start()
+    before = job.plan.bound
+    result = job.wait()
+    assert before == result.bound == 100
+    assert 0 < result.credit <= 100
