@@ -99,5 +99,12 @@ def _finish(panel: Axes, ours: Run) -> None:
     panel.grid(axis="y", color="#dddddd", lw=0.6)
     panel.spines[["top", "right"]].set_visible(False)
     if panel.get_legend_handles_labels()[1]:
-        place = {"loc": "lower left", "bbox_to_anchor": (0.0, 0.98)}
-        panel.legend(ncols=6, frameon=False, fontsize=8, columnspacing=1.0, handlelength=1.4, **place)
+        panel.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 0.98),
+            ncols=6,
+            frameon=False,
+            fontsize=8,
+            columnspacing=1,
+            handlelength=1.4,
+        )
