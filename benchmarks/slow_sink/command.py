@@ -15,16 +15,10 @@ from benchmarks.slow_sink.sampling import Run
 
 @click.command("slow-sink")
 @click.option("--profile", "name", type=click.Choice(list(MAKERS)), default="step", show_default=True)
-@click.option(
-    "--processes", type=click.IntRange(1, 3), default=3, show_default=True, help="The sink is in the last one."
-)
-@click.option(
-    "--seconds", type=click.FloatRange(1.0), help="How long the whole profile is; each has a length of its own."
-)
+@click.option("--processes", type=click.IntRange(1, 3), default=3, show_default=True, help="Sink in the last.")
+@click.option("--seconds", type=click.FloatRange(1.0), help="How long the profile is; each has its own.")
 @click.option("--peers", is_flag=True, help="Beside the same on PUSH/PULL, multiprocessing.Queue and Bytewax.")
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write samples (CSV) and a picture (PNG)."
-)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="For samples (CSV), picture (PNG).")
 def slow_sink(name: str, processes: int, seconds: float | None, peers: bool, out: Path | None) -> None:
     """A source that offers 100,000 records a second, a count by key, and a sink whose rate follows a profile."""
     chosen = profile(name, seconds)

@@ -64,7 +64,7 @@ def _in_flight(panel: Axes, ours: Run, peers: Sequence[Run]) -> None:
     delay = f"the sink's rate x {TARGET_SECONDS} s"
     panel.plot(column("seconds"), column("delay_records"), color=SINK, lw=1.1, ls=":", label=delay)
     if ours.bound:
-        panel.axhline(ours.bound, color=GREY, lw=1.2, ls="--", label=f"bound, by explain(): {ours.bound:,}")
+        panel.axhline(ours.bound, color=GREY, lw=1.2, ls="--", label=f"bound: {ours.bound:,}")
     panel.set_yscale("symlog", linthresh=100)
     panel.set_ylim(bottom=50)
     panel.set_ylabel("records in flight")
@@ -99,4 +99,12 @@ def _finish(panel: Axes, ours: Run) -> None:
     panel.grid(axis="y", color="#dddddd", lw=0.6)
     panel.spines[["top", "right"]].set_visible(False)
     if panel.get_legend_handles_labels()[1]:
-        panel.legend(loc="lower left", bbox_to_anchor=(0.0, 0.98), ncols=6, frameon=False, fontsize=9)
+        panel.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 0.98),
+            ncols=6,
+            frameon=False,
+            fontsize=8,
+            columnspacing=1,
+            handlelength=1.4,
+        )

@@ -55,8 +55,8 @@ class Profile:
     def finish(self, begin: float, records: int, number: int = 0, sink: int = 0) -> float:
         """When a write of `records` ends that begins at `begin` and is the sink's `number`th; seconds from the first.
 
-        >>> profile("step", 15).finish(2.99, 300)  # 200 at 20,000/s, then 100 at 2,000/s
-        3.04
+        >>> profile("step", 15).finish(2.99, 300).__round__(6)  # 200 at 20,000/s, then 100 at 2,000/s
+        3.05
         """
         work = records * self._factor(records, number)
         for since, until, rate in _spans(self.pieces_of(sink)):

@@ -52,7 +52,7 @@ def rows(run: Run) -> Iterator[tuple[float, ...]]:
     """One sample each: `COLUMNS` without who ran; as long as the profile lasts."""
     for each in run.samples:
         at = each.at - run.start
-        if RATE_WINDOW <= at <= run.profile.seconds + SAMPLE_SECONDS:
+        if RATE_WINDOW <= at <= run.profile.seconds - SAMPLE_SECONDS:
             given, written = (grown(at - RATE_WINDOW, at) / RATE_WINDOW for grown in (run.given, run.written))
             in_flight = run.in_flight(each.at)
             yield at, given, written, in_flight, each.credit, written * TARGET_SECONDS, each.memory / 1e6

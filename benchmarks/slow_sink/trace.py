@@ -61,7 +61,7 @@ class SinkNotes(msgspec.Struct):
     """What a sink noted.
 
     `start`: when its first write began; `written`: how many records; `seen`: a bit for each number that it saw;
-    `doubled`: how many it saw again; `disordered`: how many came before one that should have come before them.
+    `doubled`: how many it saw again; `disordered`: how many did not follow the one before of their key.
     """
 
     start: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -56,20 +56,25 @@ def half(paths: Sequence[Path], folder: Path, me: int) -> None:
         pull.bind(f"ipc://{folder}/half-{me}")
         push.connect(f"ipc://{folder}/half-{1 - me}")
         out: list[Bid] = []
+        is_open = True  # until the other says that it has read all
         for bids in batches(paths[me]):
             counts.update([bid.auction for bid in bids if bid.auction % 2 == me])
             out += [bid for bid in bids if bid.auction % 2 != me]
             if len(out) >= BATCH:
                 push.send(encode(out), copy=False)
                 out = []
-            while pull.poll(0):
-                _count(counts, decode(pull.recv(copy=False).buffer))
+            while is_open and pull.poll(0):
+                is_open = _took(counts, pull.recv(copy=False).buffer, decode)
         push.send(encode(out))
-        push.send(encode([]))
-        while bids := decode(pull.recv(copy=False).buffer):
-            _count(counts, bids)
+        push.send(b"")
+        while is_open:
+            is_open = _took(counts, pull.recv(copy=False).buffer, decode)
         leave(folder, f"half-{me}", begin, counts)
 
 
-def _count(counts: Counter[int], bids: list[Bid]) -> None:
-    counts.update([bid.auction for bid in bids])
+def _took(counts: Counter[int], payload: memoryview, decode: Callable[[memoryview], list[Bid]]) -> bool:
+    """Count what the other has sent; False: that was its end."""
+    if not payload.nbytes:
+        return False
+    counts.update([bid.auction for bid in decode(payload)])
+    return True

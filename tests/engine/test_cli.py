@@ -30,6 +30,13 @@ number = 3
 """
 
 
+HIDDEN = """
+import sys
+from engine.cli import main
+main()
+"""
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Path:
     path = tmp_path / "job_for_tests.py"
@@ -102,3 +109,20 @@ def test_two_flows_in_a_file_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(HeadgateError, match=r"wanted one Dataflow in .*, found 2: one, two"):
         load(str(path))
     assert load(f"{path}:two").name == "two"
+
+
+def test_bench_lists_the_benchmarks_of_a_checkout_and_says_where_they_are_not(tmp_path: Path) -> None:
+    assert "slow-sink" in headgate("bench", "--help").stdout
+    (tmp_path / "benchmarks").mkdir()  # somebody else's
+    (tmp_path / "benchmarks" / "__init__.py").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", HIDDEN, "bench", "slow-sink"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "the benchmarks are not here" in done.stderr

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from connectors.memory import collect, from_iterable
 from engine import Dataflow, JobMetrics, JobResult, OperatorMetrics, Settings, count
 from engine.metrics import TITLES, table
 from engine.progress import _line, table_lines
@@ -171,3 +172,15 @@ def test_metrics_are_data() -> None:
     assert msgspec.json.decode(msgspec.json.encode(result), type=JobMetrics) == result
     with pytest.raises(AttributeError):
         result.seconds = 1.0  # type: ignore[misc]
+
+
+def test_credit_is_what_may_still_be_pushed() -> None:
+    flow = Dataflow("credit", settings=Settings(max_window=100))
+    flow.source(from_iterable(range(30))).sink(collect([]))
+    result = flow.run(progress=False)
+    assert 0 < result.credit <= result.bound == 100
+
+
+def test_a_worker_must_say_something_now_and_then() -> None:
+    with pytest.raises(ValueError, match=r"Settings\.beat must be more than zero"):
+        Settings(beat=0)
