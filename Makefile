@@ -35,10 +35,10 @@ test: check
 	HEADGATE_BENCH_SCALE=0.02 $(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -q
 	$(MAKE) test-debug
 
-# The tests of the core and the engine once more, on a build that checks invariants and counts live objects.
+# The tests of the core once more, on a build that checks invariants and counts live objects.
 test-debug: build
 	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib
-	$(BIN)/pytest -o pythonpath=build/debug/lib tests/cext tests/engine
+	$(BIN)/pytest -o pythonpath=build/debug/lib tests/cext
 
 # Processes killed and stopped at many random moments: HEADGATE_FAULT_SEED=2 strikes at others.
 test-faults: build
