@@ -1,4 +1,5 @@
 # Record operators: each takes the rows of a frame and gives those that go on, never more than it took.
+from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 
 from cext.getter cimport Getter
@@ -23,6 +24,12 @@ cdef class Map(Operator):
 
 cdef class Filter(Operator):
     cdef object function
+
+    cdef int test(self, PyObject *row) noexcept  # 1: it goes on, 0: it does not, -1 with the error set
+
+
+cdef class OfType(Filter):
+    pass
 
 
 cdef class Inspect(Operator):

@@ -23,9 +23,12 @@ class Operator:
 class Map(Operator):
     def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
 
-@final
 class Filter(Operator):
     def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
+
+@final
+class OfType(Filter):
+    def __new__(cls, name: str, guard: Guard, function: type) -> Self: ...
 
 @final
 class Inspect(Operator):

@@ -10,6 +10,7 @@ cdef extern from "Python.h":
     # As C sees them: no reference is counted and no error is raised behind our back.
     PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument) noexcept
     int PyObject_IsTrue(PyObject *value) noexcept
+    int PyObject_IsInstance(PyObject *value, PyObject *kind) noexcept
     list PyList_New(Py_ssize_t size)
     Py_ssize_t PyList_GET_SIZE(list rows) noexcept
     PyObject *PyList_GET_ITEM(list rows, Py_ssize_t at) noexcept
@@ -115,22 +116,23 @@ cdef class Map(Operator):
         return out
 
 
-@cython.final
 cdef class Filter(Operator):
     """Records go on for which `function` is true."""
 
     def __cinit__(self, str name, Guard guard, function):
         self.function = function
 
+    cdef int test(self, PyObject *row) noexcept:
+        return call_test(<PyObject *>self.function, row)
+
     cdef list apply(self, list rows, Sideline side):
         cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
         cdef list out = empty_with_room(count)
-        cdef PyObject *function = <PyObject *>self.function
         cdef PyObject *row
         cdef int keep
         for i in range(count):
             row = row_at(rows, i)
-            keep = call_test(function, row)
+            keep = self.test(row)
             if keep == 1:
                 append_owned(out, row)
             elif keep == 0:
@@ -139,6 +141,14 @@ cdef class Filter(Operator):
                 side.lose(count - i)
                 break
         return out
+
+
+@cython.final
+cdef class OfType(Filter):
+    """Records go on that are of the class `function`: what a filter by isinstance does, without a call for each."""
+
+    cdef int test(self, PyObject *row) noexcept:
+        return PyObject_IsInstance(row, <PyObject *>self.function)
 
 
 @cython.final

@@ -110,6 +110,18 @@ class Filter(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class OfType(Operation):
+    """Records go on that are of the class."""
+
+    role: ClassVar[Role] = "chain"
+    kind = "of_type"
+    f: type[Any]
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        return chain.OfType(name, guard, self.f)
+
+
+@dataclass(frozen=True, eq=False)
 class Inspect(Operation):
     """Records go on unchanged once the function has seen them."""
 

@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 import msgspec
 
+from benchmarks.nexmark.answers import ANSWERS
 from benchmarks.nexmark.records import Auction, Bid, Person
 from benchmarks.nexmark.side_input import SIDE_INPUT
 from engine import JobError
 
-ANSWERS = Path(__file__).with_name("answers")
 _SQL_TYPES = {int: "BIGINT", str: "VARCHAR"}
 
 
@@ -49,7 +49,7 @@ class Oracle:
 
     def answer(self, query: str) -> Answer:
         """What `query`, q0 to q22, must give."""
-        result = self._database.execute((ANSWERS / f"{query}.sql").read_text())
+        result = self._database.execute(ANSWERS[query].read_text())
         fields = tuple(column[0] for column in result.description)
         return Answer(fields, Counter(result.fetchall()))
 

@@ -10,11 +10,11 @@ from benchmarks.nexmark.records import Event
 from engine import Reader, Source
 
 BLOCK = 4096
-"""Events that are made at once; the blocks of a stream go to its partitions in turn."""
+"""Events that are made at once: enough for what a batch costs to be little, and few enough to lie in the cache."""
 
 
 class Nexmark(Source[Event]):
-    """`count` events of `generator` (None: without end), dealt out to `partitions` in blocks.
+    """`count` events of `generator` (None: without end), dealt out to `partitions` in turn, by `block` events.
 
     `paced`: event n is offered no sooner than n / rate seconds after `base_time`, by `clock` (seconds since the
     epoch). Events that the job holds up follow as fast as they are taken, and keep their times: so, where they come in
@@ -39,11 +39,12 @@ class Nexmark(Source[Event]):
         *,
         count: int | None = None,
         partitions: int = 1,
+        block: int = BLOCK,
         paced: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.generator, self.count, self.number_of_partitions = generator, count, partitions
-        self.paced, self.clock = paced, clock
+        self.block, self.paced, self.clock = block, paced, clock
         self.bounded = count is not None
 
     def partitions(self) -> Sequence[str]:
@@ -79,7 +80,7 @@ class NexmarkReader(Reader[Event]):
     def _next_block(self) -> bool:
         """Make what is left of the next block; False: there is no more."""
         start = self._number()
-        stop = start - start % BLOCK + BLOCK
+        stop = start - start % self._source.block + self._source.block
         if self._source.count is not None:
             stop = min(stop, self._source.count)
         self._ready, self._given = self._source.generator.events(start, max(start, stop)), 0
@@ -87,8 +88,8 @@ class NexmarkReader(Reader[Event]):
 
     def _number(self) -> int:
         """Where the partition's next event stands in the whole stream."""
-        block, offset = divmod(self.position, BLOCK)
-        return (block * self._source.number_of_partitions + self._partition) * BLOCK + offset
+        block, offset = divmod(self.position, self._source.block)
+        return (block * self._source.number_of_partitions + self._partition) * self._source.block + offset
 
     def _due(self) -> int:
         """How many of the events at hand may be given by now."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream
 
 
 def query(events: Stream[Event]) -> Stream[Bid]:
     """Every bid."""
-    return events.filter(is_bid)
+    return events.of_type(Bid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream
 
 
@@ -25,4 +25,4 @@ def in_euros(bid: Bid) -> BidInEuros:
 
 def query(events: Stream[Event]) -> Stream[BidInEuros]:
     """Every bid, converted."""
-    return events.filter(is_bid).map(in_euros)
+    return events.of_type(Bid).map(in_euros)

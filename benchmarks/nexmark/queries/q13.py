@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from benchmarks.nexmark.side_input import SIDE_INPUT
 from engine import Stream
 
@@ -31,4 +31,4 @@ def labelled(bid: Bid, value: str) -> LabelledBid:
 
 def query(events: Stream[Event]) -> Stream[LabelledBid]:
     """Every bid that the table has a text for."""
-    return events.filter(is_bid).lookup_join(SIDE_INPUT, on=key_of, into=labelled, how="inner")
+    return events.of_type(Bid).lookup_join(SIDE_INPUT, on=key_of, into=labelled, how="inner")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream
 
 HOUR = 3_600_000
@@ -43,4 +43,4 @@ def calculated(bid: Bid) -> CalculatedBid:
 
 def query(events: Stream[Event]) -> Stream[CalculatedBid]:
     """The bids of such a price."""
-    return events.filter(is_bid).filter(is_middling).map(calculated)
+    return events.of_type(Bid).filter(is_middling).map(calculated)

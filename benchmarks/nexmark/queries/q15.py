@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.nexmark.queries.levels import day, ranked
-from benchmarks.nexmark.records import Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream, count, distinct
 
 
@@ -29,7 +29,7 @@ class DayStatistics(msgspec.Struct):
 
 def query(events: Stream[Event]) -> Stream[DayStatistics]:
     """A record a day, once all bids are there."""
-    days = events.filter(is_bid).key_by(day=day)
+    days = events.of_type(Bid).key_by(day=day)
     return days.aggregate(
         type=DayStatistics,
         total_bids=count(),

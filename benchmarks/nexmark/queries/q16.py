@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.nexmark.queries.levels import day, minute, ranked
-from benchmarks.nexmark.records import Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream, count, distinct, max_
 
 
@@ -31,7 +31,7 @@ class ChannelStatistics(msgspec.Struct):
 
 def query(events: Stream[Event]) -> Stream[ChannelStatistics]:
     """A record a channel and day, once all bids are there."""
-    channel_days = events.filter(is_bid).key_by("channel", day=day)
+    channel_days = events.of_type(Bid).key_by("channel", day=day)
     return channel_days.aggregate(
         type=ChannelStatistics,
         minute=max_(minute),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.nexmark.queries.levels import day, ranked
-from benchmarks.nexmark.records import Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream, count, max_, mean, min_, sum_
 
 
@@ -26,7 +26,7 @@ class AuctionStatistics(msgspec.Struct):
 
 def query(events: Stream[Event]) -> Stream[AuctionStatistics]:
     """A record an auction and day, once all bids are there."""
-    auction_days = events.filter(is_bid).key_by("auction", day=day)
+    auction_days = events.of_type(Bid).key_by("auction", day=day)
     return auction_days.aggregate(
         type=AuctionStatistics,
         total_bids=count(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream
 
 
@@ -23,4 +23,4 @@ def second(pair: tuple[object, Bid]) -> Bid:
 
 def query(events: Stream[Event]) -> Stream[Bid]:
     """A bid a bidder and auction, once all are there."""
-    return events.filter(is_bid).key_by("auction", "bidder").reduce(later).map(second)
+    return events.of_type(Bid).key_by("auction", "bidder").reduce(later).map(second)

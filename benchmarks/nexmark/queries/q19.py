@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream, top
 
 
@@ -38,4 +38,4 @@ def ranked(row: Any) -> list[RankedBid]:
 
 def query(events: Stream[Event]) -> Stream[RankedBid]:
     """Up to ten bids an auction, once all are there."""
-    return events.filter(is_bid).key_by("auction").aggregate(bids=top(10, by=worth)).flat_map(ranked)
+    return events.of_type(Bid).key_by("auction").aggregate(bids=top(10, by=worth)).flat_map(ranked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream
 
 
@@ -27,4 +27,4 @@ def price_of(bid: Bid) -> Price:
 
 def query(events: Stream[Event]) -> Stream[Price]:
     """Prices of the auctions selected."""
-    return events.filter(is_bid).filter(is_selected).map(price_of)
+    return events.of_type(Bid).filter(is_selected).map(price_of)

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream
 
 KNOWN = {"apple": "0", "google": "1", "facebook": "2", "baidu": "3"}
@@ -36,4 +36,4 @@ def with_channel_id(bid: Bid) -> list[ChannelBid]:
 
 def query(events: Stream[Event]) -> Stream[ChannelBid]:
     """Bids whose channel has an id."""
-    return events.filter(is_bid).flat_map(with_channel_id)
+    return events.of_type(Bid).flat_map(with_channel_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.nexmark.records import Bid, Event, is_bid
+from benchmarks.nexmark.records import Bid, Event
 from engine import Stream
 
 
@@ -28,4 +28,4 @@ def folders(bid: Bid) -> Folders:
 
 def query(events: Stream[Event]) -> Stream[Folders]:
     """Every bid with its folders."""
-    return events.filter(is_bid).map(folders)
+    return events.of_type(Bid).map(folders)

@@ -21,7 +21,7 @@ from tests.benchmarks.nexmark.streams import COUNT, STREAMS
 
 @pytest.fixture(scope="module", params=STREAMS)
 def paths(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_files(tmp_path_factory.mktemp("events"), STREAMS[request.param], COUNT, partitions=2)
+    return write_files(tmp_path_factory.mktemp("events"), STREAMS[request.param], COUNT, partitions=2, block=64)
 
 
 @pytest.fixture(scope="module")
