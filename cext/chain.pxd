@@ -1,5 +1,4 @@
 # Record operators: each takes the rows of a frame and gives those that go on, never more than it took.
-from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 
 from cext.getter cimport Getter
@@ -24,12 +23,7 @@ cdef class Map(Operator):
 
 cdef class Filter(Operator):
     cdef object function
-
-    cdef int test(self, PyObject *row) noexcept  # 1: it goes on, 0: it does not, -1 with the error set
-
-
-cdef class OfType(Filter):
-    pass
+    cdef bint by_class  # `function` is a class, and its instances go on: isinstance, without a call for each record
 
 
 cdef class Inspect(Operator):

@@ -23,12 +23,9 @@ class Operator:
 class Map(Operator):
     def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
 
-class Filter(Operator):
-    def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
-
 @final
-class OfType(Filter):
-    def __new__(cls, name: str, guard: Guard, function: type) -> Self: ...
+class Filter(Operator):
+    def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any], by_class: bool = False) -> Self: ...
 
 @final
 class Inspect(Operator):

@@ -118,7 +118,7 @@ class OfType(Operation):
     f: type[Any]
 
     def build_operator(self, name: str, guard: Guard) -> Operator:
-        return chain.OfType(name, guard, self.f)
+        return chain.Filter(name, guard, self.f, by_class=True)
 
 
 @dataclass(frozen=True, eq=False)

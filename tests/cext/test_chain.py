@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cext.chain import Filter, Inspect, Lookup, Map, OfType, Operator, Router, Running, StatefulMap
+from cext.chain import Filter, Inspect, Lookup, Map, Operator, Router, Running, StatefulMap
 from cext.channel import Channel
 from cext.columns import Count, Sum
 from cext.frame import end
@@ -257,15 +257,15 @@ class Even(metaclass=Evens):
 @pytest.mark.parametrize(
     ("kind", "kept"), [(int, [1, True]), (bool, [True]), (str, ["a"]), (object, [1, "a", True, None]), (dict, [])]
 )
-def test_of_type_keeps_what_isinstance_says(kind: type, kept: list[Any]) -> None:
-    assert OfType("of_type", guard("fail"), kind)([1, "a", True, None]) == (kept, [])
+def test_a_filter_by_class_keeps_what_isinstance_says(kind: type, kept: list[Any]) -> None:
+    assert Filter("of_type", guard("fail"), kind, by_class=True)([1, "a", True, None]) == (kept, [])
 
 
-def test_of_type_asks_the_class_and_what_it_raises_is_the_records_fault() -> None:
-    assert OfType("of_type", guard("fail"), Even)([1, 2, 3, 4]) == ([2, 4], [])
-    assert OfType("of_type", guard("skip"), Even)([1, "odd %d %d", 4]) == ([4], [])
+def test_a_filter_by_class_asks_the_class_and_what_it_raises_is_the_records_fault() -> None:
+    assert Filter("of_type", guard("fail"), Even, by_class=True)([1, 2, 3, 4]) == ([2, 4], [])
+    assert Filter("of_type", guard("skip"), Even, by_class=True)([1, "odd %d %d", 4]) == ([4], [])
     with pytest.raises(TypeError, match="not enough arguments for format string"):
-        OfType("of_type", guard("fail"), Even)(["odd %d %d"])
+        Filter("of_type", guard("fail"), Even, by_class=True)(["odd %d %d"])
 
 
 # Lookup.
