@@ -10,26 +10,13 @@ from typing import Any, NoReturn
 import msgspec
 
 from cext.conform import Shape
-from engine.errors import HeadgateError
+from engine.errors import DecodeError, EncodeError
 from engine.shapes import Unsure, shape_of
 from engine.types import name_of
 
 PICKLE, MSGPACK = 0, 1  # formats, as they stand in a message's header
 CRC = 4  # bytes of a checksum behind a pickle
 ALL_FIT = -1
-
-
-class EncodeError(HeadgateError, TypeError):
-    """A record cannot be sent: `record`, at `index` in its frame (-1 and None where only the whole cannot)."""
-
-    def __init__(self, message: str, *, hint: str | None = None, index: int = -1, record: Any = None) -> None:
-        super().__init__(message, hint=hint)
-        self.index = index
-        self.record = record
-
-
-class DecodeError(HeadgateError, ValueError):
-    """A payload is not what the other end's codec makes, or a record in it cannot be made here."""
 
 
 class Codec:

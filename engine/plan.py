@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import GraphError
 from engine.graph import LETTERS, Graph, Input, Key, Node, Route
@@ -45,6 +45,11 @@ class Edge:
             yield from ((index, index) for index in range(self.producer.parallelism))
         else:
             yield from product(range(self.producer.parallelism), range(self.consumer.parallelism))
+
+    @property
+    def type(self) -> Any:
+        """What its records are, as far as is known; dead letters hold whatever went wrong."""
+        return None if self.output == LETTERS else self.producer.nodes[-1].type
 
     @property
     def links(self) -> int:

@@ -84,7 +84,11 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
     """The counters of `worker`, which has run for so long, as they are now; its threads go on meanwhile."""
     planned = list(enumerate(worker.plan.tasks))
     # Those downstream first: what they have taken, the others have given by the time that they are looked at.
-    tasks = [_task(at, *each) for at, task in reversed(planned) for each in worker.instances_of(task).items()]
+    tasks = [
+        _task(at, index, each, sum(half.dropped for half in worker.halves.get((task, index), ())))
+        for at, task in reversed(planned)
+        for index, each in worker.instances_of(task).items()
+    ]
     first = next(iter(worker.runners.values()), None)
     links = first.links if first is not None else None
     return Report(
@@ -121,8 +125,11 @@ def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
     return dict(counts)
 
 
-def _task(planned: int, instance: int, task: Task) -> TaskReport:
+def _task(planned: int, instance: int, task: Task, dropped: int) -> TaskReport:
+    """`dropped`: on its ways to and from other processes."""
     sink = task.head if isinstance(task.head, SinkHead) else None
+    counters = task.counters()
+    counters["dropped"] += dropped
     return TaskReport(
         planned,
         instance,
@@ -139,5 +146,5 @@ def _task(planned: int, instance: int, task: Task) -> TaskReport:
             for each in task.chain
         ),
         delays=[] if sink is None else sink.latency.snapshot(),
-        **task.counters(),
+        **counters,
     )

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.codec import MSGPACK, PICKLE, Codec, EncodeError
+from engine.codec import MSGPACK, PICKLE, Codec
+from engine.errors import EncodeError
 from tests.engine.codec_records import (
     FLAT,
     Access,

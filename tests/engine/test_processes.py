@@ -17,7 +17,7 @@ import pytest
 from connectors.files import csv_files, json_lines, json_lines_file
 from connectors.memory import collect, from_iterable, generate
 from connectors.sqlite import sqlite_table
-from engine import Dataflow, JobError, JobResult, OperatorError, Settings
+from engine import Dataflow, JobResult, OperatorError, Settings
 from tests.engine import remote
 from tests.engine.every_operator import build as every_operator
 from tests.engine.helpers import ListSource
@@ -215,26 +215,6 @@ def test_records_larger_than_the_byte_window_go_one_at_a_time(size: int) -> None
     result = flow.run(processes=1)
     assert is_clean(result)
     assert got == list(range(60))
-
-
-def test_a_record_that_is_too_large_fails_the_job_and_is_named() -> None:
-    flow = Dataflow("too large", settings=Settings(max_record_bytes=100_000))
-    got: list[Any] = []
-    flow.source(generate(lambda i: bytes(10 ** (i % 6 + 1)), count=6)).map(lambda b: b, name="grow").sink(collect(got))
-    with pytest.raises(JobError, match=r"could not cross from operator 'grow'.* to 'collect'.*100,0\d\d bytes") as e:
-        flow.run(processes=2)
-    assert e.value.result is not None
-    assert e.value.result.state == "failed"
-
-
-def test_a_record_that_cannot_travel_fails_the_job_and_is_named() -> None:
-    flow = Dataflow("stuck")
-    got: list[Any] = []
-    flow.source(generate(int, count=50)).map(remote.with_lock, name="lock").sink(collect(got), name="home")
-    with pytest.raises(JobError, match=r"could not cross from operator 'lock'.* to 'home'.*cannot pickle") as error:
-        flow.run(processes=2)
-    assert isinstance(error.value.__cause__, TypeError)
-    assert got == list(range(len(got)))
 
 
 # ---------------------------------------------------------------- errors and policies
