@@ -67,6 +67,9 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     tasks: tuple[TaskReport, ...] = ()
     guards: dict[str, tuple[int, int]] = {}
     """For each operator how many records it skipped and sent to the dead letters."""
+    fallbacks: dict[str, int] = {}
+    """For each operator how many frames of its records went to other processes as pickles though their type allows for
+    msgpack."""
     in_flight: int = 0
     most_in_flight: int = 0
     passes: int = 0
@@ -99,6 +102,7 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
             for node, guards in worker.guards.items()
             if guards
         },
+        _fallbacks(worker),
         worker.in_flight,
         worker.most_in_flight,
         first.passes if first is not None else 0,
@@ -110,6 +114,13 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
         cpu,
         _memory(),
     )
+
+
+def _fallbacks(worker: Worker) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for edge, codec in worker.codecs.items():
+        counts[edge.producer.nodes[-1].name] += codec.fallbacks
+    return dict(+counts)
 
 
 def _memory() -> int:

@@ -6,7 +6,6 @@ import faulthandler
 import gc
 import os
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
@@ -14,7 +13,6 @@ from hypothesis import settings
 from cext import debug
 
 HANG_SECONDS = 90  # later than the time-out of pyproject.toml, which cannot strike while native code keeps the GIL
-_NO_PARAMETERS = SimpleNamespace(params={})
 terminal = pytest.StashKey[int]()
 
 # The same examples in every run, however slow the machine; `--hypothesis-profile explore` looks for new ones.
@@ -51,13 +49,13 @@ def _dump_when_hanging(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_alive(request: pytest.FixtureRequest) -> Iterator[None]:
+def _nothing_left_alive() -> Iterator[None]:
     """On a debug build: the core has no more live objects after the test than it had before."""
     before = debug.live_objects()
     yield
-    if _grown(before):
-        _let_go_of_stacks(request)
-        gc.collect()
+    for let_go in (gc.collect, _let_go_of_stacks):
+        if _grown(before):
+            let_go()
     left = _grown(before)
     assert not left, f"the test left native objects alive: {left}"
 
@@ -67,8 +65,11 @@ def _grown(before: dict[str, int]) -> dict[str, int]:
     return {kind: after[kind] - before[kind] for kind in after if after[kind] > before[kind]}
 
 
-def _let_go_of_stacks(request: pytest.FixtureRequest) -> None:
-    """An error that is a parameter of the test would keep alive all that was on the stack when it was raised."""
-    for each in getattr(request.node, "callspec", _NO_PARAMETERS).params.values():
-        if isinstance(each, BaseException):
+def _let_go_of_stacks() -> None:
+    """An error that a parameter of the test keeps would keep alive all that was on the stack when it was raised."""
+    gc.unfreeze()
+    for each in gc.get_objects():
+        if issubclass(type(each), BaseException):
             each.__traceback__ = None
+    gc.collect()
+    gc.freeze()

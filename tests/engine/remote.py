@@ -59,6 +59,10 @@ def brittle(i: int) -> Brittle:
     return record
 
 
+def now_and_then_a_float(i: int) -> Any:
+    return i if i % 10 else float(i)
+
+
 def swollen(size: int, i: int) -> bytes:
     return i.to_bytes(4, "big") + bytes(size)
 

@@ -217,6 +217,18 @@ def test_records_larger_than_the_byte_window_go_one_at_a_time(size: int) -> None
     assert got == list(range(60))
 
 
+def test_the_metrics_say_which_records_went_as_pickles_and_why() -> None:
+    flow, got = Dataflow("pickles", settings=Settings(frame_records=10)), list[Any]()
+    numbers = flow.source(generate(int, count=30, type=int), name="numbers")
+    numbers.map(remote.now_and_then_a_float, type=int, name="mixed").sink(collect(got), name="mixed home")
+    numbers.map(remote.Loose, type=None, name="loose").sink(collect([]), name="loose home")
+    result = flow.run(processes=2)
+    assert 1 <= result["mixed"].fallbacks <= 30
+    assert [result[name].pickled_because is None for name in ("mixed", "loose")] == [True, False]
+    assert "sent to other processes as pickles: mixed (" in str(result)
+    assert [type(each) for each in got] == [float if i % 10 == 0 else int for i in range(30)]
+
+
 # ---------------------------------------------------------------- errors and policies
 
 
