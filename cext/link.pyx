@@ -24,10 +24,10 @@ method is a function of state, event and `now`, and the simulator of the tests r
    of ours and now. The middle is wrong by half a round trip at most, and signals with the shortest round trip count.
    Where that leaves open whether there are two clocks at all, there is one, as on one machine: so nothing is guessed
    there. The peer's clock is used only to tell how old records are.
-7. A record that cannot be encoded is withheld, or ends the channel for the consumer, as one cut short; so does a message
-   that cannot be decoded. Then each half drops what still comes, until the channel has really ended. Of records that
-   the consumer never gets, the half that stopped them gives the credit back: it adds them to what the other side of it
-   counts as released and allowed.
+7. A record that cannot be encoded is withheld, or ends the channel for the consumer, as one cut short; so does a
+   message that cannot be decoded. The half that was cut drops what still comes, until the channel has really ended. Of
+   records that the consumer never gets, the half that stopped them gives the credit back: it adds them to what the
+   consumer's side counts as released and allowed.
 """
 
 cimport cython
