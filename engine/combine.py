@@ -100,6 +100,8 @@ def _operator(each: OperatorOutline, tasks: list[_Instance], reports: Sequence[R
         rate_in=sum(task.rate(into) for task, (into, _) in zip(tasks, counts, strict=True)),
         rate_out=sum(task.rate(out) for task, (_, out) in zip(tasks, counts, strict=True)),
         kind=each.kind,
+        fallbacks=sum(report.fallbacks.get(each.name, 0) for report in reports),
+        pickled_because=each.pickled_because,
     )
 
 

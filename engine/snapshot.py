@@ -64,7 +64,10 @@ def _report(now: Report, before: Report) -> Report:
     for name, counts in now.guards.items():
         skipped, lettered = (a - b for a, b in zip(counts, before.guards.get(name, (0, 0)), strict=True))
         guards[name] = skipped, lettered
-    return msgspec.structs.replace(now, tasks=tuple(tasks), guards=guards, **_minus(now, before, _REPORT_COUNTERS))
+    fallbacks = {name: count - before.fallbacks.get(name, 0) for name, count in now.fallbacks.items()}
+    return msgspec.structs.replace(
+        now, tasks=tuple(tasks), guards=guards, fallbacks=fallbacks, **_minus(now, before, _REPORT_COUNTERS)
+    )
 
 
 def _task(now: TaskReport, before: TaskReport | None) -> TaskReport:

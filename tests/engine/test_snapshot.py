@@ -82,6 +82,12 @@ def test_a_chained_operator_and_its_task() -> None:
     assert (read.busy, mapped.busy) == pytest.approx((0.5, 0.5))
 
 
+def test_fallbacks_are_those_since() -> None:
+    before, now = (snapshot(at, replace(report(1, at, 0), fallbacks={"read": int(at)})) for at in (2.0, 5.0))
+    assert now.metrics()["read"].fallbacks == 5
+    assert now.since(before).metrics()["read"].fallbacks == 3
+
+
 def test_delays_are_those_of_what_was_written_since() -> None:
     """The last pair of a histogram is its maximum, which lies in a bucket that later has its edge."""
     delays, seen = Histogram(), []
