@@ -26,6 +26,7 @@ periods = st.lists(
         st.booleans(),
         st.booleans(),
         st.just(0) | st.integers(0, 10**9) | st.integers(0, 2**63),
+        st.just(0) | st.integers(0, 5000),
     ),
     max_size=40,
 )
@@ -40,15 +41,17 @@ periods = st.lists(
     periods,
 )
 def test_the_law_is_that_of_its_twin(
-    share: float, most: int, frame: int, batch: int, start: int, steps: list[tuple[int, int, bool, bool, int]]
+    share: float, most: int, frame: int, batch: int, start: int, steps: list[tuple[int, int, bool, bool, int, int]]
 ) -> None:
     law, twin = Window(share, most, frame, batch, start), Twin(share, most, frame, batch, start)
     now, released = start, 0
     assert (law.size, law.floor, law.most, law.frame) == (twin.size, twin.floor, most, frame)
-    for passed, more, starved, blocked, round_trip in steps:
+    for passed, more, starved, blocked, round_trip, wanted in steps:
         now, released = now + passed, released + more
         law.travels(round_trip)
         twin.round_trip = round_trip
+        law.want(wanted)
+        twin.want(wanted)
         assert law.update(now, released, starved, blocked) == twin.update(now, released, starved, blocked)
         assert law.size == twin.size
         assert law.floor <= law.size <= law.most
