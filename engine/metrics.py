@@ -63,6 +63,9 @@ class InstanceMetrics(msgspec.Struct, frozen=True):
     rate_in: float = 0.0
     rate_out: float = 0.0
     queued: int = 0
+    capped: float = 0.0
+    """The share of its time in which a link from another process had as many records under way as `max_window` or
+    `max_window_bytes` of the `Settings` allow, and yet both its ends waited for each other."""
 
 
 class TaskMetrics(msgspec.Struct, frozen=True):

@@ -27,7 +27,8 @@ class Chained(msgspec.Struct, array_like=True, frozen=True):
 
 
 class TaskReport(msgspec.Struct, array_like=True, frozen=True):
-    """What one instance of a task did; seconds in each state, and records. `delays`: a snapshot of a histogram, ns."""
+    """What one instance of a task did; seconds in each state, and records. `delays`: a snapshot of a histogram, ns.
+    `capped`: for how many seconds a link that feeds it could not have more under way (`cext.window.Window.capped`)."""
 
     planned: int
     """Where its task stands in the plan."""
@@ -45,6 +46,7 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     written: int
     chain: tuple[Chained, ...]
     delays: list[tuple[int, int]]
+    capped: float = 0.0
 
 
 class LinkReport(msgspec.Struct, array_like=True, frozen=True):
@@ -157,5 +159,6 @@ def _task(planned: int, instance: int, task: Task, dropped: int) -> TaskReport:
             for each in task.chain
         ),
         delays=[] if sink is None else sink.latency.snapshot(),
+        capped=max((channel.law.capped for channel in task.input_channels), default=0) / 1e9,
         **counters,
     )

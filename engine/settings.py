@@ -16,8 +16,9 @@ class Settings:
 
     `frame_records`: records of a full frame; `linger`: how long a record may wait for a fuller frame or batch;
     `target_delay`: how long records may lie between source and sink once a slow sink has filled the job;
-    `max_window`: the most records that one channel may hold; `max_parallelism`: the number of key groups,
-    which bounds the parallelism of whatever is keyed and never changes over a job's life.
+    `max_window`: the most records that one channel may hold, so a link carries no more in a round trip;
+    `max_parallelism`: the number of key groups, which bounds the parallelism of whatever is keyed and never changes
+    over a job's life.
 
     Between processes: `max_window_bytes`: the most encoded bytes that one channel may hold (one record may always go
     alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose

@@ -29,7 +29,8 @@ OUTLINE = Outline(
 def report(worker: int, seconds: float, records: int, delays: list[tuple[int, int]] | None = None) -> Report:
     """A worker that has worked half of the time."""
     half = seconds / 2
-    done = TaskReport(worker - 1, 0, half, half, 0.0, records, records, 3, 3, 1, 7, records, (), delays or [])
+    counts = (records, records, 3, 3, 1, 7, records)
+    done = TaskReport(worker - 1, 0, half, half, 0.0, *counts, (), delays or [], seconds / 4)
     guards = {"load": (records // 10, 0)} if worker == 2 else {}
     return Report(worker, (done,), guards, in_flight=7, seconds=seconds, pid=40 + worker, cpu=half)
 
@@ -48,6 +49,7 @@ def test_what_has_happened_since_another() -> None:
     assert (load.records_out, load.rate_out, load.skipped) == (1500, 1000.0, 150)
     assert (read.busy, read.idle, read.queued, lately.metrics().in_flight) == (0.5, 0.5, 7, 14)
     assert [each.cpu / each.seconds for each in lately.reports] == [0.5, 0.5]
+    assert [each.capped for task in lately.metrics().tasks for each in task.instances] == [0.25, 0.25]
 
 
 def test_a_worker_that_speaks_for_the_first_time_did_all_of_it_since() -> None:
