@@ -8,7 +8,7 @@ from cext.link import Peer, _Signal
 @final
 class Wire:
     peer: Peer
-    def __new__(cls, peer: Peer, data: Any, signals: Any, made: Any) -> Self: ...
+    def __new__(cls, peer: Peer, address: str, data: Any, signals: Any, events: Any) -> Self: ...
 
 @final
 class Links:
@@ -28,6 +28,7 @@ class Links:
         blame: Callable[[int, Exception], BaseException],
         refused: dict[str, int],
         has_keys: bool,
+        patience: int,
     ) -> Self: ...
     def close(self) -> None: ...
     def state(self) -> list[tuple[int, int, int, int]]: ...

@@ -5,6 +5,8 @@ of each kind to every peer: so a signal never queues behind data. The sockets' o
 is bounded by credit, since everything in them counts as in flight.
 """
 
+from sys import byteorder
+
 cimport cython
 
 from cext.message cimport Message, channel_of, sender_of
@@ -12,16 +14,18 @@ from cext.outlet cimport Outlet
 
 cdef int IN_A_TURN = 64  # then the tasks have theirs
 cdef int64_t LOOK_NS = 50_000_000
-cdef int NOBLOCK, SNDMORE, POLLIN
+cdef int NOBLOCK, SNDMORE, POLLIN, CONNECTED, DISCONNECTED, SHOOK_HANDS
 cdef object EVENTS, Again
 
 
 cdef object library():
     """pyzmq, which only a job of several processes needs."""
-    global NOBLOCK, SNDMORE, POLLIN, EVENTS, Again
+    global NOBLOCK, SNDMORE, POLLIN, EVENTS, Again, CONNECTED, DISCONNECTED, SHOOK_HANDS
     import zmq
 
     NOBLOCK, SNDMORE, POLLIN, EVENTS, Again = zmq.NOBLOCK, zmq.SNDMORE, zmq.POLLIN, zmq.EVENTS, zmq.Again
+    CONNECTED, DISCONNECTED = zmq.EVENT_CONNECTED, zmq.EVENT_DISCONNECTED
+    SHOOK_HANDS = zmq.EVENT_HANDSHAKE_SUCCEEDED
     return zmq
 
 
@@ -35,23 +39,42 @@ cdef list received(socket):
         return None
 
 
+cdef str name_of(int worker):
+    return f"worker-{worker}" if worker else "home"
+
+
 @cython.final
 cdef class Wire:
-    """The way to one peer: PUSH sockets for `data` and for `signals`; `made` has a message for each connection that
-    was made for `data`."""
+    """The way to one peer, who listens at `address`: PUSH sockets for `data` and for `signals`; `events` has a message
+    for each connection of `data` that was made, has become usable or has ended."""
 
-    def __cinit__(self, Peer peer not None, data, signals, made):
+    def __cinit__(self, Peer peer not None, str address not None, data, signals, events):
         self.peer = peer
+        self.address = address
         self.data = data
         self.signals = signals
-        self.made = made
+        self.events = events
         self.user = str(peer.number)
 
-    cdef bint is_back(self) except -1:
-        """Whether a connection that was lost has been made again since the last call."""
+    cdef bint look(self, int64_t now) except -1:
+        """Take note of what became of connections; whether one that was lost has been made again since the last look.
+
+        A peer that is stopped still has connections, by its kernel: one that has none is out of reach.
+        """
         cdef int before = self.connections
-        while received(self.made) is not None:
-            self.connections += 1
+        cdef int event
+        if self.looked == 0:
+            self.away_since = now
+        self.looked = now
+        parts = received(self.events)
+        while parts is not None:
+            event = int.from_bytes(parts[0].bytes[:2], byteorder)
+            self.connections += event == SHOOK_HANDS
+            if event == CONNECTED:
+                self.away_since = 0
+            elif event == DISCONNECTED:
+                self.away_since = now
+            parts = received(self.events)
         return self.connections > max(before, 1)
 
 
@@ -61,12 +84,22 @@ cdef class Links:
 
     `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
     `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to
-    raise when a record of a channel cannot be encoded or decoded. What is refused is counted in `refused`, by reason.
-    Where connections have keys (`has_keys`), a message must come over one of the worker that it says it is from.
+    raise when a record of a channel cannot be encoded, decoded, or brought to its peer, which is so once there was no
+    connection for `patience` ns. What is refused is counted in `refused`, by reason. Where connections have keys
+    (`has_keys`), a message must come over one of the worker that it says it is from.
     """
 
     def __cinit__(
-        self, list wires not None, data, signals, encode, decode, blame, dict refused not None, bint has_keys
+        self,
+        list wires not None,
+        data,
+        signals,
+        encode,
+        decode,
+        blame,
+        dict refused not None,
+        bint has_keys,
+        int64_t patience,
     ):
         self.wires = {(<Wire>wire).peer.number: wire for wire in wires}
         self.data = data
@@ -77,7 +110,8 @@ cdef class Links:
         self.poll = library().zmq_poll
         self.refused = refused
         self.has_keys = has_keys
-        self.awaited = [(each, POLLIN) for each in (signals, data, *((<Wire>wire).made for wire in wires))]
+        self.patience = patience
+        self.awaited = [(each, POLLIN) for each in (signals, data, *((<Wire>wire).events for wire in wires))]
 
     def close(self):
         """Let the runner's loop end once its tasks are done. From any thread; wake the runner then."""
@@ -169,15 +203,17 @@ cdef class Links:
         cdef Wire wire
         for wire in self.wires.values():
             moved |= self._speak(wire, now)
+        self.has_parked = False
         return moved
 
     cdef bint _speak(self, Wire wire, int64_t now) except -1:
         cdef bint moved = False
         cdef Message message
-        if now - wire.looked >= LOOK_NS:
-            wire.looked = now
-            if wire.is_back():
+        if now - wire.looked >= LOOK_NS or self.has_parked:
+            if wire.look(now):
                 wire.peer.reconnected(now)
+            if wire.away_since and now - wire.away_since > self.patience and not self.closing:
+                raise self.blame(self._any_channel(wire), self._out_of_reach(wire))
         while True:
             try:
                 message = wire.peer.next(now)
@@ -201,6 +237,16 @@ cdef class Links:
                 pass
         return moved
 
+    cdef object _any_channel(self, Wire wire):
+        """The number of one that it shares with the peer."""
+        return next(iter([*wire.peer.outlets, *wire.peer.inlets]))
+
+    cdef object _out_of_reach(self, Wire wire):
+        return ConnectionError(
+            f"{name_of(wire.peer.me)} has had no connection to {wire.address}, where {name_of(wire.peer.number)} "
+            f"listens, for {self.patience / 1e9:g} s; Settings.silence is how long to wait for one"
+        )
+
     # While nothing moves.
 
     cdef int64_t deadline(self):
@@ -220,8 +266,7 @@ cdef class Links:
             self.poll([*self.awaited, (waker.fd, POLLIN)], milliseconds)
         finally:
             waker.drain()
-        for wire in self.wires.values():
-            (<Wire>wire).looked = 0
+        self.has_parked = True
         return 0
 
     cdef bint drained(self):
