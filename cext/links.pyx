@@ -5,9 +5,9 @@ of each kind to every peer: so a signal never queues behind data. The sockets' o
 is bounded by credit, since everything in them counts as in flight.
 """
 
-from sys import byteorder
-
 cimport cython
+from libc.stdint cimport uint16_t
+from libc.string cimport memcpy
 
 from cext.message cimport Message, channel_of, sender_of
 from cext.outlet cimport Outlet
@@ -43,6 +43,14 @@ cdef str name_of(int worker):
     return f"worker-{worker}" if worker else "home"
 
 
+cdef uint16_t event_of(part) except? 0:
+    """What a message of a socket's monitor tells: its first two bytes, in the machine's order."""
+    cdef const unsigned char[::1] raw = part.buffer
+    cdef uint16_t event
+    memcpy(&event, &raw[0], sizeof(event))
+    return event
+
+
 @cython.final
 cdef class Wire:
     """The way to one peer, who listens at `address`: PUSH sockets for `data` and for `signals`; `events` has a message
@@ -68,7 +76,7 @@ cdef class Wire:
         self.looked = now
         parts = received(self.events)
         while parts is not None:
-            event = int.from_bytes(parts[0].bytes[:2], byteorder)
+            event = event_of(parts[0])
             self.connections += event == SHOOK_HANDS
             if event == CONNECTED:
                 self.away_since = 0

@@ -21,13 +21,17 @@ CUTS = 4
 
 @contextmanager
 def linked_through(
-    proxies: list[Proxy], tmp_path: Path, dice: random.Random | None = None, silence: str = "10s"
+    proxies: list[Proxy],
+    tmp_path: Path,
+    dice: random.Random | None = None,
+    silence: str = "10s",
+    delay: float = 0.0,
 ) -> Iterator[Victim]:
     """A victim whose links go through proxies, which cut where `dice` say so; every other one leads to signals."""
 
     def detour(address: str) -> str:
         budgets = [dice.randrange(20_000, 2_000_000) for _ in range(CUTS)] if dice and len(proxies) % 2 == 0 else []
-        proxies.append(Proxy(address, budgets=budgets))
+        proxies.append(Proxy(address, budgets=budgets, delay=delay))
         return proxies[-1].address
 
     try:
@@ -60,6 +64,17 @@ def test_all_connections_are_cut_at_once_again_and_again(tmp_path: Path) -> None
             for each in proxies:
                 each.cut()
             job.goes_on()
+        job.finish()
+
+
+def test_a_long_way_that_is_cut_again_and_again(tmp_path: Path) -> None:
+    """50 ms there and 50 ms back: at each cut a lot is on its way."""
+    proxies: list[Proxy] = []
+    with linked_through(proxies, tmp_path, delay=0.05) as job:
+        for _ in range(3):
+            for each in proxies:
+                each.cut()
+            job.goes_on(5_000)
         job.finish()
 
 

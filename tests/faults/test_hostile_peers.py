@@ -145,6 +145,7 @@ def test_messages_that_would_be_some_but_for_one_lie(job: Victim) -> None:
         ("an unknown message", {"kind": 200}),
         ("an unknown message", {"records": 0}),
         ("an unknown message", {"kind": 3, "records": 9}),
+        ("more than there is credit for", {"sequence": 2**64 - 1}),
     ]
     with attacker(job.addresses[0].data, zmq.PUSH, as_member(job, 0, 2)) as socket:
         for _, lie in lies:
