@@ -12,7 +12,8 @@ from libc.string cimport memcpy
 from cext.message cimport Message, channel_of, sender_of
 from cext.outlet cimport Outlet
 
-cdef int IN_A_TURN = 64  # then the tasks have theirs
+cdef int IN_A_TURN = 64  # messages; then the tasks have theirs
+cdef Py_ssize_t BYTES_IN_A_TURN = 65_536  # of records, so that the tasks find them in the cache
 cdef int64_t LOOK_NS = 50_000_000
 cdef int NOBLOCK, SNDMORE, POLLIN, CONNECTED, DISCONNECTED, SHOOK_HANDS
 cdef object EVENTS, Again
@@ -162,8 +163,9 @@ cdef class Links:
 
     cdef bint _data_in(self, int64_t now) except -1:
         cdef int turns = 0
+        cdef uint64_t enough = self.bytes_in + BYTES_IN_A_TURN
         cdef list parts
-        while turns < IN_A_TURN:
+        while turns < IN_A_TURN and self.bytes_in < enough:
             parts = received(self.data)
             if parts is None:
                 break
