@@ -17,11 +17,11 @@ from engine import control
 from engine.control import Abandon, Bootstrap, Cancel, Close, Inbox, Start, StopSources, ToWorker, Welcome
 from engine.durations import nanoseconds
 from engine.layout import HOME
-from engine.lines import Switchboard
 from engine.part import Part
 from engine.placement import LocalPlacement, Slot
 from engine.shipping import dump, fingerprint
 from engine.supervision import Fail, Home, Instruction, Kill, Send, Supervision
+from engine.switchboard import Switchboard
 from engine.transport import Place, Transport, places
 
 if TYPE_CHECKING:

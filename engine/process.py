@@ -17,7 +17,7 @@ from engine import control, lifeline
 from engine.control import Abandon, Bootstrap, Cancel, Close, Inbox, Start, StopSources, ToWorker, Welcome
 from engine.errors import HeadgateError, JobError
 from engine.failures import pack
-from engine.lines import Line
+from engine.line import Line
 from engine.part import Part
 from engine.plan import Plan
 from engine.report import Report

@@ -12,9 +12,10 @@ import zmq
 
 from engine import JobError, control, process
 from engine.control import Beat, Bootstrap, Cancel, Close, Drained, Ended, Envelope, FromWorker, Start, ToWorker
-from engine.lines import Line, Switchboard
+from engine.line import Line
 from engine.process import Process
 from engine.report import Report
+from engine.switchboard import Switchboard
 from engine.transport import Place
 from tests.faults.conftest import eventually
 
