@@ -78,7 +78,7 @@ cdef class Inlet:
             self.changed_at = now
         return (
             now - self.changed_at >= UNTOLD_NS
-            or (self.peer_blocked and credit.limit > self.told.limit)
+            or (self.peer_blocked and credit.limit > self.told.limit and self.channel.has_room())
             or 8 * (credit.limit - self.told.limit) >= credit.window
             or 8 * (credit.slots - self.told.slots) >= <uint64_t>self.channel.law.most
         )

@@ -18,7 +18,7 @@ method is a function of state, event and `now`, and the simulator of the tests r
 4. What was lost last leaves no gap. The peer's signal echoes the newest of our clock that it has seen; an outlet whose
    oldest message was handed out `PROBE_NS` before that, and is still not received, sends a *probe*: a message that only
    says what was sent before it. A peer that is merely slow costs probes at most, and a silent one not even these.
-5. Credit is told once it has moved by an eighth of the window, at once to a producer that has none, and anyway within
+5. Credit is told once it has moved by an eighth of the window, at once to a producer that can go on, and anyway within
    `UNTOLD_NS`; everything is told every `HEARTBEAT_NS`.
 """
 

@@ -18,5 +18,6 @@ class Source(Head):
         partitions: list[str],
         in_turn: bool,
         bad_record: type,
+        blocking: bool = True,
     ) -> Self: ...
     def stop(self, whole: bool) -> None: ...

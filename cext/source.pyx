@@ -14,15 +14,26 @@ cdef class Source(Head):
     """Reads partitions with what `open_reader(partition)` gives: an object with read(limit), poll_after() and close().
 
     `in_turn`: all partitions are open and read in turn, else one after the other; `bad_record`: the class that
-    stands, with `raw` and `error`, where a record could not be read.
+    stands, with `raw` and `error`, where a record could not be read; `blocking`: a read may wait, so what came before
+    it must not.
     """
 
-    def __cinit__(self, str name, Guard guard, open_reader, list partitions not None, bint in_turn, bad_record):
+    def __cinit__(
+        self,
+        str name,
+        Guard guard,
+        open_reader,
+        list partitions not None,
+        bint in_turn,
+        bad_record,
+        bint blocking=True,
+    ):
         self.open_reader = open_reader
         self.unopened = partitions[::-1]
         self.readers = []
         self.in_turn = in_turn
         self.bad_record = bad_record
+        self.blocking = blocking
         self.backoff = FIRST_BACKOFF_NS
 
     def stop(self, bint whole):

@@ -127,7 +127,7 @@ cdef class Task:
             return BUSY if fed else self._rest(now)  # it took a mark, or gathers a batch
         self._through(rows, now)
         self.head.settle()
-        if self.source is not None and len(rows) < room:  # that was all for now: the next read may wait
+        if self.source is not None and self.source.blocking and len(rows) < room:  # the next read may have to wait
             self._flush(now)
         else:
             self._flush(now - self.linger)

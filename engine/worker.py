@@ -199,7 +199,8 @@ class Worker:
         if isinstance(operation, FromSource):
             source = operation.source
             share = self.partitions[node.name][index :: planned.parallelism]
-            return SourceHead(node.name, guard, source.open, share, not source.bounded, BadRecord)
+            in_turn = not source.bounded
+            return SourceHead(node.name, guard, source.open, share, in_turn, BadRecord, source.blocking)
         if isinstance(operation, ToSink):
             sink, context = operation.sink, SinkContext(node.name, node.type, index, planned.parallelism)
             linger = self.plan.settings.linger_ns

@@ -63,7 +63,7 @@ def test_a_sink_that_slows_down_bit_by_bit_and_comes_back(ways: list[float | Non
 def test_a_sink_that_stalls_for_a_minute(ways: list[float | None]) -> None:
     chain = Chain(offer, [Sink(lambda ms: 0 if 2000 <= ms < 62_000 else 50)], ways)
     chain.run(3000).run(61_990, 5.0).run(64_000)
-    assert chain.read_rate(2500, 61_900) == 0
+    assert chain.read_rate(2500, 61_900) * (61_900 - 2500) <= 256  # what credit was left when it began
     assert chain.write_rate(62_500, 63_000) >= 0.9 * 50
     assert chain.read_rate(62_500, 63_000) >= 0.9 * 50
     assert chain.most_in_flight(0, 64_000) <= len(ways) * MOST
