@@ -13,10 +13,13 @@ cdef class Wire:
     cdef str address      # of its records
     cdef str user         # what connections of the peer are called, where they have keys
     cdef int connections  # how many there were
-    cdef int64_t away_since  # since when there is none; 0: there is one
+    cdef int64_t away_since  # since when there is none that is usable; 0: there is one
+    cdef int64_t waits_since  # since when one that was taken waits for the peer's first word; 0: none does
     cdef int64_t looked   # when this was last seen; 0: never
 
     cdef bint look(self, int64_t now) except -1
+    cdef int _note(self, int event, int64_t now) except -1
+    cdef bint is_away(self, int64_t now, int64_t patience) noexcept
 
 
 cdef class Links:

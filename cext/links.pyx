@@ -15,6 +15,7 @@ from cext.outlet cimport Outlet
 cdef int IN_A_TURN = 64  # messages; then the tasks have theirs
 cdef Py_ssize_t BYTES_IN_A_TURN = 65_536  # of records, so that the tasks find them in the cache
 cdef int64_t LOOK_NS = 50_000_000
+cdef int64_t STOPPED_NS = 1_000_000_000  # who takes a connection and is silent for longer is there, but stopped
 cdef int NOBLOCK, SNDMORE, POLLIN, CONNECTED, DISCONNECTED, SHOOK_HANDS
 cdef object EVENTS, Again
 
@@ -68,23 +69,33 @@ cdef class Wire:
     cdef bint look(self, int64_t now) except -1:
         """Take note of what became of connections; whether one that was lost has been made again since the last look.
 
-        A peer that is stopped still has connections, by its kernel: one that has none is out of reach.
+        A peer that is stopped has its kernel take connections, and say nothing on them: it is not out of reach.
         """
         cdef int before = self.connections
-        cdef int event
         if self.looked == 0:
             self.away_since = now
         self.looked = now
         parts = received(self.events)
         while parts is not None:
-            event = event_of(parts[0])
-            self.connections += event == SHOOK_HANDS
-            if event == CONNECTED:
-                self.away_since = 0
-            elif event == DISCONNECTED:
-                self.away_since = now
+            self._note(event_of(parts[0]), now)
             parts = received(self.events)
         return self.connections > max(before, 1)
+
+    cdef int _note(self, int event, int64_t now) except -1:
+        if event == CONNECTED:
+            self.waits_since = now
+            return 0
+        if event == SHOOK_HANDS:
+            self.connections += 1
+            self.away_since = 0
+        elif self.away_since == 0 or (self.waits_since and now - self.waits_since > STOPPED_NS):
+            self.away_since = now
+        self.waits_since = 0
+        return 0
+
+    cdef bint is_away(self, int64_t now, int64_t patience) noexcept:
+        """Whether it has been out of reach for longer than `patience` ns."""
+        return self.away_since != 0 and self.waits_since == 0 and now - self.away_since > patience
 
 
 @cython.final
@@ -222,7 +233,7 @@ cdef class Links:
         if now - wire.looked >= LOOK_NS or self.has_parked:
             if wire.look(now):
                 wire.peer.reconnected(now)
-            if wire.away_since and now - wire.away_since > self.patience and not self.closing:
+            if wire.is_away(now, self.patience) and not self.closing:
                 raise self.blame(self._any_channel(wire), self._out_of_reach(wire))
         while True:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,6 +99,21 @@ def test_a_connection_that_stalls_holds_the_source_back_and_then_all_goes_on(tmp
         job.finish()
 
 
+def test_a_peer_that_takes_connections_but_is_silent_is_not_out_of_reach(tmp_path: Path) -> None:
+    """As one whose process is stopped: whether it lives, its control connection tells."""
+    proxies: list[Proxy] = []
+    with linked_through(proxies, tmp_path, silence="2s") as job:
+        for each in proxies:
+            each.hold()
+            each.cut()
+        assert not job.job.join(5)
+        for each in proxies:
+            each.let_go()
+            each.cut()
+        job.goes_on()
+        job.finish()
+
+
 def test_peers_that_are_away_for_a_while_are_waited_for(tmp_path: Path) -> None:
     proxies: list[Proxy] = []
     with linked_through(proxies, tmp_path) as job:
@@ -111,11 +126,14 @@ def test_peers_that_are_away_for_a_while_are_waited_for(tmp_path: Path) -> None:
         job.finish()
 
 
-def test_a_peer_that_is_out_of_reach_for_good_ends_the_job_and_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("go", [Proxy.close, Proxy.leave], ids=["nobody listens", "somebody takes it and hangs up"])
+def test_a_peer_that_is_out_of_reach_for_good_ends_the_job_and_is_named(
+    tmp_path: Path, go: Callable[[Proxy], None]
+) -> None:
     proxies: list[Proxy] = []
     with linked_through(proxies, tmp_path, silence="2s") as job:
         for each in proxies:
-            each.close()
+            go(each)
         said = (
             r"a record could not cross from operator .*: ConnectionError: .* has had no connection to tcp://.*, where "
         )
