@@ -16,9 +16,6 @@ import pytest
 from engine import crew
 from engine.placement import LocalPlacement, LocalSlot, OnLine
 
-HOME, FAR, NEAR = "198.51.100.1", "198.51.100.2", "198.51.100.3"
-"""Where the job is, its far worker, and the near one, which is on the job's machine: of a network that is nobody's."""
-
 RULES = """
 table inet headgate {{
     chain coming {{ type filter hook input priority 0; {rule}; }}
@@ -33,15 +30,18 @@ class FarMachine:
     def __init__(self) -> None:
         self.name = f"headgate-{secrets.token_hex(3)}"
         self.link = f"hg-{self.name[-6:]}"
+        network = f"198.{18 + secrets.randbelow(2)}.{secrets.randbelow(256)}"  # RFC 2544: of tests, on no real network
+        self.home, self.far, self.near = (f"{network}.{host}" for host in (1, 2, 3))
+        """Where the job is, its far worker, and the near one, which is on the job's machine."""
         self.has_rules = False
 
     def make(self) -> None:
         _run("ip", "netns", "add", self.name)
         _run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "far", "netns", self.name)
-        for address in (HOME, NEAR):
+        for address in (self.home, self.near):
             _run("ip", "address", "add", f"{address}/24", "dev", self.link)
         _run("ip", "link", "set", self.link, "up")
-        for command in (f"address add {FAR}/24 dev far", "link set far up", "link set lo up"):
+        for command in (f"address add {self.far}/24 dev far", "link set far up", "link set lo up"):
             _run("ip", "-n", self.name, *command.split())
 
     def remove(self) -> None:
@@ -102,16 +102,16 @@ def why_not() -> str:
 class _Placement(LocalPlacement):
     """Starts worker 2 on the far machine, the others here."""
 
-    def __init__(self, on_line: OnLine, far_python: Path) -> None:
+    def __init__(self, on_line: OnLine, machine: FarMachine, folder: Path) -> None:
         super().__init__(on_line)
-        self._far_python = far_python
+        self._machine, self._far_python = machine, str(machine.python(folder))
 
     def start(self, index: int, bootstrap: bytes) -> LocalSlot:
-        self._python = str(self._far_python) if index == 2 else sys.executable
+        self._python = self._far_python if index == 2 else sys.executable
         return super().start(index, bootstrap)
 
     def address(self, index: int) -> str:
-        return (HOME, NEAR, FAR)[index]
+        return (self._machine.home, self._machine.near, self._machine.far)[index]
 
 
 @contextmanager
@@ -120,9 +120,8 @@ def far_machine(folder: Path) -> Iterator[FarMachine]:
     machine = FarMachine()
     try:
         machine.make()
-        python = machine.python(folder)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(crew, "LocalPlacement", lambda on_line, listen: _Placement(on_line, python))
+            patch.setattr(crew, "LocalPlacement", lambda on_line, listen: _Placement(on_line, machine, folder))
             yield machine
     finally:
         machine.remove()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import JobError, WorkerLost
-from tests.faults.machines import FAR, NEAR, FarMachine, far_machine, why_not
+from tests.faults.machines import FarMachine, far_machine, why_not
 from tests.faults.wire import Victim, victim
 
 WHY_NOT = why_not()
@@ -24,8 +24,8 @@ def over_two_machines(folder: Path, silence: str = "30s") -> Iterator[tuple[Vict
 
 
 def test_a_worker_on_another_machine(tmp_path: Path) -> None:
-    with over_two_machines(tmp_path) as (job, _):
-        assert all(f"//{FAR}:" in each for each in (job.addresses[2].data, job.addresses[2].signals))
+    with over_two_machines(tmp_path) as (job, machine):
+        assert all(f"//{machine.far}:" in each for each in (job.addresses[2].data, job.addresses[2].signals))
         job.goes_on()
         assert job.finish().refused == {}
 
@@ -74,7 +74,7 @@ def test_a_machine_whose_address_vanishes_is_a_lost_worker(tmp_path: Path) -> No
 
 def test_two_workers_that_cannot_reach_each_other_though_the_job_reaches_both(tmp_path: Path) -> None:
     with over_two_machines(tmp_path, "2s") as (job, machine):
-        machine.filter(f"ip saddr {NEAR} drop", f"ip daddr {NEAR} drop")
-        said = rf"worker-. has had no connection to tcp://({NEAR}|{FAR}):\d+, where worker-. listens, for 2 s"
+        machine.filter(f"ip saddr {machine.near} drop", f"ip daddr {machine.near} drop")
+        said = rf"worker-. has had no connection to tcp://({machine.near}|{machine.far}):\d+, where worker-. listens, for 2 s"
         with pytest.raises(JobError, match=said):
             job.job.wait(40)
