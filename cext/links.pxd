@@ -10,7 +10,6 @@ cdef class Wire:
     cdef object data      # socket that sends it records
     cdef object signals   # socket that sends it signals
     cdef object events    # socket with a message for each connection of `data` that was made, is usable, or has ended
-    cdef str address      # of its records
     cdef str user         # what connections of the peer are called, where they have keys
     cdef int connections  # how many there were
     cdef int64_t away_since  # since when there is none that is usable; 0: there is one
@@ -29,11 +28,11 @@ cdef class Links:
     cdef object decode           # (bytes) -> a signal
     cdef object encode           # (signal) -> bytes
     cdef object poll             # (sockets, ms) waits until one has something
-    cdef object blame            # (channel number, error) -> the error to raise
     cdef list awaited            # what to poll while nothing moves
     cdef readonly dict refused   # how many messages no peer could be found for, by reason
     cdef bint has_keys           # whether connections are those of known workers
     cdef int64_t patience        # ns without a connection after which a peer is given up
+    cdef object out_of_reach     # (worker) -> the error to raise then
     cdef bint has_parked         # since `send`
     cdef readonly uint64_t messages_in
     cdef readonly uint64_t messages_out
@@ -53,5 +52,3 @@ cdef class Links:
     cdef Wire _wire(self, sender, part)
     cdef int _refuse(self, str reason) except -1
     cdef bint _speak(self, Wire wire, int64_t now) except -1
-    cdef object _any_channel(self, Wire wire)
-    cdef object _out_of_reach(self, Wire wire)

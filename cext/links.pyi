@@ -8,7 +8,7 @@ from cext.link import Peer, _Signal
 @final
 class Wire:
     peer: Peer
-    def __new__(cls, peer: Peer, address: str, data: Any, signals: Any, events: Any) -> Self: ...
+    def __new__(cls, peer: Peer, data: Any, signals: Any, events: Any) -> Self: ...
 
 @final
 class Links:
@@ -25,10 +25,10 @@ class Links:
         signals: Any,
         encode: Callable[[_Signal], bytes],
         decode: Callable[[bytes], _Signal],
-        blame: Callable[[int, Exception], BaseException],
         refused: dict[str, int],
         has_keys: bool,
         patience: int,
+        out_of_reach: Callable[[int], BaseException],
     ) -> Self: ...
     def close(self) -> None: ...
     def state(self) -> list[tuple[int, int, int, int]]: ...

@@ -9,7 +9,7 @@ cimport cython
 from libc.stdint cimport uint16_t
 from libc.string cimport memcpy
 
-from cext.message cimport Message, channel_of, sender_of
+from cext.message cimport Message, sender_of
 from cext.outlet cimport Outlet
 
 cdef int IN_A_TURN = 64  # messages; then the tasks have theirs
@@ -41,10 +41,6 @@ cdef list received(socket):
         return None
 
 
-cdef str name_of(int worker):
-    return f"worker-{worker}" if worker else "home"
-
-
 cdef uint16_t event_of(part) except? 0:
     """What a message of a socket's monitor tells: its first two bytes, in the machine's order."""
     cdef const unsigned char[::1] raw = part.buffer
@@ -55,12 +51,11 @@ cdef uint16_t event_of(part) except? 0:
 
 @cython.final
 cdef class Wire:
-    """The way to one peer, who listens at `address`: PUSH sockets for `data` and for `signals`; `events` has a message
-    for each connection of `data` that was made, has become usable or has ended."""
+    """The way to one peer: PUSH sockets for `data` and for `signals`; `events` has a message for each connection of
+    `data` that was made, has become usable or has ended."""
 
-    def __cinit__(self, Peer peer not None, str address not None, data, signals, events):
+    def __cinit__(self, Peer peer not None, data, signals, events):
         self.peer = peer
-        self.address = address
         self.data = data
         self.signals = signals
         self.events = events
@@ -103,10 +98,9 @@ cdef class Links:
     """All links of one worker.
 
     `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
-    `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to
-    raise when a record of a channel cannot be encoded, decoded, or brought to its peer, which is so once there was no
-    connection for `patience` ns. What is refused is counted in `refused`, by reason. Where connections have keys
-    (`has_keys`), a message must come over one of the worker that it says it is from.
+    `decode`: a signal as bytes (`decode` raises ValueError for what is none). What is refused is counted in `refused`,
+    by reason. Where connections have keys (`has_keys`), a message must come over one of the worker that it says it is
+    from. `out_of_reach(worker)`: the error to raise once there was no connection to it for `patience` ns.
     """
 
     def __cinit__(
@@ -116,21 +110,21 @@ cdef class Links:
         signals,
         encode,
         decode,
-        blame,
         dict refused not None,
         bint has_keys,
         int64_t patience,
+        out_of_reach,
     ):
         self.wires = {(<Wire>wire).peer.number: wire for wire in wires}
         self.data = data
         self.signals = signals
         self.encode = encode
         self.decode = decode
-        self.blame = blame
         self.poll = library().zmq_poll
         self.refused = refused
         self.has_keys = has_keys
         self.patience = patience
+        self.out_of_reach = out_of_reach
         self.awaited = [(each, POLLIN) for each in (signals, data, *((<Wire>wire).events for wire in wires))]
 
     def close(self):
@@ -198,10 +192,7 @@ cdef class Links:
             return 0
         self.messages_in += 1
         self.bytes_in += len(payload)
-        try:
-            wire.peer.receive(header, payload, now)
-        except Exception as error:
-            raise self.blame(channel_of(header), error)
+        wire.peer.receive(header, payload, now)
         return 0
 
     cdef Wire _wire(self, sender, part):
@@ -234,12 +225,9 @@ cdef class Links:
             if wire.look(now):
                 wire.peer.reconnected(now)
             if wire.is_away(now, self.patience) and not self.closing:
-                raise self.blame(self._any_channel(wire), self._out_of_reach(wire))
+                raise self.out_of_reach(wire.peer.number)
         while True:
-            try:
-                message = wire.peer.next(now)
-            except Exception as error:
-                raise self.blame(wire.peer.asked, error)
+            message = wire.peer.next(now)
             if message is None:
                 break
             try:
@@ -257,16 +245,6 @@ cdef class Links:
             except Again:  # the next one says it all
                 pass
         return moved
-
-    cdef object _any_channel(self, Wire wire):
-        """The number of one that it shares with the peer."""
-        return next(iter([*wire.peer.outlets, *wire.peer.inlets]))
-
-    cdef object _out_of_reach(self, Wire wire):
-        return ConnectionError(
-            f"{name_of(wire.peer.me)} has had no connection to {wire.address}, where {name_of(wire.peer.number)} "
-            f"listens, for {self.patience / 1e9:g} s; Settings.silence is how long to wait for one"
-        )
 
     # While nothing moves.
 

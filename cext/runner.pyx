@@ -5,15 +5,15 @@ from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, RUNNERS, born as count_born, died as count_died
 from cext.task cimport BUSY, Task
 
-
 cdef int64_t TURN_NS = 1_000_000  # then links and sources have theirs
 
 
 @cython.final
 cdef class Runner:
-    """Steps `tasks` until all are done, those nearest the sinks first: what is downstream leaves before more comes in, so
-    little waits inside a process, and a frame is worked on while it is in the processor's cache. When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.
+    """Steps `tasks` until all are done, those nearest the sinks first: what is downstream leaves before more comes in,
+    so little waits inside a process, and a frame is worked on while it is in the processor's cache.
 
+    When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.
     `failed(task, error)` is called once for each task that fails, in this thread. With `links` it serves those too, and
     goes on after its tasks are done until `links.close()` says that nobody needs an answer any more; `drained()` is
     called once when they, and all channels of the links, have ended.

@@ -7,26 +7,13 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from engine.errors import HeadgateError
+from engine.errors import DecodeError, EncodeError
 from engine.packing import Packing, packing_of
 from engine.shapes import Unsure
 from engine.types import name_of
 
 PICKLE = 0  # a format, as it stands in a message's header; a Packing has others
 CRC = 4  # bytes of a checksum behind a pickle
-
-
-class EncodeError(HeadgateError, TypeError):
-    """A record cannot be sent: `record`, at `index` in its frame (-1 and None where only the whole cannot)."""
-
-    def __init__(self, message: str, *, hint: str | None = None, index: int = -1, record: Any = None) -> None:
-        super().__init__(message, hint=hint)
-        self.index = index
-        self.record = record
-
-
-class DecodeError(HeadgateError, ValueError):
-    """A payload is not what the other end's codec makes, or a record in it cannot be made here."""
 
 
 class Codec:

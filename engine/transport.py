@@ -11,8 +11,9 @@ import secrets
 import stat
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import zmq
@@ -20,12 +21,10 @@ from zmq.utils.monitor import recv_monitor_message
 
 from cext.link import Peer
 from cext.links import Links, Wire
-from engine.durations import nanoseconds
-from engine.errors import ConnectorError, HeadgateError
+from engine.durations import Duration, nanoseconds
+from engine.errors import ConnectorError, HeadgateError, JobError
 from engine.keys import Doorman, Keys, new_keys
-
-if TYPE_CHECKING:
-    from engine.worker import Worker
+from engine.layout import HOME
 
 _LONGEST_PATH = 107
 """What the system allows a socket's path to have, bytes."""
@@ -156,19 +155,20 @@ class Transport:
         socket.set(zmq.ROUTER_MANDATORY, 1)
         return socket, address
 
-    def connect(self, worker: Worker, addresses: dict[int, Addresses]) -> Links:
-        """The links of `worker` to the others, who receive at `addresses`."""
-        return Links(
-            [self._wire(peer, addresses[peer.number]) for peer in worker.peers],
-            self._data,
-            self._signals,
-            _encode_signal,
-            _decode_signal,
-            worker.blame,
-            self.refused,
-            self._place.keys is not None,
-            nanoseconds(worker.plan.settings.silence),
-        )
+    def connect(self, peers: Sequence[Peer], addresses: dict[int, Addresses], silence: Duration) -> Links:
+        """The links to `peers`, who receive at `addresses`; one without a connection for `silence` fails the job."""
+        patience = nanoseconds(silence)
+
+        def out_of_reach(peer: int) -> JobError:
+            return JobError(
+                f"{_name(self._number)} has had no connection to {_name(peer)}, which listens at "
+                f"{addresses[peer].data}, for {patience / 1e9:g} s",
+                hint="a job outlives what cuts its network for less than Settings.silence",
+            )
+
+        wires = [self._wire(peer, addresses[peer.number]) for peer in peers]
+        codec, has_keys = (_encode_signal, _decode_signal), self._place.keys is not None
+        return Links(wires, self._data, self._signals, *codec, self.refused, has_keys, patience, out_of_reach)
 
     @property
     def door(self) -> list[tuple[Any, int]]:
@@ -214,12 +214,16 @@ class Transport:
         events = data.get_monitor_socket(_LIFE)
         self._place.connect(data, peer.number, to.data)
         self._place.connect(signals, peer.number, to.signals)
-        return Wire(peer, to.data, data, signals, events)
+        return Wire(peer, data, signals, events)
 
 
 def connections_made(socket: zmq.Socket[Any]) -> zmq.Socket[bytes]:
     """What has a message for each connection of `socket` that has become usable."""
     return socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+
+
+def _name(process: int) -> str:
+    return "home" if process == HOME else f"worker-{process}"
 
 
 def speaker(frame: zmq.Frame) -> int | None:

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.codec import PICKLE, Codec, EncodeError
+from engine.codec import PICKLE, Codec
+from engine.errors import EncodeError
 from engine.packing import COLUMNS, ROWS
 from tests.engine.codec_records import (
     FLAT,
@@ -259,8 +260,8 @@ UNSURE: list[tuple[Any, Any, str]] = [
     (list, [(1,)], "Any may not arrive as it was sent"),
     (Box, Box((1,)), "Box.content: Any"),
     (list[dict[str, Any]], [{"x": (1,)}], "Any"),
-    (object, 1, "Custom may not arrive"),
-    (complex, 1j, "Custom may not arrive"),
+    (object, 1, "object may not arrive"),
+    (complex, 1j, "complex may not arrive"),
     (msgspec.Raw, msgspec.Raw(b"1"), "Raw may not"),
     (msgspec.msgpack.Ext, msgspec.msgpack.Ext(1, b"x"), "Ext may not"),
     (typing.Annotated[int, msgspec.Meta(ge=0)], -1, "a constraint of msgspec.Meta"),

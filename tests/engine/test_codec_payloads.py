@@ -13,7 +13,8 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.codec import PICKLE, Codec, DecodeError
+from engine.codec import PICKLE, Codec
+from engine.errors import DecodeError
 from engine.packing import COLUMNS, ROWS
 from tests.engine.codec_records import Checked, Circle, Node, Point, Square, Tree, point
 

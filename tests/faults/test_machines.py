@@ -75,6 +75,7 @@ def test_a_machine_whose_address_vanishes_is_a_lost_worker(tmp_path: Path) -> No
 def test_two_workers_that_cannot_reach_each_other_though_the_job_reaches_both(tmp_path: Path) -> None:
     with over_two_machines(tmp_path, "2s") as (job, machine):
         machine.filter(f"ip saddr {machine.near} drop", f"ip daddr {machine.near} drop")
-        said = rf"worker-. has had no connection to tcp://({machine.near}|{machine.far}):\d+, where worker-. listens, for 2 s"
+        where = rf"tcp://({machine.near}|{machine.far}):\d+"
+        said = rf"worker-. has had no connection to worker-., which listens at {where}, for 2 s"
         with pytest.raises(JobError, match=said):
             job.job.wait(40)
