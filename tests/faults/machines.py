@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from engine import crew
-from engine.placement import LocalPlacement, LocalSlot, OnLine
+from engine.placement import LocalPlacement
+from engine.slot import LocalSlot, OnLine
 
 RULES = """
 table inet headgate {{
