@@ -87,7 +87,11 @@ def test_docstrings() -> None:
     assert doctest.testmod(getter).failed == 0
 
 
-Delayed: Any = type(Flight)("Delayed", (Flight,), {"delay": property(lambda self: 99.0)})
+class Delayed(Flight):
+    """Has a field that is in its base's slot and not read there."""
+
+
+Delayed.delay = property(lambda self: 99.0)  # type: ignore[assignment]
 
 
 class Watched:
