@@ -60,6 +60,9 @@ cdef class Head:
         """Whether nothing is left that must leave before a mark does."""
         raise NotImplementedError
 
+    cpdef advance(self, int64_t watermark):
+        """Event time has come to `watermark`: what becomes due comes out of `more` now, before the mark goes on."""
+
     cpdef finish(self, bint whole):
         """Every lane has ended; if all of them whole, what was kept for the end comes out of `more` now."""
 

@@ -15,7 +15,7 @@ from engine.outline import OperatorOutline, Outline, TaskOutline
 from engine.report import Chained, Report, TaskReport
 
 _STATES = ("busy", "idle", "backpressured")
-_SUMS = ("frames_in", "frames_out", "queued", "dropped")
+_SUMS = ("frames_in", "frames_out", "queued", "dropped", "late")
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def _operator(each: OperatorOutline, tasks: list[_Instance], reports: Sequence[R
         rate_in=sum(task.rate(into) for task, (into, _) in zip(tasks, counts, strict=True)),
         rate_out=sum(task.rate(out) for task, (_, out) in zip(tasks, counts, strict=True)),
         kind=each.kind,
+        watermark=min((task.done.watermark for task in tasks if task.done.watermark is not None), default=None),
     )
 
 

@@ -23,7 +23,8 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     `unmatched`, of a lookup_join: records without a match, whether they went on or not. `queued`: records on the
     operator's inputs that nobody has taken yet or whose fate is not final. `p50` and `p99`, of sinks: seconds from the
     source to the end of the write. `rate_in` and `rate_out`: records a second, each instance's by the clock of its own
-    process. `kind`: "source", "map", "sink" and so on.
+    process. `kind`: "source", "map", "sink" and so on. `watermark`: the event time here, the least of those instances
+    that have one, in milliseconds since the epoch. `late`: records that came too late for their windows.
     """
 
     name: str
@@ -44,6 +45,8 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     rate_in: float = 0.0
     rate_out: float = 0.0
     kind: str = ""
+    watermark: int | None = None
+    late: int = 0
 
 
 class InstanceMetrics(msgspec.Struct, frozen=True):
@@ -128,6 +131,11 @@ class JobMetrics(msgspec.Struct, frozen=True):
         """Records for which a lookup_join found no match: "left" passed them on with None, "inner" did not."""
         return sum(each.unmatched for each in self.operators)
 
+    @property
+    def late(self) -> int:
+        """Records that came too late for their windows."""
+        return sum(each.late for each in self.operators)
+
     def __getitem__(self, name: str) -> OperatorMetrics:
         """The operator called `name`."""
         for each in self.operators:
@@ -149,6 +157,7 @@ class JobMetrics(msgspec.Struct, frozen=True):
             ("dead_letters", "sent to the dead letters"),
             ("dropped", "dropped"),
             ("unmatched", "without a match"),
+            ("late", "too late for their windows"),
         ):
             shares = [(each.name, getattr(each, field)) for each in self.operators]
             if any(count for _, count in shares):

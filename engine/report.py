@@ -11,6 +11,7 @@ from cext.chain import Lookup
 from cext.links import Links
 from cext.sink import Sink as SinkHead
 from cext.task import Task
+from cext.windowed import Windowed
 from engine.worker import Worker
 
 _PAGE = os.sysconf("SC_PAGESIZE")
@@ -45,6 +46,10 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     written: int
     chain: tuple[Chained, ...]
     delays: list[tuple[int, int]]
+    watermark: int | None = None
+    """The event time here, ms since the epoch; None: there is none yet."""
+    late: int = 0
+    """Records that came too late for their windows."""
 
 
 class LinkReport(msgspec.Struct, array_like=True, frozen=True):
@@ -139,5 +144,7 @@ def _task(planned: int, instance: int, task: Task) -> TaskReport:
             for each in task.chain
         ),
         delays=[] if sink is None else sink.latency.snapshot(),
+        watermark=task.event_time,
+        late=task.head.late if isinstance(task.head, Windowed) else 0,
         **task.counters(),
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
+from cext.chain import Operator
 from cext.channel import Channel
 from cext.guard import Guard
 from cext.head import Head, Pass, Several
@@ -20,10 +21,11 @@ from cext.sink import Sink as SinkHead
 from cext.source import Source as SourceHead
 from cext.task import Task
 from cext.waker import Waker
+from cext.watermarks import Watermarks
 from cext.window import Window
 from engine.codec import Codec
 from engine.errors import ConnectorError, InputError, JobError, OperatorError, OutputError
-from engine.graph import LETTERS, Node, is_ours
+from engine.graph import LATE, LETTERS, Node, is_ours
 from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink, code_place, function_place
@@ -136,7 +138,7 @@ class Worker:
     def _connect(self, edge: Edge, numbers: Iterator[int]) -> dict[tuple[int, int], Channel]:
         """The channels of `edge` with an end here, and what stands in for their ends elsewhere; all are numbered."""
         channels = {}
-        codec = Codec.of(None if edge.output == LETTERS else edge.producer.nodes[-1].type)
+        codec = Codec.of(edge.type)
         for (i, j), number in zip(edge.pairs, numbers, strict=False):
             before, after = edge.producer.workers[i], edge.consumer.workers[j]
             if self.number not in {before, after}:
@@ -176,21 +178,21 @@ class Worker:
         last = planned.nodes[-1].operation
         lanes = [channel for edge in planned.inputs for (_, j), channel in self.channels[edge].items() if j == index]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
-        letters: list[Port] = []
+        aside: dict[int, list[Port]] = {LETTERS: [], LATE: []}
         for edge in planned.outputs:
-            (letters if edge.output == LETTERS else outputs[edge.output]).append(self._port(edge, index))
-        head = self._head(planned, index)
+            (outputs[edge.output] if edge.output >= 0 else aside[edge.output]).append(self._port(edge, index))
         chain = [
             operation.build_operator(node.name, self._guard(node))
             for node, operation in ready.items()
             if operation.role == "chain"
         ]
+        head = self._head(planned, index, chain)
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
         limits = (settings.frame_records, settings.linger_ns)
-        return Task(planned.name, head, lanes, chain, outputs, letters, router, *limits)
+        return Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], router, *limits, aside[LATE])
 
-    def _head(self, planned: TaskPlan, index: int) -> Head:
+    def _head(self, planned: TaskPlan, index: int, chain: list[Operator]) -> Head:
         node = planned.nodes[0]
         operation, waker = node.operation, self._wakers[planned][index]
         if operation.role in {"chain", "router"}:
@@ -199,7 +201,8 @@ class Worker:
         if isinstance(operation, FromSource):
             source = operation.source
             share = self.partitions[node.name][index :: planned.parallelism]
-            return SourceHead(node.name, guard, source.open, share, not source.bounded, BadRecord)
+            watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
+            return SourceHead(node.name, guard, source.open, share, not source.bounded, BadRecord, watermarks)
         if isinstance(operation, ToSink):
             sink, context = operation.sink, SinkContext(node.name, node.type, index, planned.parallelism)
             linger = self.plan.settings.linger_ns

@@ -133,6 +133,10 @@ assert_type(trips.lookup_join(countries, on="city", into=describe_known, how="in
 trips.lookup_join(countries, on="city", into=describe_known)  # type: ignore[arg-type]
 trips.lookup_join({}, on="city", how="outer")  # type: ignore[call-overload]
 
+assert_type(trips.event_time("at", out_of_order="5s", idle_after=100, zone="UTC"), Stream[Trip])
+assert_type(trips.event_time(lambda trip: int(trip.fare)), Stream[Trip])
+trips.event_time(fare)  # type: ignore[arg-type]
+
 # Any number.
 assert_type(trips.flat_map(words), Stream[str])
 assert_type(trips.flat_map(lambda trip: [trip, trip]), Stream[Trip])
