@@ -254,10 +254,10 @@ cdef class Aggregate(Holding):
             return self._results(limit, side)
         if self.frame is None:
             return None
-        cdef Py_ssize_t end = min(self.frame.records, self.at + limit)  # a record may leave a dead letter
+        cdef Py_ssize_t end = self.frame.records  # which leave nothing but dead letters
         cdef Groups groups = self.groups
         cdef list rows = self.frame.rows
-        while self.at < end:
+        while self.at < end and len(side.letters) < limit:
             try:
                 while self.at < end:
                     groups.add(rows[self.at])

@@ -158,7 +158,7 @@ def test_windows_of_so_many_records(stream: list[int], size: int) -> None:
         count = len(mine[key])
         wanted = [] if count % size else [(key, count - size, count, tuple(mine[key][-size:]))]
         assert checked(windows.put((key, 0, number)) or []) == wanted
-    rest = [(key, n - n % size, n, tuple(all[n - n % size :])) for key, all in mine.items() if (n := len(all)) % size]
+    rest = [(key, n - n % size, n, tuple(its[n - n % size :])) for key, its in mine.items() if (n := len(its)) % size]
     assert sorted(checked(windows.end())) == sorted(rest)
 
 
