@@ -35,20 +35,22 @@ test: check
 	HEADGATE_BENCH_SCALE=0.02 $(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -q
 	$(MAKE) test-debug
 
-# The tests of the core once more, on a build that checks invariants and counts live objects.
+# Core and engine once more, on a build that checks invariants and counts live objects. The checkout stands on the path
+# behind that build, as workers need the tests too.
 test-debug: build
 	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib
-	$(BIN)/pytest -o pythonpath=build/debug/lib tests/cext
+	$(BIN)/pytest -o "pythonpath=build/debug/lib ." tests/cext tests/engine
 
 # Processes killed and stopped at many random moments: HEADGATE_FAULT_SEED=2 strikes at others.
 test-faults: build
 	HEADGATE_FAULT_RUNS=$${HEADGATE_FAULT_RUNS:-200} $(BIN)/pytest tests/faults
 
-# The tests of the core and the engine under AddressSanitizer and UBSan.
+# The tests of the core and the engine under AddressSanitizer and UBSan. A crash is left to Python's faulthandler, which
+# says where in the program it was; some tests make a worker crash.
 test-asan: build
 	HEADGATE_SANITIZE=address,undefined $(PY) setup.py --quiet build --build-base build/asan --build-lib build/asan/lib
-	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-		$(BIN)/pytest -o pythonpath=build/asan/lib --timeout 600 tests/cext tests/engine
+	ASAN_OPTIONS=detect_leaks=0:handle_segv=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+		$(BIN)/pytest -o "pythonpath=build/asan/lib ." --timeout 600 tests/cext tests/engine
 
 bench: build
 	$(BIN)/pytest benchmarks --benchmark-only

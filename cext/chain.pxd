@@ -13,6 +13,7 @@ cdef class Operator:
     cdef readonly uint64_t records_out
     cdef readonly int64_t busy_ns
 
+    cdef object step(self, object row)
     cdef list apply(self, list rows, Sideline side)
     cdef list run(self, list rows, Sideline side)
 
@@ -42,8 +43,6 @@ cdef class StatefulMap(Operator):
     cdef object function
     cdef object initial
     cdef readonly dict states
-
-    cdef object _advance(self, object row)
 
 
 cdef class Running(Operator):

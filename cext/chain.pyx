@@ -63,15 +63,36 @@ cdef inline int call_test(PyObject *function, PyObject *row) noexcept:
     return truth
 
 
+cdef object GONE = object()  # a record that goes no further
+
+
 cdef class Operator:
-    """The base of what a task chains: `run` counts and times `apply`."""
+    """The base of what a task chains: `run` counts and times `apply`, which takes one row after another through `step`.
+
+    Where the cost of the loop counts, an operator has an `apply` of its own.
+    """
 
     def __cinit__(self, str name not None, Guard guard not None, *arguments, **options):
         self.name = name
         self.guard = guard
 
-    cdef list apply(self, list rows, Sideline side):
+    cdef object step(self, object row):
+        """What goes on of `row`, or GONE."""
         raise NotImplementedError
+
+    cdef list apply(self, list rows, Sideline side):
+        cdef list out = []
+        cdef Py_ssize_t i
+        for i, row in enumerate(rows):
+            try:
+                made = self.step(row)
+                if made is not GONE:
+                    out.append(made)
+            except BaseException as error:
+                if not self.guard.handle(row, error, side):
+                    side.lose(PyList_GET_SIZE(rows) - i)
+                    break
+        return out
 
     cdef list run(self, list rows, Sideline side):
         cdef int64_t start = monotonic_ns()
@@ -179,22 +200,13 @@ cdef class Lookup(Operator):
         self.join = join
         self.inner = inner
 
-    cdef list apply(self, list rows, Sideline side):
-        cdef list out = []
-        cdef Py_ssize_t i
-        for i, row in enumerate(rows):
-            try:
-                match = self.table.get(self.key.get(row))
-                if match is None:
-                    self.unmatched += 1
-                    if self.inner:
-                        continue
-                out.append((row, match) if self.join is None else self.join(row, match))
-            except BaseException as error:
-                if not self.guard.handle(row, error, side):
-                    side.lose(PyList_GET_SIZE(rows) - i)
-                    break
-        return out
+    cdef object step(self, object row):
+        match = self.table.get(self.key.get(row))
+        if match is None:
+            self.unmatched += 1
+            if self.inner:
+                return GONE
+        return (row, match) if self.join is None else self.join(row, match)
 
 
 @cython.final
@@ -210,7 +222,7 @@ cdef class StatefulMap(Operator):
         self.initial = initial
         self.states = {}
 
-    cdef object _advance(self, object row):
+    cdef object step(self, object row):
         key = self.key.get(row)
         cdef PyObject *known = find(self.states, key)
         state = None
@@ -227,18 +239,6 @@ cdef class StatefulMap(Operator):
             self.states[key] = (<tuple>result)[0]
         return (<tuple>result)[1]
 
-    cdef list apply(self, list rows, Sideline side):
-        cdef list out = []
-        cdef Py_ssize_t i
-        for i, row in enumerate(rows):
-            try:
-                out.append(self._advance(row))
-            except BaseException as error:
-                if not self.guard.handle(row, error, side):
-                    side.lose(PyList_GET_SIZE(rows) - i)
-                    break
-        return out
-
 
 @cython.final
 cdef class Running(Operator):
@@ -247,17 +247,8 @@ cdef class Running(Operator):
     def __cinit__(self, str name, Guard guard, Groups groups not None):
         self.groups = groups
 
-    cdef list apply(self, list rows, Sideline side):
-        cdef list out = []
-        cdef Py_ssize_t i
-        for i, row in enumerate(rows):
-            try:
-                out.append(self.groups.update(row))
-            except BaseException as error:
-                if not self.guard.handle(row, error, side):
-                    side.lose(PyList_GET_SIZE(rows) - i)
-                    break
-        return out
+    cdef object step(self, object row):
+        return self.groups.update(row)
 
 
 @cython.final

@@ -14,7 +14,7 @@ cdef class Channel:
     cdef uint64_t limit     # `pushed` may never pass it; consumer writes, producer reads
     cdef uint64_t released  # records whose fate is final; consumer writes, all read
     cdef uint64_t window    # the consumer's present window; consumer writes, producer reads (to size its frames)
-    cdef uint64_t blocked   # the producer found no credit; producer sets, consumer clears once a period
+    cdef uint64_t blocked   # the producer found no credit for a frame; producer sets, consumer clears once a period
     # The producer's own.
     cdef list open          # records that wait for a full frame, counted in `pushed`
     cdef int64_t open_born  # when the oldest of them entered the job
@@ -32,6 +32,8 @@ cdef class Channel:
 
     cdef Py_ssize_t credit(self) noexcept
     cdef Py_ssize_t cut(self) noexcept
+    cdef Py_ssize_t _left(self) noexcept
+    cdef bint has_room(self) noexcept
     cdef int put(self, list rows, int64_t born, int64_t now) except -1
     cdef bint flush(self) except -1
     cdef bint push_mark(self, Frame mark) except -1
@@ -43,4 +45,5 @@ cdef class Channel:
     cdef void deliver(self, Frame frame) noexcept
     cdef bint _send(self, Frame frame) noexcept
     cdef void _publish(self) noexcept
+    cdef void _allow(self, uint64_t limit) noexcept
     cdef int _check(self) except -1

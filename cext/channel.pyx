@@ -58,13 +58,26 @@ cdef class Channel:
     # The producer's side.
 
     cdef Py_ssize_t credit(self) noexcept:
-        """How many records may be put now; asking in vain tells the consumer that the producer is blocked."""
-        cdef Py_ssize_t left = <Py_ssize_t>(load(&self.limit) - self.pushed)
-        if left == 0:
+        """How many records may be put now: half a frame or more, else none. Asking in vain tells the consumer that the
+        producer is blocked.
+
+        Whoever takes up whatever credit comes sends ever smaller frames, which give ever less of it back: TCP knows
+        this as the silly window (RFC 1122, 4.2.3.4). The wait has an end, as no frame is larger than the window.
+        """
+        if not self.has_room():
             store(&self.blocked, 1)
-        elif spsc_room(self.ring) < 2:  # full of marks; there must be room for one more behind the open frame
             return 0
-        return left
+        if spsc_room(self.ring) < 2:  # full of marks; there must be room for one more behind the open frame
+            return 0
+        return self._left()
+
+    cdef Py_ssize_t _left(self) noexcept:
+        """How many records may be put before `pushed` is at `limit`."""
+        return <Py_ssize_t>(load(&self.limit) - load(&self.pushed))
+
+    cdef bint has_room(self) noexcept:
+        """Whether half a frame may be put. The consumer, or who stands in for it, asks too, to know whom to wake."""
+        return 4 * self._left() >= self.cut()
 
     cdef Py_ssize_t cut(self) noexcept:
         """How many records make a frame at the present window."""
@@ -76,8 +89,8 @@ cdef class Channel:
     cdef int put(self, list rows, int64_t born, int64_t now) except -1:
         """Promise `rows` to the consumer, within credit. Few records wait in the open frame for more."""
         cdef Py_ssize_t count = len(rows)
-        if HEADGATE_DEBUG and count > self.credit():
-            raise AssertionError(f"{count} records put on a channel with credit for {self.credit()}")
+        if HEADGATE_DEBUG and count > self._left():
+            raise AssertionError(f"{count} records put on a channel with credit for {self._left()}")
         store(&self.pushed, self.pushed + count)
         self.most_in_flight = max(self.most_in_flight, self.pushed - load(&self.released))
         if 2 * count >= self.cut() and not self.open:
@@ -139,10 +152,13 @@ cdef class Channel:
         self._publish()
 
     cdef void _publish(self) noexcept:
-        cdef uint64_t limit = self.released + self.window
+        self._allow(self.released + self.window)
+
+    cdef void _allow(self, uint64_t limit) noexcept:
+        """Raise the limit, and wake a producer that can go on."""
         if limit > self.limit:
             store(&self.limit, limit)
-            if self.producer is not None:
+            if self.producer is not None and self.has_room():
                 self.producer.wake()
 
     cpdef void adapt(self, int64_t now, bint could_work, Py_ssize_t batch=0) noexcept:
@@ -165,10 +181,7 @@ cdef class Channel:
             return
         store(&self.window, window)
         store(&self.released, released)
-        if limit > self.limit:
-            store(&self.limit, limit)
-            if self.producer is not None:
-                self.producer.wake()
+        self._allow(limit)
 
     cdef void deliver(self, Frame frame) noexcept:
         """For the producer, who is elsewhere: send its frame, which must be within credit and have a slot."""
@@ -206,9 +219,10 @@ cdef class Channel:
         return load(&self.pushed), load(&self.released), load(&self.limit), load(&self.window)
 
     def push_rows(self, list rows not None, int64_t born=0):
-        """Put `rows`, at least one and within credit, and send the frame at once."""
-        if not 0 < len(rows) <= self.credit():
-            raise ValueError(f"{len(rows)} records do not fit into credit for {self.credit()}")
+        """Put `rows`, at least one and within the limit, and send the frame at once."""
+        cdef Py_ssize_t left = self._left() if spsc_room(self.ring) >= 2 else 0
+        if not 0 < len(rows) <= left:
+            raise ValueError(f"{len(rows)} records do not fit into credit for {left}")
         self.put(rows, born, born)
         self.flush()
 
@@ -229,5 +243,5 @@ cdef class Channel:
         self.release(records)
 
     def available(self):
-        """How many records the producer may push now."""
+        """How many records the producer may push now: enough for half a frame, or none."""
         return self.credit()

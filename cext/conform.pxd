@@ -1,5 +1,6 @@
 # Shapes: whether a value is exactly what a type says, so that an encoding that knows the type loses nothing.
 
+from cpython.object cimport Py_TYPE, PyObject
 from libc.stdint cimport int64_t
 
 cdef enum Scalar:  # bits; a value of none of these types has kind 0
@@ -18,9 +19,34 @@ cdef enum Scalar:  # bits; a value of none of these types has kind 0
     DECIMAL = 4096
 
 
+cdef enum:
+    LEVELS = 100       # nested deeper, an encoder or a decoder may run out of stack
+    VISITS = 1 << 22   # a value that is reached in many ways is walked, and encoded, once for each: that has a bound
+
+
 cdef struct Walk:
     int levels       # that may still be entered
     int64_t visits   # compound values that may still be entered, shared ones counted each time
+
+
+cdef bint in_64_bits(object number) noexcept
+cdef int rare_kind(object value, PyObject *exact) noexcept
+
+
+cdef inline int scalar_kind(object value) noexcept:
+    """The kind of an exact scalar, 0 for anything else; what is commonest comes first."""
+    cdef PyObject *exact = <PyObject *>Py_TYPE(value)
+    if exact == <PyObject *>str:
+        return STR
+    if exact == <PyObject *>int:
+        return INT if in_64_bits(value) else LONG_INT
+    if exact == <PyObject *>float:
+        return FLOAT
+    if value is None:
+        return NONE
+    if exact == <PyObject *>bool:
+        return BOOL
+    return rare_kind(value, exact)
 
 
 cdef class Shape:

@@ -36,10 +36,6 @@ cdef extern from "structmember.h":
     ctypedef struct PyMemberDescrObject:
         PyMemberDef *d_member
 
-cdef enum:
-    LEVELS = 100  # nested deeper, an encoder or a decoder may run out of stack
-    VISITS = 1 << 22  # a value that is reached in many ways is walked, and encoded, once for each: that has a bound
-
 WIDE = "an int beyond 64 bits"
 cdef type Decimal = decimal.Decimal
 cdef object utc = dt.get_utc()
@@ -74,22 +70,6 @@ cdef bint in_64_bits(object number) noexcept:
     except OverflowError:
         return False
     return True
-
-
-cdef inline int scalar_kind(object value) noexcept:
-    """The kind of an exact scalar, 0 for anything else; what is commonest comes first."""
-    cdef PyObject *exact = <PyObject *>Py_TYPE(value)
-    if exact == <PyObject *>str:
-        return STR
-    if exact == <PyObject *>int:
-        return INT if in_64_bits(value) else LONG_INT
-    if exact == <PyObject *>float:
-        return FLOAT
-    if value is None:
-        return NONE
-    if exact == <PyObject *>bool:
-        return BOOL
-    return rare_kind(value, exact)
 
 
 cdef int rare_kind(object value, PyObject *exact) noexcept:

@@ -28,6 +28,9 @@ cdef class Inlet:
     cdef readonly uint32_t number
     cdef readonly Channel channel     # its producer is this, its consumer is a task
     cdef object codec
+    cdef object unread                # (error) is told of records that cannot be decoded
+    cdef readonly bint is_cut         # some could not: the channel has got an end cut short, and gets nothing more
+    cdef readonly uint64_t dropped    # records that it did not get; the channel's own counts are so much less
     cdef readonly uint64_t received   # the sequence of the last message taken
     cdef readonly bint ended          # ... which was the channel's end
     cdef uint64_t seen                # the greatest sequence that is known to have been sent
@@ -40,6 +43,7 @@ cdef class Inlet:
     cdef int64_t changed_at           # since when there is something that it was not told; 0: there is nothing
 
     cdef int take(self, Header *header, object payload) except -1
+    cdef Frame _frame(self, Header *header, object payload)
     cdef Frame _decoded(self, Header *header, object payload)
     cdef Credit present(self)
     cdef bint due(self, int64_t now) except -1

@@ -1,5 +1,6 @@
 """Inlet: the consumer's half of a channel that crosses processes (the law stands in cext/link.pyx)."""
 
+from collections.abc import Callable
 from typing import Any, Protocol, Self, final, type_check_only
 
 from cext.channel import Channel
@@ -14,5 +15,9 @@ class Inlet:
     channel: Channel
     received: int
     ended: bool
+    is_cut: bool
+    dropped: int
     bytes_released: int
-    def __new__(cls, number: int, channel: Channel, codec: _Decoder) -> Self: ...
+    def __new__(
+        cls, number: int, channel: Channel, codec: _Decoder, unread: Callable[[Exception], object] | None = None
+    ) -> Self: ...

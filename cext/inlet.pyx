@@ -15,35 +15,51 @@ from cext.spsc cimport spsc_room
 cdef class Inlet:
     """The consumer's half of channel `number`: stands in for a producer that is in another process.
 
-    `codec`: has decode(format, payload) -> rows.
+    `codec`: has decode(format, payload) -> rows. `unread(error)` is told when it cannot: for the consumer the channel
+    ends there, as one cut short. Without `unread` the error is raised.
     """
 
-    def __cinit__(self, uint32_t number, Channel channel not None, codec):
+    def __cinit__(self, uint32_t number, Channel channel not None, codec, unread=None):
         self.number = number
         self.channel = channel
         self.codec = codec
+        self.unread = unread
         self.owed = deque()
 
     cdef int take(self, Header *header, object payload) except -1:
         """Take a message in, if it is the next one: a Verdict."""
         cdef uint64_t last = header.sequence if header.kind == PROBE else header.sequence - 1
-        cdef Frame frame
         if last > self.received:
             self.seen = max(self.seen, header.sequence)
             self.turn = max(self.turn, header.turn)
             return EARLY
         if last < self.received or header.kind == PROBE:
             return DOUBLED
-        if header.records > load(&self.channel.limit) - self.channel.pushed or spsc_room(self.channel.ring) == 0:
-            return BEYOND
-        frame = mark_frame(header.kind, header.value) if header.kind != DATA else self._decoded(header, payload)
-        self.channel.deliver(frame)
+        if not self.is_cut:
+            if header.records > load(&self.channel.limit) - self.channel.pushed or spsc_room(self.channel.ring) == 0:
+                return BEYOND
+            self.channel.deliver(self._frame(header, payload))
+        if self.is_cut:
+            self.dropped += header.records
         self.received = header.sequence
         self.ended = header.kind == END
         if header.kind == DATA:
             self.bytes_received += len(payload)
             self.owed.append((self.channel.pushed, self.bytes_received))
         return TAKEN
+
+    cdef Frame _frame(self, Header *header, object payload):
+        """What the consumer gets for a message."""
+        if header.kind != DATA:
+            return mark_frame(header.kind, header.value)
+        try:
+            return self._decoded(header, payload)
+        except Exception as error:
+            if self.unread is None:
+                raise
+            self.is_cut = True
+            self.unread(error)
+            return mark_frame(END, False)
 
     cdef Frame _decoded(self, Header *header, object payload):
         cdef list rows = self.codec.decode(header.format, payload)
@@ -54,10 +70,11 @@ cdef class Inlet:
     cdef Credit present(self):
         """Where things are: what the peer's outlet is granted."""
         cdef Credit credit
-        credit.released = load(&self.channel.released)
-        while self.owed and <uint64_t>(<tuple>self.owed[0])[0] <= credit.released:
+        cdef uint64_t released = load(&self.channel.released)
+        while self.owed and <uint64_t>(<tuple>self.owed[0])[0] <= released:
             self.bytes_released = (<tuple>self.owed.popleft())[1]
-        credit.limit = load(&self.channel.limit)  # after `released`, so that it is no less
+        credit.released = released + self.dropped
+        credit.limit = load(&self.channel.limit) + self.dropped  # after `released`, so that it is no less
         credit.window = load(&self.channel.window)
         credit.bytes_released = self.bytes_released
         credit.received = self.received
@@ -74,7 +91,7 @@ cdef class Inlet:
             self.changed_at = now
         return (
             now - self.changed_at >= UNTOLD_NS
-            or (self.peer_blocked and credit.limit > self.told.limit)
+            or (self.peer_blocked and credit.limit > self.told.limit and self.channel.has_room())
             or 8 * (credit.limit - self.told.limit) >= credit.window
             or 8 * (credit.slots - self.told.slots) >= <uint64_t>self.channel.law.most
         )

@@ -17,8 +17,8 @@ class Peer:
     outlets: dict[int, Outlet]
     inlets: dict[int, Inlet]
     heard_at: int
-    asked: int
     round_trip: int
+    ahead: int
     refused: dict[str, int]
     def __new__(cls, me: int, number: int, epoch: int, outlets: list[Outlet], inlets: list[Inlet]) -> Self: ...
     def next(self, now: int) -> Message | None: ...

@@ -18,8 +18,16 @@ method is a function of state, event and `now`, and the simulator of the tests r
 4. What was lost last leaves no gap. The peer's signal echoes the newest of our clock that it has seen; an outlet whose
    oldest message was handed out `PROBE_NS` before that, and is still not received, sends a *probe*: a message that only
    says what was sent before it. A peer that is merely slow costs probes at most, and a silent one not even these.
-5. Credit is told once it has moved by an eighth of the window, at once to a producer that has none, and anyway within
+5. Credit is told once it has moved by an eighth of the window, at once to a producer that can go on, and anyway within
    `UNTOLD_NS`; everything is told every `HEARTBEAT_NS`.
+6. Every signal also says how the peer's clock stands to ours, as in NTP: its `clock` was read between `echo + held`
+   of ours and now. The middle is wrong by half a round trip at most, and signals with the shortest round trip count.
+   Where that leaves open whether there are two clocks at all, there is one, as on one machine: so nothing is guessed
+   there. The peer's clock is used only to tell how old records are.
+7. A record that cannot be encoded is withheld, or ends the channel for the consumer, as one cut short; so does a
+   message that cannot be decoded. The half that was cut drops what still comes, until the channel has really ended. Of
+   records that the consumer never gets, the half that stopped them gives the credit back: it adds them to what the
+   consumer's side counts as released and allowed.
 """
 
 cimport cython
@@ -56,7 +64,6 @@ cdef class Peer:
         cdef Py_ssize_t count = len(self.order)
         cdef Message message
         for _ in range(count):
-            self.asked = (<Outlet>self.order[self.at]).number
             message = (<Outlet>self.order[self.at]).next(now)
             self.at = (self.at + 1) % count
             if message is not None:
@@ -74,9 +81,14 @@ cdef class Peer:
         inlet = self.inlets.get(parsed.channel)
         if inlet is None or not makes_sense(&parsed, len(payload)):
             return self._refuse("an unknown message")
+        parsed.born = self._by_our_clock(parsed.born, now)
         if inlet.take(&parsed, payload) == BEYOND:
             return self._refuse("more than there is credit for")
         return True
+
+    cdef int64_t _by_our_clock(self, int64_t born, int64_t now) noexcept:
+        """When a record was born; while nothing is known of their clock, not before we began to speak with them."""
+        return min(now, born - self.ahead if self.round_trip else max(born, self.began))
 
     cdef bint _refuse(self, str reason) except -1:
         self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -93,6 +105,8 @@ cdef class Peer:
         cdef bint all_of_them = now - self.told_at >= HEARTBEAT_NS
         cdef Inlet inlet
         cdef Outlet outlet
+        if self.began == 0:
+            self.began = now
         cdef list credits = [inlet.tell() for inlet in self.inlets.values() if all_of_them or inlet.due(now)]
         cdef list blocked = [outlet.number for outlet in self.outlets.values() if outlet.is_blocked(now)]
         if not (all_of_them or credits or blocked):
@@ -141,6 +155,7 @@ cdef class Peer:
             return 0
         if 0 <= held < now - echo:
             trip = now - echo - held
+            self._compare(clock - now, trip)
             # Down at once, up slowly: what waited for a busy or stopped process says little of the way.
             if 0 < self.round_trip < trip:
                 trip = self.round_trip + (trip - self.round_trip) // 8
@@ -150,6 +165,12 @@ cdef class Peer:
         for outlet in self.outlets.values():
             outlet.doubt(echo)
         return 0
+
+    cdef void _compare(self, int64_t ahead, int64_t trip) noexcept:
+        """Their clock is `ahead` of ours, or up to `trip` more (the law, 6.)."""
+        if self.round_trip and trip > self.round_trip:
+            return
+        self.ahead = 0 if ahead <= 0 <= ahead + trip else ahead + trip // 2
 
     cpdef int reconnected(self, int64_t now) except -1:
         """The connection to the peer was lost and is back: what was in it may be lost too, both ways."""

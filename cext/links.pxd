@@ -24,7 +24,6 @@ cdef class Links:
     cdef object decode           # (bytes) -> a signal
     cdef object encode           # (signal) -> bytes
     cdef object poll             # (sockets, ms) waits until one has something
-    cdef object blame            # (channel number, error) -> the error to raise
     cdef list awaited            # what to poll while nothing moves
     cdef readonly dict refused   # how many messages no peer could be found for, by reason
     cdef bint has_keys           # whether connections are those of known workers

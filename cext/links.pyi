@@ -25,7 +25,6 @@ class Links:
         signals: Any,
         encode: Callable[[_Signal], bytes],
         decode: Callable[[bytes], _Signal],
-        blame: Callable[[int, Exception], BaseException],
         refused: dict[str, int],
         has_keys: bool,
     ) -> Self: ...

@@ -7,10 +7,11 @@ is bounded by credit, since everything in them counts as in flight.
 
 cimport cython
 
-from cext.message cimport Message, channel_of, sender_of
+from cext.message cimport Message, sender_of
 from cext.outlet cimport Outlet
 
-cdef int IN_A_TURN = 64  # then the tasks have theirs
+cdef int IN_A_TURN = 64  # messages; then the tasks have theirs
+cdef Py_ssize_t BYTES_IN_A_TURN = 65_536  # of records, so that the tasks find them in the cache
 cdef int64_t LOOK_NS = 50_000_000
 cdef int NOBLOCK, SNDMORE, POLLIN
 cdef object EVENTS, Again
@@ -60,20 +61,17 @@ cdef class Links:
     """All links of one worker.
 
     `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
-    `decode`: a signal as bytes (`decode` raises ValueError for what is none); `blame(channel, error)`: the error to
-    raise when a record of a channel cannot be encoded or decoded. What is refused is counted in `refused`, by reason.
-    Where connections have keys (`has_keys`), a message must come over one of the worker that it says it is from.
+    `decode`: a signal as bytes (`decode` raises ValueError for what is none). What is refused is counted in `refused`,
+    by reason. Where connections have keys (`has_keys`), a message must come over one of the worker that it says it is
+    from.
     """
 
-    def __cinit__(
-        self, list wires not None, data, signals, encode, decode, blame, dict refused not None, bint has_keys
-    ):
+    def __cinit__(self, list wires not None, data, signals, encode, decode, dict refused not None, bint has_keys):
         self.wires = {(<Wire>wire).peer.number: wire for wire in wires}
         self.data = data
         self.signals = signals
         self.encode = encode
         self.decode = decode
-        self.blame = blame
         self.poll = library().zmq_poll
         self.refused = refused
         self.has_keys = has_keys
@@ -120,8 +118,9 @@ cdef class Links:
 
     cdef bint _data_in(self, int64_t now) except -1:
         cdef int turns = 0
+        cdef uint64_t enough = self.bytes_in + BYTES_IN_A_TURN
         cdef list parts
-        while turns < IN_A_TURN:
+        while turns < IN_A_TURN and self.bytes_in < enough:
             parts = received(self.data)
             if parts is None:
                 break
@@ -143,10 +142,7 @@ cdef class Links:
             return 0
         self.messages_in += 1
         self.bytes_in += len(payload)
-        try:
-            wire.peer.receive(header, payload, now)
-        except Exception as error:
-            raise self.blame(channel_of(header), error)
+        wire.peer.receive(header, payload, now)
         return 0
 
     cdef Wire _wire(self, sender, part):
@@ -179,10 +175,7 @@ cdef class Links:
             if wire.is_back():
                 wire.peer.reconnected(now)
         while True:
-            try:
-                message = wire.peer.next(now)
-            except Exception as error:
-                raise self.blame(wire.peer.asked, error)
+            message = wire.peer.next(now)
             if message is None:
                 break
             try:

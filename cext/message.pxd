@@ -16,7 +16,7 @@ cdef packed struct Header:
     uint64_t sequence   # counts the messages of this channel, from 1
     uint32_t turn       # counts from 1 how often the sender began to send again, up to this message
     int64_t value       # the mark's
-    int64_t born        # of the oldest record, monotonic ns of the sender's machine
+    int64_t born        # of the oldest record, by the sender's monotonic clock, ns
 
 
 cdef class Message:
@@ -26,6 +26,5 @@ cdef class Message:
 
 
 cpdef object sender_of(header)
-cpdef object channel_of(header)
 cdef bint parse(header, Header *into) except -1
 cdef bint makes_sense(const Header *header, Py_ssize_t size) noexcept

@@ -36,12 +36,6 @@ cpdef object sender_of(header):
     return parsed.sender if parse(header, &parsed) else None
 
 
-cpdef object channel_of(header):
-    """The channel that a message says it belongs to; None if it is no message of ours."""
-    cdef Header parsed
-    return parsed.channel if parse(header, &parsed) else None
-
-
 cdef bint makes_sense(const Header *header, Py_ssize_t size) noexcept:
     """Whether any message could be so: records with a payload, marks and probes without, all counted from 1."""
     if header.sequence == 0 or header.kind > PROBE:

@@ -18,6 +18,10 @@ cdef class Outlet:
     cdef Py_ssize_t frame_bytes       # a larger payload is cut
     cdef readonly uint64_t byte_window  # the most encoded bytes in flight
     cdef Py_ssize_t record_bytes      # a larger record is refused
+    cdef object unsent                # (error) -> whether to go on without the record that it blames
+    cdef readonly bint is_cut         # one could not be sent: the peer gets an end cut short, and nothing more
+    cdef readonly uint64_t withheld   # records that the peer will never see; what it counts is so much less
+    cdef readonly uint64_t dropped    # those of them that went nowhere since the channel was cut
     cdef Frame frame                  # the one in work
     cdef Py_ssize_t at                # its next record
     cdef Py_ssize_t chunk             # how many records fit into frame_bytes, as it seems
@@ -25,7 +29,7 @@ cdef class Outlet:
     cdef object unacked               # messages that the peer may not have, in order
     cdef readonly uint64_t sequence   # of the last message handed out
     cdef readonly uint64_t acked      # the peer has all up to this one
-    cdef readonly bint ended          # the last message handed out was the channel's end
+    cdef readonly bint ended          # the channel's end was taken
     cdef uint64_t slots               # the peer has room for all up to this one
     cdef uint64_t cursor              # the next to be handed out; up to `sequence`: once more
     cdef uint32_t turn                # goes into every header: one more each time all is sent again
@@ -44,5 +48,11 @@ cdef class Outlet:
     cdef int doubt(self, int64_t seen) except -1
     cdef Message _fresh(self)
     cdef Message _make(self)
+    cdef Message _mark(self)
+    cdef Message _records(self)
+    cdef int _pass(self, Py_ssize_t count) except -1
+    cdef Message _refused(self, error)
+    cdef int _drop(self) except -1
+    cdef int _withhold(self, Py_ssize_t records) except -1
     cdef Message _message(self, int kind, uint64_t sequence, bytes payload)
     cdef bytes _encoded(self, int *format, Py_ssize_t *count)

@@ -1,7 +1,7 @@
 """Panes: tumbling and sliding windows, made of panes: runs of time that no window's bound divides.
 
-A record is added to one pane, however many windows that is part of. A window that is due combines its panes, so the work
-for each further window is one step a key, not one a record. A pane is dropped when its last window takes no more.
+A record is added to one pane, however many windows that is part of. A window that is due combines its panes, so the
+work for each further window is one step a key, not one a record. A pane is dropped when its last window takes no more.
 """
 
 from heapq import heappop, heappush

@@ -16,5 +16,6 @@ cdef class Runner:
     cdef int _loop(self) except -1
     cdef bint _pass(self) except -1
     cdef bint _open(self) except -1
+    cdef bint _step_tasks(self) except -1
     cdef int _retire(self) except -1
     cdef int64_t _timeout(self)

@@ -5,12 +5,15 @@ from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, RUNNERS, born as count_born, died as count_died
 from cext.task cimport BUSY, Task
 
+cdef int64_t TURN_NS = 1_000_000  # then links and sources have theirs
+
 
 @cython.final
 cdef class Runner:
-    """Steps `tasks` in turn until all are done, those nearest the sinks first: what is downstream leaves before more
-    comes in. When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.
+    """Steps `tasks` until all are done, those nearest the sinks first: what is downstream leaves before more comes in,
+    so little waits inside a process, and a frame is worked on while it is in the processor's cache.
 
+    When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.
     `failed(task, error)` is called once for each task that fails, in this thread. With `links` it serves those too, and
     goes on after its tasks are done until `links.close()` says that nobody needs an answer any more; `drained()` is
     called once when they, and all channels of the links, have ended.
@@ -40,8 +43,6 @@ cdef class Runner:
         cdef int64_t timeout
         while self._open():
             if self._pass():
-                with nogil:
-                    pass  # a thread that has asked for the GIL gets it here, though no Python function runs
                 continue
             self.waker.arm()
             if self._pass():  # what came before arm() would wake nobody
@@ -68,18 +69,33 @@ cdef class Runner:
     cdef bint _pass(self) except -1:
         """Step every task once; whether anything moved."""
         cdef bint moved = False
-        cdef bint ended = False
-        cdef Task task
         self.passes += 1
         if self.links is not None:
             moved = self.links.receive(monotonic_ns())
-        for task in self.tasks:
-            moved |= task.step() == BUSY
-            ended |= task.done or task.failure is not None
-        if ended:
-            self._retire()
+        moved |= self._step_tasks()
         if self.links is not None:
             moved |= self.links.send(monotonic_ns())
+        return moved
+
+    cdef bint _step_tasks(self) except -1:
+        """Carry what is here as far as it goes, then let the sources read; whether anything moved."""
+        cdef int64_t begin = monotonic_ns()
+        cdef Py_ssize_t at = 0
+        cdef bint moved = False, ended = False
+        cdef Task task
+        while at < len(self.tasks):
+            task = <Task>self.tasks[at]
+            at += 1
+            if task.step() != BUSY:
+                continue
+            with nogil:
+                pass  # a thread that has asked for the GIL gets it here, though no Python function runs
+            moved = True
+            ended |= task.done or task.failure is not None
+            if task.source is None and task.since - begin < TURN_NS:
+                at = 0  # first to those behind it
+        if ended:
+            self._retire()
         return moved
 
     cdef int _retire(self) except -1:

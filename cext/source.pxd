@@ -18,6 +18,7 @@ cdef class Source(Head):
     cdef bint in_turn            # all partitions are read in turn, not one after the other
     cdef Watermarks watermarks   # the operator behind it that wants to know of partitions, or None
     cdef object bad_record       # the class that stands for a record that could not be read
+    cdef bint blocking           # a read may wait
     cdef Py_ssize_t turn
     cdef int64_t retry_at        # after an empty read: when to ask again, monotonic ns
     cdef int64_t backoff

@@ -23,6 +23,7 @@ class Source(Head):
         partitions: list[str],
         in_turn: bool,
         bad_record: type,
+        blocking: bool = True,
         watermarks: Watermarks | None = None,
     ) -> Self: ...
     def stop(self, whole: bool) -> None: ...

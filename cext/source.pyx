@@ -29,9 +29,10 @@ cdef class Source(Head):
     """Reads partitions with what `open_reader(partition)` gives: an object with read(limit), poll_after() and close().
 
     `in_turn`: all partitions are open and read in turn, else one after the other; `bad_record`: the class that
-    stands, with `raw` and `error`, where a record could not be read. With `watermarks`, the operator right behind it,
-    all partitions are open, and the one whose event time is furthest behind is asked first: so none runs ahead of the
-    others, whose records it would have to wait for, any further than it must.
+    stands, with `raw` and `error`, where a record could not be read; `blocking`: a read may wait, so what came before
+    it must not. With `watermarks`, the operator right behind it, all partitions are open, and the one whose event time
+    is furthest behind is asked first: so none runs further ahead of the others, which it would have to wait for, than
+    it must.
     """
 
     def __cinit__(
@@ -42,6 +43,7 @@ cdef class Source(Head):
         list partitions not None,
         bint in_turn,
         bad_record,
+        bint blocking=True,
         Watermarks watermarks=None,
     ):
         self.open_reader = open_reader
@@ -50,6 +52,7 @@ cdef class Source(Head):
         self.in_turn = in_turn or watermarks is not None
         self.watermarks = watermarks
         self.bad_record = bad_record
+        self.blocking = blocking
         self.backoff = FIRST_BACKOFF_NS
 
     def stop(self, bint whole):

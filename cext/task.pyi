@@ -21,6 +21,7 @@ class Task:
     lanes: list[Lane]
     outputs: list[list[Port]]
     letters: list[Port]
+    late: list[Port]
     failure: BaseException | None
     done: bool
     records_out: int

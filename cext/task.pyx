@@ -27,8 +27,9 @@ cdef class Task:
     """Steps records from `lanes` (channels) through `head`, `chain` and `router` into `outputs`.
 
     `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports
-    that get dead letters; `late`: those that get records that came too late. The whole contract is `step`: if an output has no credit, nothing is read; else one frame
-    moves. So a consumer that stops stops its producer, whatever lies between.
+    that get dead letters; `late`: those that get records that came too late. The whole contract is `step`: if an
+    output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its producer, whatever
+    lies between.
     """
 
     def __cinit__(
@@ -136,7 +137,8 @@ cdef class Task:
         self._through(rows, now)
         if not self._has_rest():
             self.head.settle()
-        cdef bint is_all = self.source is not None and len(rows) < room  # for now: the next read may wait
+        # The next read may have to wait.
+        cdef bint is_all = self.source is not None and self.source.blocking and len(rows) < room
         self._flush(now if is_all else now - self.linger)
         self._make_mark(now, is_all)
         return BUSY
@@ -167,6 +169,8 @@ cdef class Task:
         """Nothing to read: let go of what waits for a fuller frame."""
         self._flush(now)
         if self.source is not None and self.source.exhausted:
+            if self.source.whole and self._make_mark(now, True):
+                return BUSY
             self.whole = self.source.whole
             self._end()
             return BUSY

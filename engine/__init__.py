@@ -4,6 +4,8 @@ from engine.aggregates import Aggregate, collect, count, custom, distinct, max_,
 from engine.dataflow import Dataflow
 from engine.errors import (
     ConnectorError,
+    DecodeError,
+    EncodeError,
     GraphError,
     HeadgateError,
     InputError,
@@ -32,6 +34,8 @@ __all__ = [
     "Count",
     "Dataflow",
     "DeadLetter",
+    "DecodeError",
+    "EncodeError",
     "GraphError",
     "HeadgateError",
     "InputError",

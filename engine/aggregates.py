@@ -31,7 +31,7 @@ class Aggregate:
     result_type: Callable[[Any], Any] = field(repr=False)
     fields: tuple[str, ...] = ()
     """The fields that a record must have."""
-    combines: bool = True
+    combines: bool = field(default=True, repr=False)
     """Whether two states of it can become one, as windows that are made of parts want."""
 
 

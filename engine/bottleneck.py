@@ -2,7 +2,8 @@
 
 1. A task *waits* if it is back-pressured for a tenth of its time or more. What holds it up is behind it: of all
    instances of tasks that a waiting one feeds, the bottleneck is the one whose thread is busiest; of equals, that
-   nearest the sinks. If they took nothing at all they are stuck.
+   nearest the sinks. If they took nothing at all they are stuck. If none of their threads is short of time, and the
+   link to one is long and full for most of the time, the link is to blame: its window is as large as `Settings` allow.
 2. If none waits, credit holds nobody up. A thread that reads and is busy for nine tenths of its time is the
    bottleneck, by what takes most of that; else the sources give no more than they do; else, where these have ended,
    what still works sets the pace.
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 WAITS = 0.1
 SATURATED = 0.9
 MOST = 0.5
-"""Of a thread's time: what an operator takes that is named for it."""
+"""Of a thread's time: what an operator takes that is named for it, and for how much of it a link is full that is."""
 UNEVEN = 0.25
 """By how much of its time an instance is busier than the others of its task where it alone is to blame."""
 _NEAR = 0.03
@@ -38,8 +39,8 @@ Thread: TypeAlias = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Finding:
-    """What sets the pace: `operator`, by name, or None where a shared thread does; `worker`: in that process, or None
-    where it does so in each in which it runs. `sentence` says it, and why."""
+    """What sets the pace: `operator`, by name, or None where a shared thread or a link does; `worker`: in that process,
+    or to it, or None where it does so in each in which it runs. `sentence` says it, and why."""
 
     sentence: str
     operator: str | None = None
@@ -102,7 +103,10 @@ class _Search:
         waiting = {each.at for each in self.places if each.it.backpressured >= WAITS}
         behind = [each for each in self.places if waiting.intersection(each.task.after)]
         if behind:
-            return self._held_up(self._busiest(behind))
+            busiest, fullest = self._busiest(behind), max(behind, key=lambda each: each.it.capped)
+            if fullest.it.capped >= MOST and self.load[busiest.thread] < SATURATED:
+                return self._full(fullest)
+            return self._held_up(busiest)
         reading = [each for each in self.places if not each.task.after and _runs(each.it)]
         if reading:
             return self._reading(reading)
@@ -127,6 +131,16 @@ class _Search:
             return Finding(sentence, name, place.it.worker)
         culprit = self._culprit(place)
         return self._found(culprit, f"{self._is_the_bottleneck(culprit)}, and {waits}{self._sources()}")
+
+    def _full(self, place: _Place) -> Finding:
+        """The link to `place` is long, and its window holds too little for that."""
+        link = f"the link to {self._called(place.task.operators[0])}{_on(place)}"
+        sentence = (
+            f"the window of {link} {self._is()} the bottleneck: full {_percent(place.it.capped)} of the time, "
+            "for what it holds takes so long there and back; raise Settings.max_window, and max_window_bytes where "
+            f"records are large{self._sources()}"
+        )
+        return Finding(sentence, worker=place.it.worker)
 
     def _reading(self, reading: list[_Place]) -> Finding:
         """Nobody waits: a thread that reads has no time left, or there is no more to read."""

@@ -7,29 +7,13 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import msgspec
-
-from cext.conform import Shape
-from engine.errors import HeadgateError
-from engine.shapes import Unsure, shape_of
+from engine.errors import DecodeError, EncodeError
+from engine.packing import Packing, packing_of
+from engine.shapes import Unsure
 from engine.types import name_of
 
-PICKLE, MSGPACK = 0, 1  # formats, as they stand in a message's header
+PICKLE = 0  # a format, as it stands in a message's header; a Packing has others
 CRC = 4  # bytes of a checksum behind a pickle
-ALL_FIT = -1
-
-
-class EncodeError(HeadgateError, TypeError):
-    """A record cannot be sent: `record`, at `index` in its frame (-1 and None where only the whole cannot)."""
-
-    def __init__(self, message: str, *, hint: str | None = None, index: int = -1, record: Any = None) -> None:
-        super().__init__(message, hint=hint)
-        self.index = index
-        self.record = record
-
-
-class DecodeError(HeadgateError, ValueError):
-    """A payload is not what the other end's codec makes, or a record in it cannot be made here."""
 
 
 class Codec:
@@ -54,15 +38,14 @@ class Codec:
     ([('dam', 2)], 1)
     """
 
-    def __init__(self, record_type: Any, shape: Shape | None, pickled_because: str | None) -> None:
+    def __init__(self, record_type: Any, packing: Packing | None, pickled_because: str | None) -> None:
         self.pickled_because = pickled_because
         self.fallbacks = 0
         self._name = name_of(record_type)
-        self._shape = shape
-        self._encoder = msgspec.msgpack.Encoder()
+        self._packing = packing
         self._readers: dict[int, tuple[str, Callable[[Any], list[Any]]]] = {PICKLE: ("pickle", _unpickled)}
-        if shape is not None:
-            self._readers[MSGPACK] = ("msgpack", msgspec.msgpack.Decoder(list[record_type]).decode)
+        if packing is not None:
+            self._readers[packing.format] = packing.name, packing.unpack
 
     @classmethod
     def of(cls, record_type: Any) -> Codec:
@@ -70,18 +53,19 @@ class Codec:
         if record_type is None:
             return cls(None, None, "the type of the records is not known")
         try:
-            return cls(record_type, shape_of(record_type), None)
+            return cls(record_type, packing_of(record_type), None)
         except Unsure as unsure:
             return cls(record_type, None, str(unsure))
 
     def encode(self, rows: list[Any]) -> tuple[int, bytes]:
         """The format and the payload of a frame; `EncodeError` names the record that cannot be pickled."""
-        if self._shape is not None:
-            if self._shape.misfit(rows) == ALL_FIT:
-                try:
-                    return MSGPACK, self._encoder.encode(rows)
-                except Exception:  # half a surrogate pair in a str, say; pickle takes it, or says why not
-                    pass
+        if self._packing is not None:
+            try:
+                packed = self._packing.pack(rows)
+            except Exception:  # half a surrogate pair in a str, say; pickle takes it, or says why not
+                packed = None
+            if packed is not None:
+                return self._packing.format, packed
             self.fallbacks += 1
         return PICKLE, _pickled(rows)
 

@@ -65,7 +65,8 @@ def _instance(planned: TaskOutline, each: _Instance) -> InstanceMetrics:
     _, out = _counts(planned.operators[-1], each.done)
     worker = planned.workers[each.done.instance]
     rates = each.rate(into), each.rate(out)
-    return InstanceMetrics(worker, busy / wall, idle / wall, backpressured / wall, *rates, each.done.queued)
+    shares = busy / wall, idle / wall, backpressured / wall
+    return InstanceMetrics(worker, *shares, *rates, each.done.queued, min(1.0, each.done.capped / wall))
 
 
 def _operators(planned: TaskOutline, tasks: list[_Instance], reports: Sequence[Report]) -> list[OperatorMetrics]:
@@ -100,6 +101,8 @@ def _operator(each: OperatorOutline, tasks: list[_Instance], reports: Sequence[R
         rate_in=sum(task.rate(into) for task, (into, _) in zip(tasks, counts, strict=True)),
         rate_out=sum(task.rate(out) for task, (_, out) in zip(tasks, counts, strict=True)),
         kind=each.kind,
+        fallbacks=sum(report.fallbacks.get(each.name, 0) for report in reports),
+        pickled_because=each.pickled_because,
         watermark=min((task.done.watermark for task in tasks if task.done.watermark is not None), default=None),
     )
 

@@ -213,7 +213,7 @@ class Crew:
         if not part.has_started and isinstance(message, Abandon | Cancel):
             self._home_over.set()
         if isinstance(message, Start) and self._transport is not None and not self._home_over.is_set():
-            links = self._transport.connect(part.worker.peers, message.addresses, part.worker.blame)
+            links = self._transport.connect(part.worker.peers, message.addresses)
             part.start(links if links.wires else None, self._home_drained)
         elif isinstance(message, StopSources):
             part.stop_sources(whole=message.whole)

@@ -9,6 +9,8 @@
     │   │   └── OutputError            a record that a sink refused
     │   ├── WorkerLost                 a process of the job ended before its work did, or fell silent
     │   └── JobCancelled               the user stopped the job hard
+    ├── EncodeError (TypeError)        a record that cannot be sent to another process; the cause of an OperatorError
+    └── DecodeError (ValueError)       records that another process sent and this one cannot read; likewise
 
 A message says what was wanted, what came and where; `hint`, when there is one, says what to do.
 """
@@ -47,7 +49,8 @@ class JobError(HeadgateError, RuntimeError):
 
 class OperatorError(JobError):
     """A user's function raised; `__cause__` is what it raised, `record` what it was given, for `map_batch` a list if
-    there were several: any of them may be to blame."""
+    there were several: any of them may be to blame. Or a record that it gave cannot go to another process: then
+    `record` is that one, if it is known which."""
 
     def __init__(self, message: str, *, hint: str | None = None, operator: str = "", record: Any = None) -> None:
         super().__init__(message, hint=hint)
@@ -82,3 +85,16 @@ class WorkerLost(JobError):
 
 class JobCancelled(JobError):
     """The job was stopped hard: what was still on its way was dropped."""
+
+
+class EncodeError(HeadgateError, TypeError):
+    """A record cannot be sent: `record`, at `index` in its frame (-1 and None where only the whole cannot)."""
+
+    def __init__(self, message: str, *, hint: str | None = None, index: int = -1, record: Any = None) -> None:
+        super().__init__(message, hint=hint)
+        self.index = index
+        self.record = record
+
+
+class DecodeError(HeadgateError, ValueError):
+    """A payload is not what the other end's codec makes, or a record in it cannot be made here."""

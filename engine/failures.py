@@ -72,7 +72,7 @@ def _without_record(error: BaseException) -> BaseException:
     twin = type(error).__new__(type(error), *error.args)
     twin.args = error.args
     for name, value in vars(error).items():
-        setattr(twin, name, value if isinstance(value, str | int | list | None) else repr(value))
+        setattr(twin, name, value if isinstance(value, str | int | list | None) else repr(value)[:_LONGEST_TEXT])
     return twin
 
 

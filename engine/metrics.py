@@ -23,8 +23,14 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     `unmatched`, of a lookup_join: records without a match, whether they went on or not. `queued`: records on the
     operator's inputs that nobody has taken yet or whose fate is not final. `p50` and `p99`, of sinks: seconds from the
     source to the end of the write. `rate_in` and `rate_out`: records a second, each instance's by the clock of its own
-    process. `kind`: "source", "map", "sink" and so on. `watermark`: the event time here, the least of those instances
-    that have one, in milliseconds since the epoch. `late`: records that came too late for their windows.
+    process. `kind`: "source", "map", "sink" and so on.
+
+    Records go to other processes as msgpack where their type says all about them. `pickled_because`: why they go as
+    pickles, which are larger and slower, if they do; `fallbacks`: else how many frames did since some record in them
+    was not what the stream's type says.
+
+    `watermark`: the event time here, the least of those instances that have one, in milliseconds since the epoch.
+    `late`: records that came too late for their windows.
     """
 
     name: str
@@ -45,6 +51,8 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     rate_in: float = 0.0
     rate_out: float = 0.0
     kind: str = ""
+    fallbacks: int = 0
+    pickled_because: str | None = None
     watermark: int | None = None
     late: int = 0
 
@@ -60,6 +68,9 @@ class InstanceMetrics(msgspec.Struct, frozen=True):
     rate_in: float = 0.0
     rate_out: float = 0.0
     queued: int = 0
+    capped: float = 0.0
+    """The share of its time in which a link from another process had as many records under way as `max_window` or
+    `max_window_bytes` of the `Settings` allow, and yet both its ends waited for each other."""
 
 
 class TaskMetrics(msgspec.Struct, frozen=True):
@@ -163,6 +174,9 @@ class JobMetrics(msgspec.Struct, frozen=True):
             if any(count for _, count in shares):
                 who = ", ".join(f"{name} {count:,}" for name, count in shares if count)
                 yield f"{getattr(self, field):,} records {what}: {who}"
+        pickled = [f"{each.name} ({why})" for each in self.operators if (why := _why_pickled(each))]
+        if pickled:
+            yield f"sent to other processes as pickles: {', '.join(pickled)}"
         if self.refused:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.refused.items()))
             yield f"{sum(self.refused.values()):,} messages and connections refused: {reasons}"
@@ -200,6 +214,11 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         yield " ".join([first, *others]).rstrip()
+
+
+def _why_pickled(each: OperatorMetrics) -> str | None:
+    frames = f"{each.fallbacks:,} frames with records that are not what its type says" if each.fallbacks else None
+    return each.pickled_because or frames
 
 
 def _percent(share: float | None) -> str:

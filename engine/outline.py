@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.graph import LETTERS
 from engine.operations import MapAsync
 from engine.plan import Plan, TaskPlan
 
 
 class OperatorOutline(msgspec.Struct, array_like=True, frozen=True):
-    """One operator. `kind`: what it is ("source", "map", "sink"); `role`: the place of its native piece in a task."""
+    """One operator. `kind`: what it is ("source", "map", "sink"); `role`: the place of its native piece in a task;
+    `pickled_because`: why its records cross to other processes as pickles, if they do."""
 
     name: str
     kind: str
     role: str
+    pickled_because: str | None = None
 
 
 class TaskOutline(msgspec.Struct, array_like=True, frozen=True):
@@ -42,9 +45,10 @@ class Outline(msgspec.Struct, array_like=True, frozen=True):
 
 
 def _task(task: TaskPlan, position: dict[TaskPlan, int]) -> TaskOutline:
-    nodes = [(node.name, node.operation) for node in task.nodes]
+    why = next((each.pickled_because for each in task.outputs if each.output != LETTERS and each.links), None)
+    *others, last = [OperatorOutline(node.name, node.operation.kind, node.operation.role) for node in task.nodes]
     return TaskOutline(
-        tuple(OperatorOutline(name, operation.kind, operation.role) for name, operation in nodes),
+        (*others, msgspec.structs.replace(last, pickled_because=why)),
         task.workers,
         tuple(dict.fromkeys(position[edge.producer] for edge in task.inputs)),
         sum(edge.bound for edge in task.inputs),

@@ -13,30 +13,26 @@
 
 from __future__ import annotations
 
-import copyreg
 import dis
 import io
 import pickle
-import secrets
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
-from importlib import import_module
-from operator import attrgetter
-from types import CodeType, FunctionType, ModuleType, SimpleNamespace
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
 from engine.at_home import stand_in
+from engine.by_value import cached, complete, fill, look_up, named, set_globals, settle, token_of
 from engine.graph import Node
 from engine.modules import Surroundings
 from engine.operations import LookupJoin
 from engine.sink import Sink
 from engine.source import Source
-from engine.struct_classes import Bare, bare_function, put_together, take_apart
+from engine.struct_classes import Bare, put_together, take_apart
 
 _GLOBALS = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTES = ("__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__", "__annotations__")
@@ -70,7 +66,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return cached_property, (thing.func,), {"attrname": thing.attrname, "__doc__": thing.__doc__}
         if isinstance(thing, _Cached):
             parts = (thing.__wrapped__, thing.cache_parameters())
-            return self._by_name(thing) if self._is_there(thing) else (_cached, parts)
+            return self._by_name(thing) if self._is_there(thing) else (cached, parts)
         if isinstance(thing, io.TextIOWrapper) and thing not in (sys.stdout, sys.stderr):
             raise pickle.PicklingError("cannot pickle an open file")  # cloudpickle sends what is left to read in it
         return super().reducer_override(thing)
@@ -80,7 +76,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         module = thing.__module__
         if (module == "__main__" and not self._has_main) or module in cloudpickle.list_registry_pickle_by_value():
             return False
-        return _named(thing)
+        return named(thing)
 
     def _function(self, function: FunctionType) -> Any:
         if self._is_there(function):
@@ -88,7 +84,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         home = _home(function)
         if home is None:
             return super().reducer_override(function)
-        return Bare.make, (Bare(function.__code__, home),), self._filling(function), None, None, _fill
+        return Bare.make, (Bare(function.__code__, home),), self._filling(function), None, None, fill
 
     def _by_name(self, thing: Any) -> Any:
         module = thing.__module__
@@ -96,7 +92,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if not any(uses):
             return NotImplemented
         values = {name: value for use in uses for name, value in use.items()}
-        return _look_up, (module, thing.__qualname__), (module, values), None, None, _set_globals
+        return look_up, (module, thing.__qualname__), (module, values), None, None, set_globals
 
     def _filling(self, function: FunctionType) -> Any:
         """All that a bare function lacks."""
@@ -132,13 +128,13 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if reduced is NotImplemented or len(reduced) < 6:
             return reduced
         make, arguments, state, *rest, set_state = reduced
-        is_main = cls.__module__ == "__main__" and _named(cls)
-        return make, arguments, (set_state, state, _token(cls), is_main), *rest, _settle
+        is_main = cls.__module__ == "__main__" and named(cls)
+        return make, arguments, (set_state, state, token_of(cls), is_main), *rest, settle
 
     def _struct(self, cls: Any) -> Any:
         parts, later, functions = take_apart(cls, self._bare)
         filled = {name: self._filling(function) for name, function in functions.items()}
-        return put_together, (parts,), (later, filled), None, None, _complete
+        return put_together, (parts,), (later, filled), None, None, complete
 
     def _bare(self, function: Any) -> Any:
         if not isinstance(function, FunctionType) or self._is_there(function):
@@ -151,14 +147,6 @@ def names_used(code: CodeType) -> set[str]:
     """The globals that `code` and the functions within it name."""
     names = {each.argval for each in dis.get_instructions(code) if each.opname in _GLOBALS}
     return names.union(*(names_used(each) for each in code.co_consts if isinstance(each, CodeType)))
-
-
-def _named(thing: Any) -> bool:
-    """Whether `thing` stands in its module under its name."""
-    try:
-        return attrgetter(thing.__qualname__)(sys.modules[thing.__module__]) is thing
-    except (AttributeError, KeyError):
-        return False
 
 
 def _home(function: FunctionType) -> str | None:
@@ -191,81 +179,6 @@ def _content(cell: Any) -> tuple[Any, ...]:
         return (cell.cell_contents,)
     except ValueError:  # nothing is in it yet
         return ()
-
-
-def _look_up(module: str, name: str) -> Any:
-    return attrgetter(name)(import_module(module))
-
-
-def _set_globals(thing: Any, state: tuple[str, dict[str, Any]]) -> None:
-    module, values = state
-    vars(import_module(module)).update(values)
-
-
-def _fill(function: FunctionType, filling: Any) -> None:
-    contents, attributes, values = filling
-    for cell, content in zip(function.__closure__ or (), contents, strict=True):
-        if content:
-            cell.cell_contents = content[0]
-    for name, value in attributes.items():
-        setattr(function, name, value)
-    function.__globals__.update(values)
-
-
-def _complete(cls: Any, state: Any) -> None:
-    later, filled = state
-    for name, value in later.items():
-        setattr(cls, name, value)
-    for name, filling in filled.items():
-        _fill(bare_function(cls, name), filling)
-
-
-def _settle(cls: Any, state: Any) -> None:
-    """Complete a class that went by value, and put it where its records' pickles look for it."""
-    set_state, inner, token, is_main = state
-    set_state(cls, inner)
-    _tokens[cls], _shipped[token] = token, cls
-    if is_main:
-        _put_into_main(cls)
-
-
-def _put_into_main(cls: Any) -> None:
-    place: Any = sys.modules["__main__"]
-    *outer, name = cls.__qualname__.split(".")
-    for each in outer:
-        if not hasattr(place, each):
-            setattr(place, each, SimpleNamespace())
-        place = getattr(place, each)
-    setattr(place, name, cls)
-
-
-_tokens: WeakKeyDictionary[type, str] = WeakKeyDictionary()
-_shipped: WeakValueDictionary[str, type] = WeakValueDictionary()
-"""Classes that went by value, in the process that sent them and in those that have them now."""
-
-
-def _token(cls: Any) -> str:
-    token = _tokens.setdefault(cls, secrets.token_hex(8))
-    _shipped[token] = cls
-    return token
-
-
-def shipped(token: str) -> type:
-    """The class that went by value under `token`."""
-    return _shipped[token]
-
-
-def reduce_class(cls: Any) -> Any:
-    """How the pickle of a record refers to its class: by its name or, where that does not lead to it, by its token."""
-    token = None if _named(cls) else _tokens.get(cls)
-    return cls.__qualname__ if token is None else (shipped, (token,))
-
-
-copyreg.pickle(type(msgspec.Struct), reduce_class)
-
-
-def _cached(function: Callable[..., Any], parameters: Any) -> Any:
-    return lru_cache(**parameters)(function)
 
 
 def _has_table_at_home(node: Node) -> bool:

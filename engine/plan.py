@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from engine.codec import Codec
 from engine.errors import GraphError
 from engine.event_time import EventTime
 from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
@@ -34,14 +35,6 @@ class Edge:
     """How long a record may wait in it, seconds."""
 
     @property
-    def type(self) -> Any:
-        """The type of its records, or None where it is not known."""
-        operation = self.producer.nodes[0].operation
-        if self.output == LATE and isinstance(operation, InWindows):
-            return operation.late_type
-        return None if self.output == LETTERS else self.producer.nodes[-1].type
-
-    @property
     def channels(self) -> int:
         """How many channels it is made of."""
         if self.route == "forward":
@@ -57,9 +50,22 @@ class Edge:
             yield from product(range(self.producer.parallelism), range(self.consumer.parallelism))
 
     @property
+    def type(self) -> Any:
+        """What its records are, as far as is known; dead letters hold whatever went wrong."""
+        operation = self.producer.nodes[0].operation
+        if self.output == LATE and isinstance(operation, InWindows):
+            return operation.late_type
+        return None if self.output == LETTERS else self.producer.nodes[-1].type
+
+    @property
     def links(self) -> int:
         """How many of its channels end in another process."""
         return sum(self.producer.workers[i] != self.consumer.workers[j] for i, j in self.pairs)
+
+    @property
+    def pickled_because(self) -> str | None:
+        """Why its records cross to other processes as pickles; None: as msgpack, or they do not cross."""
+        return Codec.of(self.type).pickled_because if self.links else None
 
     @property
     def bound(self) -> int:
@@ -191,8 +197,7 @@ class Plan:
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
             what = {LETTERS: "dead letters, ", LATE: "late records, "}.get(edge.output) or _part(task, edge.output)
-            links = f", {edge.links} of {edge.channels} channels to other processes" if edge.links else ""
-            yield f"{indent}  └─ {what}{edge.route}{by}: at most {edge.bound:,} records{links}"
+            yield f"{indent}  └─ {what}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
 
 
@@ -204,6 +209,14 @@ def _described(node: Node) -> str:
         if description in {node.name, f"{node.operation.kind} {node.name}"}
         else f"{node.name} ({description}{policy})"
     )
+
+
+def _links(edge: Edge) -> str:
+    if not edge.links:
+        return ""
+    why = edge.pickled_because
+    coding = "msgpack" if why is None else f"pickles ({why})"
+    return f", {edge.links} of {edge.channels} channels to other processes, as {coding}"
 
 
 def _part(task: TaskPlan, output: int) -> str:

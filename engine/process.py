@@ -116,7 +116,7 @@ class Process:
         if isinstance(message, Abandon | Cancel | Close):
             self._transport.is_needed = False
         if isinstance(message, Start):
-            links = self._transport.connect(part.worker.peers, message.addresses, part.worker.blame)
+            links = self._transport.connect(part.worker.peers, message.addresses)
             part.start(links, lambda: self._inbox.put(control.Drained()))
             return
         actions: dict[type, Callable[[], None]] = {Cancel: part.cancel, Abandon: part.abandon, Close: part.close}

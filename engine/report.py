@@ -28,7 +28,8 @@ class Chained(msgspec.Struct, array_like=True, frozen=True):
 
 
 class TaskReport(msgspec.Struct, array_like=True, frozen=True):
-    """What one instance of a task did; seconds in each state, and records. `delays`: a snapshot of a histogram, ns."""
+    """What one instance of a task did; seconds in each state, and records. `delays`: a snapshot of a histogram, ns.
+    `capped`: for how many seconds a link that feeds it could not have more under way (`cext.window.Window.capped`)."""
 
     planned: int
     """Where its task stands in the plan."""
@@ -46,6 +47,7 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     written: int
     chain: tuple[Chained, ...]
     delays: list[tuple[int, int]]
+    capped: float = 0.0
     watermark: int | None = None
     """The event time here, ms since the epoch; None: there is none yet."""
     late: int = 0
@@ -72,6 +74,9 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     tasks: tuple[TaskReport, ...] = ()
     guards: dict[str, tuple[int, int]] = {}
     """For each operator how many records it skipped and sent to the dead letters."""
+    fallbacks: dict[str, int] = {}
+    """For each operator how many frames of its records went to other processes as pickles though their type allows for
+    msgpack."""
     in_flight: int = 0
     most_in_flight: int = 0
     passes: int = 0
@@ -89,7 +94,11 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
     """The counters of `worker`, which has run for so long, as they are now; its threads go on meanwhile."""
     planned = list(enumerate(worker.plan.tasks))
     # Those downstream first: what they have taken, the others have given by the time that they are looked at.
-    tasks = [_task(at, *each) for at, task in reversed(planned) for each in worker.instances_of(task).items()]
+    tasks = [
+        _task(at, index, each, sum(half.dropped for half in worker.halves.get((task, index), ())))
+        for at, task in reversed(planned)
+        for index, each in worker.instances_of(task).items()
+    ]
     first = next(iter(worker.runners.values()), None)
     links = first.links if first is not None else None
     return Report(
@@ -100,6 +109,7 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
             for node, guards in worker.guards.items()
             if guards
         },
+        _fallbacks(worker),
         worker.in_flight,
         worker.most_in_flight,
         first.passes if first is not None else 0,
@@ -111,6 +121,13 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
         cpu,
         _memory(),
     )
+
+
+def _fallbacks(worker: Worker) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for edge, codec in worker.codecs.items():
+        counts[edge.producer.nodes[-1].name] += codec.fallbacks
+    return dict(+counts)
 
 
 def _memory() -> int:
@@ -126,8 +143,11 @@ def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
     return dict(counts)
 
 
-def _task(planned: int, instance: int, task: Task) -> TaskReport:
+def _task(planned: int, instance: int, task: Task, dropped: int) -> TaskReport:
+    """`dropped`: on its ways to and from other processes."""
     sink = task.head if isinstance(task.head, SinkHead) else None
+    counters = task.counters()
+    counters["dropped"] += dropped
     return TaskReport(
         planned,
         instance,
@@ -144,7 +164,8 @@ def _task(planned: int, instance: int, task: Task) -> TaskReport:
             for each in task.chain
         ),
         delays=[] if sink is None else sink.latency.snapshot(),
+        capped=max((channel.law.capped for channel in task.input_channels), default=0) / 1e9,
         watermark=task.event_time,
         late=task.head.late if isinstance(task.head, Windowed) else 0,
-        **task.counters(),
+        **counters,
     )

@@ -16,13 +16,14 @@ class Settings:
 
     `frame_records`: records of a full frame; `linger`: how long a record may wait for a fuller frame or batch;
     `target_delay`: how long records may lie between source and sink once a slow sink has filled the job;
-    `max_window`: the most records that one channel may hold; `max_parallelism`: the number of key groups,
-    which bounds the parallelism of whatever is keyed and never changes over a job's life.
+    `max_window`: the most records that one channel may hold, so a link carries no more in a round trip;
+    `max_parallelism`: the number of key groups, which bounds the parallelism of whatever is keyed and never changes
+    over a job's life.
 
     Between processes: `max_window_bytes`: the most encoded bytes that one channel may hold (one record may always go
     alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose
-    encoding is larger fails the job; `silence`: a worker that says nothing for so long counts as lost; `beat`: how
-    often one says what it has done, so by no more than that `Job.metrics()` is behind.
+    encoding is larger fails the operator that gave it; `silence`: a worker that says nothing for so long counts as
+    lost; `beat`: how often one says what it has done, so by no more than that `Job.metrics()` is behind.
 
     `listen`: the IP address at which the processes listen to each other, on ports that the system chooses, encrypted
     and open only to keys made for this job; without it they use files in a directory that only the user can enter.

@@ -117,7 +117,8 @@ class _Compiler:
             return [Items(ITEMS[type(info)], self.shape(info.item_type))]
         if type(info) in COMPOUNDS:
             return COMPOUNDS[type(info)](self, info)
-        name = type(info).__name__.removesuffix("Type")
+        known = getattr(info, "cls", None)
+        name = type(info).__name__.removesuffix("Type") if known is None else name_of(known)
         raise Unsure(f"{name} may not arrive as it was sent")
 
     def record(self, info: Any) -> Compound:

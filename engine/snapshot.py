@@ -13,7 +13,7 @@ from engine.report import Chained, Report, TaskReport
 
 _TASK_COUNTERS = (
     *("busy", "idle", "backpressured", "records_in", "records_out"),
-    *("frames_in", "frames_out", "dropped", "written", "late"),
+    *("frames_in", "frames_out", "dropped", "written", "capped", "late"),
 )
 _CHAINED_COUNTERS = ("records_in", "records_out", "unmatched", "busy_ns")
 _REPORT_COUNTERS = ("passes", "seconds", "cpu")
@@ -64,7 +64,10 @@ def _report(now: Report, before: Report) -> Report:
     for name, counts in now.guards.items():
         skipped, lettered = (a - b for a, b in zip(counts, before.guards.get(name, (0, 0)), strict=True))
         guards[name] = skipped, lettered
-    return msgspec.structs.replace(now, tasks=tuple(tasks), guards=guards, **_minus(now, before, _REPORT_COUNTERS))
+    fallbacks = {name: count - before.fallbacks.get(name, 0) for name, count in now.fallbacks.items()}
+    return msgspec.structs.replace(
+        now, tasks=tuple(tasks), guards=guards, fallbacks=fallbacks, **_minus(now, before, _REPORT_COUNTERS)
+    )
 
 
 def _task(now: TaskReport, before: TaskReport | None) -> TaskReport:

@@ -11,7 +11,7 @@ import secrets
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,13 +144,11 @@ class Transport:
         socket.set(zmq.ROUTER_MANDATORY, 1)
         return socket, address
 
-    def connect(
-        self, peers: Sequence[Peer], addresses: dict[int, Addresses], blame: Callable[[int, Exception], BaseException]
-    ) -> Links:
+    def connect(self, peers: Sequence[Peer], addresses: dict[int, Addresses]) -> Links:
         """The links to `peers`, who receive at `addresses`."""
         wires = [self._wire(peer, addresses[peer.number]) for peer in peers]
         has_keys = self._place.keys is not None
-        return Links(wires, self._data, self._signals, _encode_signal, _decode_signal, blame, self.refused, has_keys)
+        return Links(wires, self._data, self._signals, _encode_signal, _decode_signal, self.refused, has_keys)
 
     @property
     def door(self) -> list[tuple[Any, int]]:

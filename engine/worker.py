@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
 from cext.chain import Operator
 from cext.channel import Channel
-from cext.guard import Guard
-from cext.head import Head, Pass, Several
+from cext.guard import Guard, Sideline
+from cext.head import Head, Pass
 from cext.inlet import Inlet
 from cext.link import Peer
 from cext.links import Links
@@ -24,18 +23,15 @@ from cext.waker import Waker
 from cext.watermarks import Watermarks
 from cext.window import Window
 from engine.codec import Codec
-from engine.errors import ConnectorError, InputError, JobError, OperatorError, OutputError
-from engine.graph import LATE, LETTERS, Node, is_ours
+from engine.describe import describe_failure, describe_unread, describe_unsent, is_known, is_refusal, what
+from engine.errors import InputError
+from engine.graph import LATE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
-from engine.operations import FromSource, Operation, Split, ToSink, code_place, function_place
+from engine.operations import FromSource, Operation, Split, ToSink
 from engine.plan import Edge, Plan, TaskPlan, letters_per_record
 from engine.sink import SinkContext
 from engine.source import BadRecord
-
-_LONGEST_RECORD = 200
-_GO_ON = 'on_error="skip" or "dead-letter" goes on without such records'
-_OUTAGES = (ConnectorError, OSError, MemoryError)  # OSError is also no connection, no permission and no time left
 
 
 class Worker:
@@ -57,8 +53,10 @@ class Worker:
         self.outlets: dict[int, list[Outlet]] = {}
         self.inlets: dict[int, list[Inlet]] = {}
         """The halves of channels that end in another process, by its number."""
-        self._edges: dict[int, Edge] = {}
-        """By the number of each of its channels."""
+        self.halves: dict[tuple[TaskPlan, int], list[Outlet | Inlet]] = {}
+        """The same, by the task, and which of its instances, that is at the end here."""
+        self.codecs: dict[Edge, Codec] = {}
+        """How records cross on each edge that has a channel to another process."""
         self._common = Waker()
         self._wakers = {
             task: [Waker() if task.own_thread else self._common for _ in range(task.parallelism)] for task in plan.tasks
@@ -69,6 +67,7 @@ class Worker:
         self._tasks = {task: self._build(task) for task in plan.tasks}
         self.runners: dict[str, Runner] = {}
         """By the name of the thread that is to run it; the first one runs all that never waits. See `loops`."""
+        self._failed: Callable[[Task, BaseException], None]
 
     @property
     def tasks(self) -> list[Task]:
@@ -92,16 +91,6 @@ class Worker:
     def sources(self) -> list[SourceHead]:
         """The heads that read."""
         return [task.head for task in self.tasks if isinstance(task.head, SourceHead)]
-
-    def blame(self, channel: int, error: Exception) -> BaseException:
-        """The error to raise when a record of `channel` could not be encoded or decoded."""
-        edge = self._edges[channel]
-        before, after = edge.producer.nodes[-1], edge.consumer.nodes[0]
-        failure = JobError(
-            f"a record could not cross from operator {before} to {after} in another process: {_what(error)}"
-        )
-        failure.__cause__ = error
-        return failure
 
     @property
     def open_threads(self) -> list[str]:
@@ -138,26 +127,55 @@ class Worker:
     def _connect(self, edge: Edge, numbers: Iterator[int]) -> dict[tuple[int, int], Channel]:
         """The channels of `edge` with an end here, and what stands in for their ends elsewhere; all are numbered."""
         channels = {}
-        codec = Codec.of(edge.type)
         for (i, j), number in zip(edge.pairs, numbers, strict=False):
             before, after = edge.producer.workers[i], edge.consumer.workers[j]
             if self.number not in {before, after}:
                 continue
-            channel = self._channel(
+            channels[i, j] = self._channel(
                 edge,
                 self._wakers[edge.producer][i] if before == self.number else self._common,
                 self._wakers[edge.consumer][j] if after == self.number else self._common,
             )
-            channels[i, j] = channel
-            self._edges[number] = edge
             if after != self.number:
-                settings = self.plan.settings
-                limits = (settings.frame_bytes, settings.max_window_bytes, settings.max_record_bytes)
-                outlet = Outlet(number, channel, codec, self.number, self.epoch, *limits)
+                outlet = self._outlet(edge, number, channels[i, j], i)
                 self.outlets.setdefault(after, []).append(outlet)
+                self.halves.setdefault((edge.producer, i), []).append(outlet)
             elif before != self.number:
-                self.inlets.setdefault(before, []).append(Inlet(number, channel, codec))
+                inlet = self._inlet(edge, number, channels[i, j], j)
+                self.inlets.setdefault(before, []).append(inlet)
+                self.halves.setdefault((edge.consumer, j), []).append(inlet)
         return channels
+
+    def _outlet(self, edge: Edge, number: int, channel: Channel, index: int) -> Outlet:
+        node, settings = edge.producer.nodes[-1], self.plan.settings
+        skipping, side = Guard("skip"), Sideline()
+        self.guards[node].append(skipping)
+
+        def unsent(error: Exception) -> bool:
+            if node.on_error == "skip" and is_known(error):
+                return skipping.handle(None, error, side)
+            task = self._tasks[edge.producer][index]
+            task.cancel()
+            self._wakers[edge.producer][index].notify()
+            self._failed(task, describe_unsent(node, edge.consumer.nodes[0], error))
+            return False
+
+        # A message longer than the longest record would be refused, so a frame must not be.
+        frame_bytes = min(settings.frame_bytes, settings.max_record_bytes)
+        limits = (frame_bytes, settings.max_window_bytes, settings.max_record_bytes)
+        return Outlet(number, channel, self._codec(edge), self.number, self.epoch, *limits, unsent)
+
+    def _inlet(self, edge: Edge, number: int, channel: Channel, index: int) -> Inlet:
+        def unread(error: Exception) -> None:
+            failure = describe_unread(edge.producer.nodes[-1], edge.consumer.nodes[0], error)
+            self._failed(self._tasks[edge.consumer][index], failure)
+
+        return Inlet(number, channel, self._codec(edge), unread)
+
+    def _codec(self, edge: Edge) -> Codec:
+        if edge not in self.codecs:
+            self.codecs[edge] = Codec.of(edge.type)
+        return self.codecs[edge]
 
     def _channel(self, edge: Edge, producer: Waker, consumer: Waker) -> Channel:
         frame = self.plan.settings.frame_records
@@ -201,8 +219,9 @@ class Worker:
         if isinstance(operation, FromSource):
             source = operation.source
             share = self.partitions[node.name][index :: planned.parallelism]
+            in_turn = not source.bounded
             watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
-            return SourceHead(node.name, guard, source.open, share, not source.bounded, BadRecord, watermarks)
+            return SourceHead(node.name, guard, source.open, share, in_turn, BadRecord, source.blocking, watermarks)
         if isinstance(operation, ToSink):
             sink, context = operation.sink, SinkContext(node.name, node.type, index, planned.parallelism)
             linger = self.plan.settings.linger_ns
@@ -226,7 +245,7 @@ class Worker:
 
         def letter(record: Any, error: BaseException) -> DeadLetter:
             place = error.place if isinstance(error, InputError) else ""
-            return DeadLetter(node.name, place or node.place, _what(error), record)
+            return DeadLetter(node.name, place or node.place, what(error), record)
 
         guard = Guard(node.on_error, describe, letter)
         self.guards[node].append(guard)
@@ -252,6 +271,7 @@ class Worker:
                     alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed)
                 else:
                     shared.insert(0, task)
+        self._failed = failed
         self.runners = {"headgate": Runner(shared, self._common, failed, links, drained), **alone}
         return self.runners
 
@@ -271,67 +291,3 @@ def _partitions(node: Node, operation: FromSource) -> list[str]:
         return list(operation.source.partitions())
     except Exception as error:
         raise describe_failure(node, None, error) from error
-
-
-def is_refusal(error: BaseException) -> bool:
-    """Whether a record is to blame for what a sink raised, not an outage."""
-    return isinstance(error, OutputError) or not isinstance(error, _OUTAGES)
-
-
-def describe_failure(node: Node, record: Any, error: BaseException) -> BaseException:
-    """The error that ends the job: it names the operator, the user's function, the record and the cause."""
-    wrapped: JobError
-    if node.operation.role in {"source", "sink"}:
-        if isinstance(error, ConnectorError):
-            what_to_do = f"; {_GO_ON}" if isinstance(error, InputError | OutputError) else ""
-            _add_note(error, f"in operator {node}{what_to_do}")
-            return error
-        wrapped = ConnectorError(f"{node.operation.role} {node} failed: {_what(error)}")
-    else:
-        function = _raised_in(error) or function_place(node.operation.function)
-        by = f" in {function}" if function else ""
-        wrapped = OperatorError(
-            f"operator {node} failed{by}: {_what(error)}; {_culprit(record)}",
-            operator=node.name,
-            record=record,
-            hint=_GO_ON,
-        )
-    wrapped.__cause__ = error
-    return wrapped
-
-
-def _what(error: BaseException) -> str:
-    """An exception's type and, where it has one, its text."""
-    try:
-        text = str(error)
-    except Exception as another:
-        text = f"its text cannot be had, that raises {type(another).__name__}"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _culprit(record: Any) -> str:
-    if isinstance(record, Several):
-        return f"it was one of {len(record)} records, the first was {_shown(record[0])}"
-    return f"the record was {_shown(record)}"
-
-
-def _shown(record: Any) -> str:
-    try:
-        text = repr(record)
-    except Exception as error:
-        return f"a {type(record).__name__} that cannot be shown, its repr raises {type(error).__name__}"
-    return text if len(text) <= _LONGEST_RECORD else f"{text[:_LONGEST_RECORD]}..."
-
-
-def _raised_in(error: BaseException) -> str:
-    """ "function (file:line)" of the user's function that was called and raised; "" where none of Python's was."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        code = frame.f_code
-        if not (is_ours(code.co_filename) or code.co_filename.startswith("cext/")):
-            return code_place(code)
-    return ""
-
-
-def _add_note(error: BaseException, note: str) -> None:
-    if note not in getattr(error, "__notes__", ()):  # an error that is raised again has it already
-        error.add_note(note)

@@ -30,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[terminal] = os.dup(2)
 
 
+def pytest_collection_finish() -> None:
+    """What is there by now stays: nobody need look at it again, thousands of times."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     os.close(config.stash[terminal])
 
@@ -47,10 +53,9 @@ def _nothing_left_alive() -> Iterator[None]:
     """On a debug build: the core has no more live objects after the test than it had before."""
     before = debug.live_objects()
     yield
-    if not _grown(before):
-        return
-    _let_go_of_stacks()
-    gc.collect()
+    for let_go in (gc.collect, _let_go_of_stacks):
+        if _grown(before):
+            let_go()
     left = _grown(before)
     assert not left, f"the test left native objects alive: {left}"
 
@@ -62,6 +67,9 @@ def _grown(before: dict[str, int]) -> dict[str, int]:
 
 def _let_go_of_stacks() -> None:
     """An error that a parameter of the test keeps would keep alive all that was on the stack when it was raised."""
+    gc.unfreeze()
     for each in gc.get_objects():
         if issubclass(type(each), BaseException):
             each.__traceback__ = None
+    gc.collect()
+    gc.freeze()

@@ -88,19 +88,26 @@ class Network:
 class Side:
     """One worker: its peer object, and the networks that lead away from it."""
 
-    def __init__(self, peer: Peer, weather: Weather, signal_weather: Weather, dice: random.Random) -> None:
+    def __init__(
+        self, peer: Peer, weather: Weather, signal_weather: Weather, dice: random.Random, ahead: int = 0
+    ) -> None:
         self.peer = peer
+        self.ahead = ahead  # what its clock shows more than the time that the network goes by, ns
         self.data, self.signals = Network(weather, dice), Network(signal_weather, dice)
         self.largest = 0  # of the payloads sent, bytes
         self.spoken = 0  # signals sent
         self.moves = 0  # messages and signals, out and in
 
+    def clock(self, now: int) -> int:
+        """What its clock shows at that time."""
+        return now + self.ahead
+
     def speak(self, now: int) -> None:
-        while (message := self.peer.next(now)) is not None:
+        while (message := self.peer.next(self.clock(now))) is not None:
             self.largest = max(self.largest, message.size)
             self.data.send((message.header, message.payload), now)
             self.moves += 1
-        if (signal := self.peer.signal(now)) is not None:
+        if (signal := self.peer.signal(self.clock(now))) is not None:
             self.signals.send(msgspec.msgpack.encode(signal), now)
             self.spoken += 1
             self.moves += 1
@@ -109,10 +116,10 @@ class Side:
         """Signals come by a way of their own, and so before the data that was sent before them."""
         for raw in other.signals.arrived(now):
             self.moves += 1
-            assert self.peer.hear(msgspec.msgpack.decode(raw), now)
+            assert self.peer.hear(msgspec.msgpack.decode(raw), self.clock(now))
         for header, payload in other.data.arrived(now):
             self.moves += 1
-            assert self.peer.receive(header, payload, now)
+            assert self.peer.receive(header, payload, self.clock(now))
 
 
 class Simulation:
@@ -120,6 +127,8 @@ class Simulation:
 
     `pace(now)`: how many records a ms the consumers take at that time; `offered`: how many the producers have a ms;
     `stalled`, `stopped`: from when to when, in ms, the consumers take nothing, and the receiving process does nothing.
+    `clocks`: what those of the two processes show more than the time, ns. `codec`, `unsent` and `unread`: see Outlet
+    and Inlet.
     """
 
     def __init__(
@@ -142,6 +151,10 @@ class Simulation:
         stopped: tuple[float, float] = (0.0, 0.0),
         signal_weather: Weather | None = None,
         side: type[Side] = Side,
+        clocks: tuple[int, int] = (0, 0),
+        codec: Plain | None = None,
+        unsent: Callable[[Exception], bool] | None = None,
+        unread: Callable[[Exception], object] | None = None,
     ) -> None:
         self.dice = random.Random(seed)
         self.records, self.pace, self.offered, self.marks, self.widths = records, pace, offered, marks, widths
@@ -149,16 +162,20 @@ class Simulation:
         halves = range(channels)
         self.outs = [Channel(Window(share, most, frame, now=1), frame) for _ in halves]
         self.ins = [Channel(Window(share, most, frame, now=1), frame) for _ in halves]
-        codec = Plain()
-        self.outlets = [Outlet(i, self.outs[i], codec, 1, EPOCH, frame_bytes, byte_window) for i in halves]
-        self.inlets = [Inlet(i, self.ins[i], codec) for i in halves]
+        codec = codec or Plain()
+        limits = frame_bytes, byte_window, 1 << 26
+        self.outlets = [Outlet(i, self.outs[i], codec, 1, EPOCH, *limits, unsent) for i in halves]
+        self.inlets = [Inlet(i, self.ins[i], codec, unread) for i in halves]
         weathers = weather, signal_weather or weather
-        self.here = side(Peer(1, 2, EPOCH, list(self.outlets), []), *weathers, self.dice)
-        self.there = side(Peer(2, 1, EPOCH, [], list(self.inlets)), *weathers, self.dice)
+        self.here = side(Peer(1, 2, EPOCH, list(self.outlets), []), *weathers, self.dice, clocks[0])
+        self.there = side(Peer(2, 1, EPOCH, [], list(self.inlets)), *weathers, self.dice, clocks[1])
         self.weather, self.stalled, self.stopped = weather, stalled, stopped
         self.now, self.tick, self.moves_before = MS, 0.1, -1
         self.sent: list[list[Any]] = [[] for _ in halves]
         self.got: list[list[Any]] = [[] for _ in halves]
+        self.born: list[dict[int, int]] = [{} for _ in halves]
+        self.ages: list[tuple[int, int, int]] = []
+        """Of each frame when it is taken: its age as it seems and as it is, and the round trip as far as known, ns."""
         self.next_number = [0 for _ in halves]
         self.ended = [False for _ in halves]
         self.holding = [0 for _ in halves]
@@ -206,8 +223,9 @@ class Simulation:
         while self.offer >= 1 and self.next_number[i] < self.records and (room := channel.available()) > 0:
             size = min(room, int(self.offer), self.records - self.next_number[i], self.dice.randint(1, 64))
             rows = [[n, "x" * self.widths(self.dice)] for n in range(self.next_number[i], self.next_number[i] + size)]
-            channel.push_rows(rows, self.now)
+            channel.push_rows(rows, self.here.clock(self.now))
             self.sent[i] += rows
+            self.born[i].update(dict.fromkeys(range(self.next_number[i], self.next_number[i] + size), self.now))
             self.next_number[i] += size
             self.offer -= size
             if self.dice.random() < self.marks:
@@ -238,6 +256,8 @@ class Simulation:
                 self.got[i].append((frame.kind, frame.value))
                 continue
             self.got[i] += frame.rows
+            age = self.there.clock(self.now) - frame.born
+            self.ages.append((age, self.now - self.born[i][frame.rows[0][0]], self.there.peer.round_trip))
             give = min(frame.records, int(self.work))
             channel.give_back(give)
             self.work -= give
@@ -250,7 +270,8 @@ class Simulation:
             out.validate()
             inward.validate()
             pushed, released, limit, _ = out.counters
-            assert pushed <= limit <= inward.counters[2], "the producer has more credit than was given"
+            unseen = outlet.withheld + inlet.dropped
+            assert pushed <= limit <= inward.counters[2] + unseen, "the producer has more credit than was given"
             assert pushed - released <= out.bound
             assert inward.counters[0] <= pushed
             in_flight = outlet.bytes_sent - inlet.bytes_released

@@ -51,17 +51,23 @@ def adapt(channel: Channel) -> None:
 class Twin:
     """What a channel is: a queue and four counters."""
 
-    def __init__(self, most: int, window: int) -> None:
+    def __init__(self, most: int, frame: int, window: int) -> None:
         self.queue: deque[tuple[int, list[int], int, int]] = deque()  # (kind, rows, value, born)
         self.slots = 2
         while self.slots < most:
             self.slots *= 2
         self.pushed = self.taken = self.released = self.most_in_flight = self.frames = 0
         self.limit = self.window = window
+        self.frame = frame
 
-    def credit(self) -> int:
+    def left(self) -> int:
         """One slot stays free, so that a mark can follow whatever waits to be sent."""
         return self.limit - self.pushed if self.slots - len(self.queue) >= 2 else 0
+
+    def credit(self) -> int:
+        """Nobody makes small frames of small credit."""
+        cut = self.frame if self.window >= 2 * self.frame else max(1, min(self.frame, self.window // 4))
+        return self.left() if 4 * (self.limit - self.pushed) >= cut else 0
 
     def push(self, kind: int, rows: list[int], value: int, born: int) -> bool:
         if len(self.queue) == self.slots:
@@ -83,7 +89,7 @@ class ChannelMachine(RuleBasedStateMachine):
     @initialize(most=st.integers(1, 40), frame=st.integers(1, 12))
     def begin(self, most: int, frame: int) -> None:
         self.channel = open_channel(most, frame, now=LONG_AGO)
-        self.twin = Twin(most, self.channel.law.size)
+        self.twin = Twin(most, frame, self.channel.law.size)
         self.next = 0
 
     def rows(self, count: int) -> list[int]:
@@ -92,16 +98,16 @@ class ChannelMachine(RuleBasedStateMachine):
 
     @rule(share=st.floats(0, 1), born=st.integers(-5, 5))
     def push_rows(self, share: float, born: int) -> None:
-        credit = self.twin.credit()
-        if credit:
-            rows = self.rows(max(1, int(share * credit)))
+        left = self.twin.left()
+        if left:
+            rows = self.rows(max(1, int(share * left)))
             self.channel.push_rows(rows, born)
             assert self.twin.push(DATA, rows, 0, born)
 
     @rule(more=st.integers(1, 3))
     def push_more_than_credit(self, more: int) -> None:
         with pytest.raises(ValueError, match="do not fit into credit"):
-            self.channel.push_rows([None] * (self.twin.credit() + more))
+            self.channel.push_rows([None] * (self.twin.left() + more))
 
     @rule()
     def push_nothing(self) -> None:

@@ -137,7 +137,7 @@ def settled(sink: Costly, seconds: int = 30) -> Chain:
         (10, 0.01, 46_000),  # of 50,000 at a batch of 1,000
         (100, 0.01, 27_000),  # of 29,058
         (500, 0.01, 7_000),  # of 7,572
-        (10, 0.1, 6_000),  # a quarter of the window is more than the batch here
+        (10, 0.1, 5_500),  # a quarter of the window is more than the batch here
         (100, 0.1, 4_700),  # of 5,000 at a batch of 1,000
         (500, 0.1, 4_200),  # of 4,503
     ],

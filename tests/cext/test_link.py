@@ -453,14 +453,16 @@ def test_slots_are_told_by_eighths_of_the_ring() -> None:
     assert pair.there.signal(pair.now)[5][0][SLOTS] == 64 + 8  # type: ignore[index]
 
 
-def test_a_blocked_producer_is_told_of_every_credit_at_once() -> None:
-    pair = Pair(most=1024, frame=40)
-    pair.push("a" * 40, "a" * 40)
+def test_a_blocked_producer_is_told_at_once_of_credit_that_it_can_use() -> None:
+    pair = Pair(most=100, frame=64)
+    pair.push("a" * 50, "a" * 50)
     pair.deliver(*pair.messages())
     pair.tell()
     assert pair.out.available() == 0
     pair.tell()
     pair.inn.pop()
+    pair.inn.give_back(6)
+    assert pair.there.signal(pair.now) is None  # less than the quarter of a frame, which is one of the window
     pair.inn.give_back(1)
     assert pair.there.signal(pair.now) is not None
     pair.inn.give_back(1)

@@ -113,6 +113,34 @@ def test_connections_that_break_are_mended_whether_it_is_noticed_or_not(
     Simulation(seed, weather, records=600, most=64).run(600 * SECOND)
 
 
+clocks = st.integers(0, 10**15)
+
+
+@given(st.integers(0, 2**32), clocks, clocks, st.sampled_from([(0.05, 0.5), (0.1, 8.0), FAR]), st.floats(0, 0.3))
+@settings(max_examples=50)
+def test_records_are_as_old_as_they_are_whatever_the_clocks_show(
+    seed: int, here: int, there: int, delay: tuple[float, float], lost: float
+) -> None:
+    weather = Weather(lost, delay=delay)
+    simulation = Simulation(seed, weather, records=3000, most=64, offered=2.0, clocks=(here, there))
+    simulation.run(600 * SECOND)
+    assert all(0 <= age <= simulation.now for age, _, _ in simulation.ages)
+    known = [each for each in simulation.ages if each[2]]
+    assert known
+    assert all(abs(age - true) <= round_trip for age, true, round_trip in known)
+
+
+@given(st.integers(0, 2**32), clocks, st.sampled_from([(0.05, 0.5), (0.1, 8.0), FAR]), st.floats(0, 0.3))
+@settings(max_examples=50)
+def test_on_one_machine_ages_are_exact_from_the_first_record_on(
+    seed: int, clock: int, delay: tuple[float, float], lost: float
+) -> None:
+    weather = Weather(lost, delay=delay)
+    simulation = Simulation(seed, weather, records=1000, most=64, clocks=(clock, clock))
+    simulation.run(600 * SECOND)
+    assert all(age == true for age, true, _ in simulation.ages)
+
+
 def test_a_slow_way_is_no_loss() -> None:
     """Data that takes 5 s beside signals that take none: probes only, although a message is missing every second."""
     slow = Weather(delay=(5000, 5000))

@@ -190,7 +190,7 @@ def test_rebalancing_spreads_a_few_records_over_all(records: int) -> None:
 
 
 def test_rebalancing_shares_a_few_records_by_credit() -> None:
-    outs = [channel(64, 32) for _ in range(4)]
+    outs = [channel(64, 16) for _ in range(4)]
     for out, left in zip(outs, (0, 6, 20, 10), strict=True):
         out.push_rows([None] * (out.available() - left))
     before = [out.counters[0] for out in outs]
@@ -387,7 +387,7 @@ def asked(*ports: Port, letters: tuple[Port, ...] = ()) -> list[int]:
 
 @pytest.mark.parametrize(("route", "room"), [("broadcast", 2), ("hash", 2), ("rebalance", 4)])
 def test_room_is_the_credit_that_surely_suffices(route: str, room: int) -> None:
-    outs = [channel(400, 100) for _ in range(3)]
+    outs = [channel(400, 8) for _ in range(3)]
     for out, left in zip(outs, (4, 2, 3), strict=True):
         out.push_rows([None] * (out.available() - left))
     assert asked(port(route, outs)) == [room]

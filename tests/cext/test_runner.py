@@ -135,7 +135,7 @@ def test_tasks_are_stepped_in_the_order_given_so_that_what_is_downstream_leaves_
     tasks = [map_task(name, lanes[i], lanes[i + 1], noted(name)) for i, name in enumerate("abc")]
     Runner([sink_task(lanes[3], writer), *reversed(tasks)], Waker(), never_fails).run()
     assert writer.rows == [1, 2, 3]
-    assert order == ["a1", "b1", "a2", "c1", "b2", "a3", "c2", "b3", "c3"]
+    assert order == ["a1", "b1", "c1", "a2", "b2", "c2", "a3", "b3", "c3"]
 
 
 def test_a_task_that_waits_does_not_keep_its_thread_busy() -> None:

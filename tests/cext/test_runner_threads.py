@@ -228,7 +228,7 @@ def test_a_source_and_a_sink_in_threads_of_their_own_and_the_rest_here(most: int
 
 def test_a_runner_wakes_for_what_comes_in_and_does_nothing_between() -> None:
     mine, peer = Waker(), Waker()
-    lane, out = channel_of(64, 1, peer, mine), channel_of(128, 32)
+    lane, out = channel_of(64, 1, peer, mine), channel_of(256, 64)
     head = Counting(peer)
     task = Task("counting", head, [lane], [], [[Port("forward", [out])]])
     thread = in_thread(Runner([task], mine, unexpected))

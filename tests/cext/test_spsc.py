@@ -39,9 +39,9 @@ def compiler() -> str:
 
 
 def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=50, check=False
-    )
+    """Without what is preloaded here: one sanitizer's library, as in `make test-asan`, gets in the way of another's."""
+    env = os.environ | {"LD_PRELOAD": ""} | environment
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=50, check=False)
 
 
 def build(target: Path, source: Path, *flags: str) -> subprocess.CompletedProcess[str]:

@@ -158,7 +158,7 @@ class Reader:
 
 def source(own: Watermarks, *scripts: list[list[int] | None], hint: float = 1000.0) -> Source:
     readers = {str(i): Reader(script, hint) for i, script in enumerate(scripts)}
-    return Source("source", guard(), readers.__getitem__, list(readers), False, ValueError, own)
+    return Source("source", guard(), readers.__getitem__, list(readers), False, ValueError, watermarks=own)
 
 
 def ask(head: Source, own: Watermarks, now: int) -> list[int] | None:

@@ -6,7 +6,6 @@ import copy
 import doctest
 import pickle
 import random
-from collections import deque
 from typing import Any
 
 import pytest
@@ -16,39 +15,9 @@ from hypothesis import strategies as st
 from cext import window
 from cext.window import Window
 from tests.cext.simulation import MS, PERIOD, Batchy, Chain, Steady, steps
+from tests.cext.window_twin import Twin
 
 # The law beside its twin.
-
-
-class Twin:
-    """The law as it is written down, with everything that it depends on in plain sight."""
-
-    def __init__(self, share: float, most: int, frame: int, batch: int, now: int) -> None:
-        self.share, self.most, self.frame = share, most, frame
-        self.floor = min(most, max(16, 2 * batch))
-        self.rates: deque[float] = deque(maxlen=10)
-        self.round_trip = self.under_way = 0
-        self.size = self.within(2 * frame)
-        self.since, self.seen = now, 0
-
-    def within(self, size: int) -> int:
-        return min(self.most, max(self.floor, self.under_way, size))
-
-    def update(self, now: int, released: int, starved: bool, blocked: bool) -> int:
-        periods = min(10, max(1, (now - self.since) // (PERIOD * MS)))  # a long one counts as all that it lasted
-        self.rates.extend([(released - self.seen) * 1e9 / max(1, now - self.since)] * periods)
-        self.since, self.seen = now, released
-        rate = max(self.rates)
-        self.under_way = int(min(self.most, 1.25 * rate * 1e-9 * self.round_trip))
-        if not starved:
-            for _ in range(periods):
-                self.size = self.within((self.size + int(rate * self.share)) // 2)
-        elif blocked:
-            self.size = self.within(2 * self.size)
-        else:
-            self.size = self.within(max(self.frame, int(2 * rate * self.share)))
-        return self.size
-
 
 periods = st.lists(
     st.tuples(
@@ -57,6 +26,7 @@ periods = st.lists(
         st.booleans(),
         st.booleans(),
         st.just(0) | st.integers(0, 10**9) | st.integers(0, 2**63),
+        st.just(0) | st.integers(0, 5000),
     ),
     max_size=40,
 )
@@ -71,15 +41,17 @@ periods = st.lists(
     periods,
 )
 def test_the_law_is_that_of_its_twin(
-    share: float, most: int, frame: int, batch: int, start: int, steps: list[tuple[int, int, bool, bool, int]]
+    share: float, most: int, frame: int, batch: int, start: int, steps: list[tuple[int, int, bool, bool, int, int]]
 ) -> None:
     law, twin = Window(share, most, frame, batch, start), Twin(share, most, frame, batch, start)
     now, released = start, 0
     assert (law.size, law.floor, law.most, law.frame) == (twin.size, twin.floor, most, frame)
-    for passed, more, starved, blocked, round_trip in steps:
+    for passed, more, starved, blocked, round_trip, wanted in steps:
         now, released = now + passed, released + more
         law.travels(round_trip)
         twin.round_trip = round_trip
+        law.want(wanted)
+        twin.want(wanted)
         assert law.update(now, released, starved, blocked) == twin.update(now, released, starved, blocked)
         assert law.size == twin.size
         assert law.floor <= law.size <= law.most
@@ -117,13 +89,29 @@ def test_who_is_short_at_both_ends_gets_twice_as_much_each_period() -> None:
     assert sizes == [64, 128, 256, 512, 1024, 2048, 4096, 8192, 8192]
 
 
-def test_the_rate_is_remembered_for_ten_periods_and_no_longer() -> None:
+def test_a_consumer_that_was_out_of_records_is_rated_by_the_best_of_the_last_ten_periods() -> None:
     law = Window(0.1, 8192, 1024)
-    ms = settle(law, 20_000, 1, starved=False, blocked=True)
-    assert law.size == 2000
+    ms = settle(law, 20_000, 1, starved=True, blocked=False)
     sizes = [law.update((ms + tick * PERIOD) * MS, 20_000, False, True) for tick in range(1, 13)]
-    assert sizes[:9] == [2000] * 9  # a stall of 0.9 s: the period of 20,000/s is still among the last ten
-    assert sizes[9:] == [1000, 500, 250]
+    assert sizes[:9] == [2000 + 2000 // 2**tick for tick in range(1, 10)]  # a stall of 0.9 s
+    assert sizes[9:] == [1001, 500, 250]
+
+
+def test_a_consumer_that_is_never_out_of_records_is_rated_by_the_mean_of_twenty_periods() -> None:
+    law = Window(0.1, 8192, 1024)
+    for tick in range(1, 41):  # 20,000/s and nothing, in turns of half a second
+        law.update(tick * PERIOD * MS, 2_000 * (5 * (tick // 10) + min(5, tick % 10)), False, True)
+        if tick == 19:
+            assert law.size > 1950  # 2 s are not over
+    assert abs(law.size - 1000) <= 1
+
+
+def test_however_seldom_a_consumer_works_it_gets_what_it_takes_in_a_hop() -> None:
+    law = Window(0.1, 8192, 1024)
+    for tick in range(1, 41):  # 20,000/s, one period in twenty
+        law.update(tick * PERIOD * MS, 2_000 * (tick // 20), False, True)
+    assert law.size == 200  # 20,000/s x 10 ms; its mean asks for 100
+    assert law.update(4_100 * MS, 4_000, True, True) == 400  # out of records: it gets more at once
 
 
 def test_a_long_period_counts_as_all_that_it_lasted() -> None:
@@ -132,7 +120,7 @@ def test_a_long_period_counts_as_all_that_it_lasted() -> None:
     ms = settle(law, 80_000, 1, starved=True, blocked=True)
     assert law.size == 8192
     law.update((ms + 4_000) * MS, 80_000 + 4_000, False, True)  # 1,000/s for four seconds
-    assert law.size == 107  # ten times half-way from 8,192 towards 100
+    assert law.size == 100  # twenty times half-way from 8,192
 
 
 def test_a_batching_consumer_keeps_room_for_two_batches() -> None:
@@ -159,10 +147,29 @@ def test_a_window_holds_what_is_under_way_on_a_long_link(starved: bool, blocked:
     law = Window(0.01, 8192, 64)
     law.travels(100 * MS)
     settle(law, 20_000, 2, starved=starved, blocked=blocked)
-    assert law.size == 2500
+    assert law.size == 2700  # 20,000/s x (1.25 x 100 ms + 10 ms)
     law.travels(0)
     law.update(2_100 * MS, 42_000, starved, blocked)
-    assert law.size <= 1350
+    assert law.size <= 1450
+
+
+def test_a_window_counts_for_how_long_it_has_been_too_small_for_a_long_way() -> None:
+    law = Window(0.1, 2048, 1024)
+    counted = []
+    for tick, (starved, blocked, round_trip) in enumerate(
+        [
+            (True, True, 9),  # too short a way to be to blame
+            (True, True, 11),
+            (False, True, 11),  # the consumer is the slow side
+            (True, False, 11),  # the producer is, and the window stays as large as may be
+            (True, True, 11),
+        ],
+        1,
+    ):
+        law.travels(round_trip * MS)
+        law.update(tick * PERIOD * MS, 10_000 * tick, starved, blocked)
+        counted.append(law.capped // MS)
+    assert counted == [0, 100, 100, 100, 200]
 
 
 def test_the_most_comes_before_what_is_under_way() -> None:
@@ -211,8 +218,8 @@ def test_a_sink_that_slows_down_twice_and_recovers() -> None:
     chain = Chain(lambda _: 100, sink).run(14_000)
     assert chain.write_rate(500, 2000) == 100_000
     assert chain.read_rate(2500, 2600) <= 20_000  # half a second after the fall
-    assert 0.95 * 4000 <= chain.in_flight[3999] <= 1.02 * 4000  # two seconds after it: 200 ms x 20,000/s
-    assert max(chain.in_flight[4000:6000]) <= 1.02 * 4000
+    assert 0.95 * 4000 <= chain.in_flight[3999] <= 1.04 * 4000  # two seconds after it: 200 ms x 20,000/s
+    assert max(chain.in_flight[4100:6000]) <= 1.02 * 4000
     assert 0.95 * 400 <= chain.in_flight[11_999] <= 1.02 * 400
     assert max(chain.in_flight[9000:12_000]) <= 1.02 * 400  # one second of memory, and two to write the 4,000
     assert chain.write_rate(2000, 6000) == 20_000  # while it was slow it was never short

@@ -63,7 +63,7 @@ def test_a_sink_that_slows_down_bit_by_bit_and_comes_back(ways: list[float | Non
 def test_a_sink_that_stalls_for_a_minute(ways: list[float | None]) -> None:
     chain = Chain(offer, [Sink(lambda ms: 0 if 2000 <= ms < 62_000 else 50)], ways)
     chain.run(3000).run(61_990, 5.0).run(64_000)
-    assert chain.read_rate(2500, 61_900) == 0
+    assert chain.read_rate(2500, 61_900) * (61_900 - 2500) <= 256  # what credit was left when it began
     assert chain.write_rate(62_500, 63_000) >= 0.9 * 50
     assert chain.read_rate(62_500, 63_000) >= 0.9 * 50
     assert chain.most_in_flight(0, 64_000) <= len(ways) * MOST
@@ -84,7 +84,7 @@ def test_a_jittery_sink(ways: list[float | None]) -> None:
 def test_a_sink_that_is_on_and_off_every_half_second(ways: list[float | None]) -> None:
     chain = Chain(offer, [Sink(lambda ms: 50 if ms // 500 % 2 == 0 else 0)], ways).run(8000)
     assert chain.write_rate(1000, 8000) >= 0.98 * 25
-    assert chain.most_in_flight(3000, 8000) <= 1.3 * 50 * TARGET
+    assert chain.most_in_flight(4000, 8000) <= 1.3 * 25 * TARGET
 
 
 @rows
@@ -121,6 +121,23 @@ def test_a_long_way_keeps_its_throughput_whatever_the_target_delay(pace: float, 
     way = 2 * sum(filter(None, ways))
     assert chain.most_in_flight(5000, 8000) <= 1.3 * pace * (way + 30)
     assert chain.greatest_read_rate(5000, 8000) <= 1.1 * pace
+
+
+@pytest.mark.parametrize(
+    ("pace", "ways", "capped"),
+    [(60, [None, 50.0], 0), (30, [None, 50.0], 0), (80, [None, 100.0], 1)],
+)
+def test_a_window_says_when_it_may_not_be_as_large_as_a_long_way_needs(
+    pace: float, ways: list[float | None], capped: int
+) -> None:
+    """At most 8,192 records a round trip of 100 or 200 ms: more than the first sinks take, and less than the last."""
+    chain = Chain(lambda ms: 2 * FULL, [Sink(lambda ms: pace)], ways).run(2000)
+    laws = [hop[0].inn.law for hop in chain.hops]
+    before = [law.capped for law in laws]
+    chain.run(6000)
+    local, link = ((law.capped - already) / 4e9 for law, already in zip(laws, before, strict=True))
+    assert local == 0
+    assert abs(link - capped) <= 0.1
 
 
 def test_a_long_way_and_a_sink_that_is_on_and_off() -> None:

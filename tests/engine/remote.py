@@ -41,6 +41,28 @@ def with_lock(i: int) -> Any:
     return (i, threading.Lock()) if i == 20 else i
 
 
+class Brittle:
+    """A record that can be sent; number 20 cannot be read."""
+
+    def __init__(self, number: int) -> None:
+        if number == 20:
+            raise ValueError("it broke on its way")
+        self.number = number
+
+    def __reduce__(self) -> Any:
+        return Brittle, (self.number,)
+
+
+def brittle(i: int) -> Brittle:
+    record = Brittle(0)
+    record.number = i
+    return record
+
+
+def now_and_then_a_float(i: int) -> Any:
+    return i if i % 10 else float(i)
+
+
 def swollen(size: int, i: int) -> bytes:
     return i.to_bytes(4, "big") + bytes(size)
 

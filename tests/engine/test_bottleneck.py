@@ -15,11 +15,17 @@ Figures = tuple[float, float] | tuple[float, float, int]
 
 
 def task(
-    names: str, after: tuple[int, ...], *instances: Figures, own: bool = True, rate: float = 100.0, queued: int = 0
+    names: str,
+    after: tuple[int, ...],
+    *instances: Figures,
+    own: bool = True,
+    rate: float = 100.0,
+    queued: int = 0,
+    capped: float = 0.0,
 ) -> TaskMetrics:
     """One with instances that are busy and back-pressured so much, on worker 1 or the one that is given third."""
     made = [
-        InstanceMetrics(each[2] if len(each) == 3 else 1, each[0], _rest(each), each[1], rate, rate, queued)
+        InstanceMetrics(each[2] if len(each) == 3 else 1, each[0], _rest(each), each[1], rate, rate, queued, capped)
         for each in instances
     ]
     return TaskMetrics(tuple(names.split()), after, 8192 if after else 0, own, tuple(made))
@@ -93,6 +99,27 @@ CASES = {
         metrics(READ, task("load", (0,), (0.3, 0.0, 2))),
         ("load", None),
         "sink 'load' is the bottleneck: busy 30 %, and everything before it waits for credit",
+    ),
+    "a link with a long way": (
+        metrics(READ, PARSE, task("load", (1,), (0.3, 0.0, 3), capped=0.92)),
+        (None, 3),
+        "the window of the link to sink 'load' on worker 3 is the bottleneck: full 92 % of the time, for what it holds "
+        "takes so long there and back; raise Settings.max_window, and max_window_bytes where records are large; its ",
+    ),
+    "a link with a long way, in a job that has ended": (
+        metrics(READ, task("load", (0,), (0.3, 0.0, 3), capped=0.5), state="finished"),
+        (None, 3),
+        "the window of the link to sink 'load' on worker 3 was the bottleneck: full 50 % of the time, for what it ",
+    ),
+    "a link with a long way that is full now and then": (
+        metrics(READ, PARSE, task("load", (1,), (0.3, 0.0, 3), capped=0.4)),
+        ("load", None),
+        "sink 'load' is the bottleneck: busy 30 %",
+    ),
+    "a link with a long way, and an operator without time": (
+        metrics(READ, task("load-a", (0,), (0.2, 0.0, 2), capped=0.6), task("load-b", (0,), (0.95, 0.0, 3))),
+        ("load-b", None),
+        "sink 'load-b' is the bottleneck: busy 95 %",
     ),
     "a source that has no more to give": (
         metrics(task("read", (), (0.05, 0.0)), task("load", (0,), (0.1, 0.0, 2))),

@@ -13,7 +13,9 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.codec import MSGPACK, PICKLE, Codec, DecodeError
+from engine.codec import PICKLE, Codec
+from engine.errors import DecodeError
+from engine.packing import COLUMNS, ROWS
 from tests.engine.codec_records import Checked, Circle, Node, Point, Square, Tree, point
 
 BUFFERS: list[Callable[[bytes], Any]] = [
@@ -33,13 +35,19 @@ def test_any_buffer_is_read(record_type: Any, buffer: Callable[[bytes], Any]) ->
     assert codec.decode(form, buffer(payload)) == ["weir"]
 
 
-ROWS = [point(1, 2.0, ["x"]), point(2)]
+class Reading(msgspec.Struct):
+    station: str
+    level: float | None
 
 
-@pytest.mark.parametrize("form", [PICKLE, MSGPACK])
-def test_a_payload_that_is_cut_or_has_more_behind_it_is_refused(form: int) -> None:
-    codec = Codec.of(Point if form == MSGPACK else None)
-    made, payload = codec.encode(ROWS)
+POINTS = [point(1, 2.0, ["x"]), point(2)]
+READINGS = [Reading("weir", 2.5), Reading("dam", None)]
+
+
+@pytest.mark.parametrize(("record_type", "form"), [(None, PICKLE), (Point, ROWS), (Reading, COLUMNS)])
+def test_a_payload_that_is_cut_or_has_more_behind_it_is_refused(record_type: Any, form: int) -> None:
+    codec = Codec.of(record_type)
+    made, payload = codec.encode(READINGS if record_type is Reading else POINTS)
     assert made == form
     wrong = [payload[:size] for size in range(len(payload))] + [payload + b"\0", payload + payload, payload + b"."]
     for each in wrong:
@@ -55,7 +63,7 @@ def test_random_bytes_are_refused_or_are_records(payload: bytes, record_type: An
         codec.decode(PICKLE, payload)
     if record_type:
         try:
-            rows = codec.decode(MSGPACK, payload)
+            rows = codec.decode(COLUMNS if record_type is Node else ROWS, payload)
         except DecodeError:
             return
         assert type(rows) is list
@@ -64,16 +72,16 @@ def test_random_bytes_are_refused_or_are_records(payload: bytes, record_type: An
 @given(st.data())
 @settings(max_examples=500)
 def test_a_payload_with_one_wrong_byte_is_refused_or_holds_records(data: st.DataObject) -> None:
-    codec = Codec.of(Point)
-    for form, payload in (codec.encode(ROWS), Codec.of(None).encode(ROWS)):
+    for codec, rows in ((Codec.of(Point), POINTS), (Codec.of(Reading), READINGS), (Codec.of(None), POINTS)):
+        form, payload = codec.encode(rows)
         wrong = bytearray(payload)
         wrong[data.draw(st.integers(0, len(wrong) - 1))] ^= data.draw(st.integers(1, 255))
         try:
-            rows = codec.decode(form, wrong)
+            came = codec.decode(form, wrong)
         except DecodeError:
             continue
-        assert form == MSGPACK
-        assert all(type(row) is Point for row in rows)
+        assert form != PICKLE
+        assert all(type(row) is type(rows[0]) for row in came)
 
 
 def pickled(value: Any) -> bytes:
@@ -95,13 +103,13 @@ def test_records_that_cannot_be_made_here_are_refused(monkeypatch: pytest.Monkey
 def test_a_payload_of_another_kind_is_refused() -> None:
     codec = Codec.of(int)
     with pytest.raises(DecodeError, match=r"records of int: a msgpack of 2 bytes cannot be read: Val.*`int`"):
-        codec.decode(MSGPACK, msgspec.msgpack.encode([True]))
+        codec.decode(ROWS, msgspec.msgpack.encode([True]))
     with pytest.raises(DecodeError, match="it holds dict, not a list"):
         codec.decode(PICKLE, pickled({}))
     with pytest.raises(DecodeError, match=r"wanted format 0 \(pickle\) or 1 \(msgpack\), got 7"):
         codec.decode(7, b"")
     with pytest.raises(DecodeError, match=r"records of \?: wanted format 0 \(pickle\), got 1"):
-        Codec.of(None).decode(MSGPACK, b"\x90")
+        Codec.of(None).decode(ROWS, b"\x90")
 
 
 @pytest.mark.parametrize(
@@ -110,9 +118,23 @@ def test_a_payload_of_another_kind_is_refused() -> None:
 def test_a_payload_that_is_deep_or_promises_much_is_refused(nested: bytes) -> None:
     for record_type in (Node, list[list[int]], Tree):
         with pytest.raises(DecodeError, match="cannot be read"):
-            Codec.of(record_type).decode(MSGPACK, b"\x91" + nested)
+            Codec.of(record_type).decode(COLUMNS if record_type in (Node, Tree) else ROWS, b"\x91" + nested)
 
 
 def test_a_users_error_while_decoding_is_told() -> None:
     with pytest.raises(DecodeError, match="x is negative"):
-        Codec.of(Checked).decode(MSGPACK, msgspec.msgpack.encode([{"x": -1}]))
+        Codec.of(Checked).decode(COLUMNS, msgspec.msgpack.encode([[-1]]))
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ([["weir"]], "of length 2, got 1"),
+        ([["weir"], [1.5, 2.5]], "wanted columns of 1 values, got one of 2"),
+        ([["weir"], ["high"]], "Expected `float | null`, got `str`"),
+        ([["weir"], [None], [1]], "of length 2, got 3"),
+    ],
+)
+def test_columns_that_are_not_those_of_a_struct_are_refused(columns: Any, why: str) -> None:
+    with pytest.raises(DecodeError, match=rf"records of .*Reading: a msgpack by columns of \d+ bytes .*({why})"):
+        Codec.of(Reading).decode(COLUMNS, msgspec.msgpack.encode(columns))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -113,13 +112,21 @@ def test_dead_letters_follow_those_that_send_them() -> None:
 def test_explain_says_where_everything_runs_and_what_crosses() -> None:
     flow = Dataflow("shown")
     keyed(flow)
-
-    def lines() -> Iterator[str]:
-        yield from flow.explain(processes=2).splitlines()
-
-    text = list(lines())
+    text = flow.explain(processes=2).splitlines()
     assert text[1] == "source (source generate) x 2 [worker 1, worker 2]"
-    assert any(
-        line.endswith("hash by key: at most 32,768 records, 2 of 4 channels to other processes") for line in text
+    (crossing,) = (line for line in text if "hash by key" in line)
+    assert crossing.endswith(
+        "at most 32,768 records, 2 of 4 channels to other processes, as pickles (the type of the records is not known)"
     )
     assert text[-1] == "at most 16 MiB of them encoded, between processes"
+
+
+def test_explain_says_how_records_cross() -> None:
+    flow = Dataflow("shown")
+    stream = flow.source(from_iterable(["a"], type=str), name="read").map(len, name="length")
+    stream.map(lambda n: {n}, type=set[object], name="loose").sink(collect([]))
+    crossing = [line for line in flow.explain(processes=2).splitlines() if "other processes" in line]
+    assert [line.partition("processes, ")[2] for line in crossing] == [
+        "as msgpack",
+        "as pickles (object may not arrive as it was sent)",
+    ]

@@ -48,6 +48,14 @@ def test_nothing_to_complain_of_nothing_said() -> None:
     assert lines[3].split() == ["read", "0", "2,000", "25%", "50%", "25%", "0"]
 
 
+def test_why_records_go_as_pickles_is_said() -> None:
+    read, clean = replace(BUSY, pickled_because="its type is not known"), replace(CHAINED, fallbacks=1_200)
+    assert str(metrics(operators=(read, clean))).splitlines()[4] == (
+        "sent to other processes as pickles: read (its type is not known), "
+        "clean (1,200 frames with records that are not what its type says)"
+    )
+
+
 def test_sums_and_lookup_by_name() -> None:
     whole = metrics()
     assert (whole.skipped, whole.dead_letters, whole.dropped, whole.unmatched) == (7, 3, 34, 1_100)

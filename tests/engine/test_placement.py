@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from engine import JobError
-from engine.placement import LONGEST_LINE, LocalPlacement, LocalSlot
+from engine.placement import LocalPlacement
+from engine.slot import LONGEST_LINE, LocalSlot
 
 SECONDS = 30
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ import pytest
 from connectors.files import csv_files, json_lines, json_lines_file
 from connectors.memory import collect, from_iterable, generate
 from connectors.sqlite import sqlite_table
-from engine import Dataflow, JobError, JobResult, OperatorError, Settings
+from engine import Dataflow, JobResult, OperatorError, Settings
 from tests.engine import remote
 from tests.engine.every_operator import build as every_operator
 from tests.engine.helpers import ListSource
@@ -217,24 +217,16 @@ def test_records_larger_than_the_byte_window_go_one_at_a_time(size: int) -> None
     assert got == list(range(60))
 
 
-def test_a_record_that_is_too_large_fails_the_job_and_is_named() -> None:
-    flow = Dataflow("too large", settings=Settings(max_record_bytes=100_000))
-    got: list[Any] = []
-    flow.source(generate(lambda i: bytes(10 ** (i % 6 + 1)), count=6)).map(lambda b: b, name="grow").sink(collect(got))
-    with pytest.raises(JobError, match=r"could not cross from operator 'grow'.* to 'collect'.*100,0\d\d bytes") as e:
-        flow.run(processes=2)
-    assert e.value.result is not None
-    assert e.value.result.state == "failed"
-
-
-def test_a_record_that_cannot_travel_fails_the_job_and_is_named() -> None:
-    flow = Dataflow("stuck")
-    got: list[Any] = []
-    flow.source(generate(int, count=50)).map(remote.with_lock, name="lock").sink(collect(got), name="home")
-    with pytest.raises(JobError, match=r"could not cross from operator 'lock'.* to 'home'.*cannot pickle") as error:
-        flow.run(processes=2)
-    assert isinstance(error.value.__cause__, TypeError)
-    assert got == list(range(len(got)))
+def test_the_metrics_say_which_records_went_as_pickles_and_why() -> None:
+    flow, got = Dataflow("pickles", settings=Settings(frame_records=10)), list[Any]()
+    numbers = flow.source(generate(int, count=30, type=int), name="numbers")
+    numbers.map(remote.now_and_then_a_float, type=int, name="mixed").sink(collect(got), name="mixed home")
+    numbers.map(remote.Loose, type=None, name="loose").sink(collect([]), name="loose home")
+    result = flow.run(processes=2)
+    assert 1 <= result["mixed"].fallbacks <= 30
+    assert [result[name].pickled_because is None for name in ("mixed", "loose")] == [True, False]
+    assert "sent to other processes as pickles: mixed (" in str(result)
+    assert [type(each) for each in got] == [float if i % 10 == 0 else int for i in range(30)]
 
 
 # ---------------------------------------------------------------- errors and policies

@@ -29,7 +29,8 @@ OUTLINE = Outline(
 def report(worker: int, seconds: float, records: int, delays: list[tuple[int, int]] | None = None) -> Report:
     """A worker that has worked half of the time."""
     half = seconds / 2
-    done = TaskReport(worker - 1, 0, half, half, 0.0, records, records, 3, 3, 1, 7, records, (), delays or [])
+    counts = (records, records, 3, 3, 1, 7, records)
+    done = TaskReport(worker - 1, 0, half, half, 0.0, *counts, (), delays or [], seconds / 4)
     guards = {"load": (records // 10, 0)} if worker == 2 else {}
     return Report(worker, (done,), guards, in_flight=7, seconds=seconds, pid=40 + worker, cpu=half)
 
@@ -48,6 +49,7 @@ def test_what_has_happened_since_another() -> None:
     assert (load.records_out, load.rate_out, load.skipped) == (1500, 1000.0, 150)
     assert (read.busy, read.idle, read.queued, lately.metrics().in_flight) == (0.5, 0.5, 7, 14)
     assert [each.cpu / each.seconds for each in lately.reports] == [0.5, 0.5]
+    assert [each.capped for task in lately.metrics().tasks for each in task.instances] == [0.25, 0.25]
 
 
 def test_a_worker_that_speaks_for_the_first_time_did_all_of_it_since() -> None:
@@ -80,6 +82,12 @@ def test_a_chained_operator_and_its_task() -> None:
     read, mapped = at(3.0, 300).since(at(1.0, 100)).metrics().operators
     assert (read.rate_out, mapped.rate_in, mapped.rate_out) == (100.0, 100.0, 50.0)
     assert (read.busy, mapped.busy) == pytest.approx((0.5, 0.5))
+
+
+def test_fallbacks_are_those_since() -> None:
+    before, now = (snapshot(at, replace(report(1, at, 0), fallbacks={"read": int(at)})) for at in (2.0, 5.0))
+    assert now.metrics()["read"].fallbacks == 5
+    assert now.since(before).metrics()["read"].fallbacks == 3
 
 
 def test_delays_are_those_of_what_was_written_since() -> None:

@@ -11,6 +11,7 @@ from typing_extensions import TypeIs
 from engine import (
     Aggregate,
     BadRecord,
+    Bounds,
     Dataflow,
     DeadLetter,
     Job,
@@ -24,6 +25,10 @@ from engine import (
     SinkContext,
     Source,
     Stream,
+    Tumbling,
+    WindowedResults,
+    WindowedStream,
+    WindowResult,
     Writer,
     count,
     mean,
@@ -76,6 +81,10 @@ def words(trip: Trip) -> Iterator[str]:
 
 def fares(trips: list[Trip]) -> list[float]:
     return [trip.fare for trip in trips]
+
+
+def medians(key: str, bounds: Bounds, trips: list[Trip]) -> Iterator[float]:
+    yield sorted(trip.fare for trip in trips)[len(trips) // 2]
 
 
 async def later(trip: Trip) -> bytes:
@@ -165,6 +174,16 @@ assert_type(by_city.aggregate(trips=count(), type=Total), Stream[Total])
 assert_type(by_city.reduce(lambda one, two: two), Stream[tuple[Any, Trip]])
 assert_type(by_city.fold(float, lambda total, trip: total + trip.fare), Stream[tuple[Any, float]])
 assert_type(by_city.stateful_map(advance), Stream[str])
+windows = by_city.window(Tumbling("10s"), allowed_lateness="1m")
+assert_type(windows, WindowedStream[Trip])
+assert_type(windows.aggregate(trips=count()), WindowedResults[Any, Trip])
+assert_type(windows.aggregate(trips=count(), type=Total), WindowedResults[Total, Trip])
+assert_type(windows.aggregate(trips=count(), type=Total).late, Stream[Trip])
+assert_type(windows.aggregate(trips=count(), type=Total).filter(bool), Stream[Total])
+assert_type(windows.reduce(lambda one, two: two), WindowedResults[WindowResult[Trip], Trip])
+assert_type(windows.fold(float, lambda total, trip: total + trip.fare), WindowedResults[WindowResult[float], Trip])
+assert_type(windows.process(medians), WindowedResults[float, Trip])
+by_city.window("10s")  # type: ignore[arg-type]
 assert_type(count(), Aggregate)
 by_city.aggregate(trips=count)  # type: ignore[call-overload]
 by_city.reduce(lambda one, two: 3)  # type: ignore[arg-type,return-value]
