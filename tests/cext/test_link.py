@@ -524,7 +524,7 @@ def test_a_round_trip_falls_at_once_and_rises_slowly() -> None:
 def test_windows_learn_how_far_their_producers_are() -> None:
     pair = Pair(most=1000)
     assert pair.there.hear((EPOCH, 1, pair.now, pair.now - SECOND, 0, [], []), pair.now)
-    assert pair.inn.law.update(SECOND, 100, False, True) == 125  # a hundred a second, 1.25 times a second
+    assert pair.inn.law.update(SECOND, 100, False, True) == 126  # a hundred a second, 1.25 seconds and 10 ms
 
 
 # What cannot be meant.
