@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.files import json_lines
 from connectors.memory import collect as into
 from connectors.memory import discard, from_iterable
 from engine import (
@@ -148,6 +150,19 @@ def test_answers_are_the_same_over_processes(processes: int) -> None:
     for window, rows in zip(WINDOWS, got, strict=True):
         assert answer_of(rows) == by_hand(window, hits)
     assert result.late == 0
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_partitions_that_different_processes_read_make_one_event_time(tmp_path: Path, processes: int) -> None:
+    hits = disordered(11, 2000)
+    for part in range(3):
+        lines = [msgspec.json.encode(hit) + b"\n" for hit in hits[part::3]]
+        (tmp_path / f"{part}.jsonl").write_bytes(b"".join(lines))
+    rows: list[Any] = []
+    flow = Dataflow("parts")
+    counted(flow, json_lines(f"{tmp_path}/*.jsonl", type=Hit), Sliding(30, every=10), rows)
+    assert flow.run(processes=processes).late == 0
+    assert answer_of(rows) == by_hand(Sliding(30, every=10), hits)
 
 
 @pytest.mark.parametrize("frame_records", [1, 4, 1024])
