@@ -121,6 +121,19 @@ class Filter(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class OfType(Operation):
+    """Records go on that are of the class."""
+
+    role: ClassVar[Role] = "chain"
+    kind = "of_type"
+    keeps_records: ClassVar[bool] = True
+    f: type[Any]
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        return chain.Filter(name, guard, self.f, by_class=True)
+
+
+@dataclass(frozen=True, eq=False)
 class Inspect(Operation):
     """Records go on unchanged once the function has seen them."""
 

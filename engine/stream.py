@@ -95,6 +95,21 @@ class Stream(Generic[T]):
         """
         return self._then(ops.Filter(function), guarded_by(function) or self.type, name, on_error)
 
+    def of_type(self, kind: type[U], *, name: str | None = None, on_error: OnError | None = None) -> Stream[U]:
+        """Records go on that are instances of the class `kind`: one kind out of a stream of several.
+
+        >>> from connectors.memory import from_iterable
+        >>> from engine import Dataflow
+        >>> Dataflow("f").source(from_iterable([1, "two"])).of_type(str).type
+        <class 'str'>
+        """
+        if not isinstance(kind, type):
+            raise GraphError(
+                f"{users_place()}: of_type wants a class, got {kind!r}",
+                hint="for several kinds use filter with a function that returns TypeGuard[...]",
+            )
+        return self._then(ops.OfType(kind), kind, name, on_error)
+
     def inspect(
         self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
     ) -> Stream[T]:

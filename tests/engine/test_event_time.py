@@ -82,7 +82,14 @@ def test_whether_times_are_datetimes(field: str, is_datetime: bool) -> None:
 def test_where_the_time_stands_is_known_as_long_as_the_records_are_the_same() -> None:
     timed = trips().event_time("at")
     low, high = timed.filter(bool).inspect(print).split(bool)
-    for same in (timed, low.union(high), timed.stage("two"), timed.key_by("city"), timed.rebalance(2)):
+    for same in (
+        timed,
+        timed.of_type(Trip),
+        low.union(high),
+        timed.stage("two"),
+        timed.key_by("city"),
+        timed.rebalance(2),
+    ):
         assert time_of(same._inputs) == Time("at")
     for other in (timed.map(str), timed.union(timed.map(str)), timed.flat_map(list), trips()):
         assert time_of(other._inputs) is None

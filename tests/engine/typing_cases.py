@@ -128,6 +128,7 @@ assert_type(trips.filter(bool), Stream[Trip])
 assert_type(trips.filter(is_taxi), Stream[Taxi])
 assert_type(trips.filter(has_tip, name="tipped"), Stream[Taxi])
 assert_type(trips.filter(has_tip).map(lambda taxi: taxi.tip), Stream[float])
+assert_type(trips.of_type(Taxi), Stream[Taxi])
 assert_type(trips.inspect(print), Stream[Trip])
 trips.filter(lambda trip: trip.fair)  # type: ignore[arg-type]  # which is how mypy speaks of the first overload
 trips.map(lambda trip: trip.town)  # type: ignore[attr-defined]

@@ -30,7 +30,8 @@ from tests.faults import far
 folder = Path({folder!r})
 numbers, lines, gate = far.Numbers(folder), folder / "lines", far.Gate(folder / "gate")
 flow = Dataflow("program")
-flow.source(numbers).map(far.talk).stage("load").map(lambda i: i).sink(far.Lines(lines, gate))
+sink = far.Lines(lines, gate)
+flow.source(numbers).map(far.talk).stage("load").map(lambda i: i).sink(sink)
 """
 
 RUN = """
@@ -168,21 +169,28 @@ def test_a_stopped_worker_of_a_killed_program_goes_too(tmp_path: Path, leftovers
         leftovers.await_none()
 
 
-def test_a_program_that_was_suspended_goes_on(tmp_path: Path) -> None:
-    """Whatever the silence that a worker may keep: its parent did not listen."""
-    text = RUN.replace("flow.run()", "flow.run()").replace(
-        "if __name__", "flow.settings = Settings(silence='1s')\nif __name__", 1
-    )
-    with program(tmp_path, text) as running:
+SUSPENDED = """
+sink.at_home = True
+flow.settings = Settings(silence="2s", listen={listen!r})
+"""
+
+
+@pytest.mark.parametrize("listen", ["", "127.0.0.1"], ids=["files", "tcp"])
+def test_a_program_that_was_suspended_goes_on(tmp_path: Path, listen: str) -> None:
+    """Whatever the silence that a worker may keep: its parent did not listen, and was in reach all the time."""
+    with program(tmp_path, SUSPENDED.format(listen=listen) + RUN) as running:
         running.await_rows()
         os.kill(running.child.pid, signal.SIGSTOP)
         with suppress(subprocess.TimeoutExpired):
-            running.child.wait(2.5)
+            running.child.wait(4)
         os.kill(running.child.pid, signal.SIGCONT)
         before = len(running.rows)
-        running.await_that(lambda: len(running.rows) > before, "nothing more was written")
+        running.await_that(lambda: len(running.rows) > before + 20_000, "nothing more was written")
         running.signal(signal.SIGINT)
         assert running.ends() == 0, running.said
+        state, read, written = running.said.splitlines()[-1].split()
+    assert (state, read) == ("stopped", written)
+    assert running.rows == [*map(str, range(int(read))), "finish"]
 
 
 def test_a_program_that_ends_with_a_job_running_ends(tmp_path: Path, leftovers: Leftovers) -> None:
