@@ -11,6 +11,7 @@ from cext.chain import Lookup
 from cext.links import Links
 from cext.sink import Sink as SinkHead
 from cext.task import Task
+from cext.windowed import Windowed
 from engine.worker import Worker
 
 _PAGE = os.sysconf("SC_PAGESIZE")
@@ -47,6 +48,10 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     chain: tuple[Chained, ...]
     delays: list[tuple[int, int]]
     capped: float = 0.0
+    watermark: int | None = None
+    """The event time here, ms since the epoch; None: there is none yet."""
+    late: int = 0
+    """Records that came too late for their windows."""
 
 
 class LinkReport(msgspec.Struct, array_like=True, frozen=True):
@@ -160,5 +165,7 @@ def _task(planned: int, instance: int, task: Task, dropped: int) -> TaskReport:
         ),
         delays=[] if sink is None else sink.latency.snapshot(),
         capped=max((channel.law.capped for channel in task.input_channels), default=0) / 1e9,
+        watermark=task.event_time,
+        late=task.head.late if isinstance(task.head, Windowed) else 0,
         **counters,
     )

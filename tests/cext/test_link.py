@@ -375,7 +375,7 @@ def test_a_tail_that_was_lost_is_found_by_a_probe() -> None:
     assert pair.messages() == []
     exchange(pair, 500)
     (probe,) = pair.messages()
-    assert (fields(probe)["kind"], fields(probe)["sequence"], probe.payload) == (4, 2, b"")
+    assert (fields(probe)["kind"], fields(probe)["sequence"], probe.payload) == (5, 2, b"")
     pair.deliver(probe)
     pair.tell()
     pair.deliver(*pair.messages())

@@ -126,7 +126,7 @@ LINE = r"test_graph_errors\.py:\d+"
         ),
         (
             lambda s: s.key_by("n").aggregate(n=count()),
-            "a part of the key and an aggregate share a name: n, n",
+            "parts of the key and results share a name: n, n",
         ),
         (lambda s: s.key_by("a b").aggregate(n=count()), "'a b' cannot be the name of a field"),
         (lambda s: s.key_by("class").aggregate(n=count()), "'class' cannot be the name of a field"),
