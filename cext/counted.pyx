@@ -23,6 +23,7 @@ cdef class Counted(Windows):
         self.groups._take_in(key, row)
         cdef int64_t count = self.counts.get(key, 0) + 1
         self.counts[key] = count
+        self.held += 1
         if count % self.size:
             return TAKEN
         self.full = key
@@ -31,12 +32,14 @@ cdef class Counted(Windows):
     cdef object ready(self):
         result = self._result(self.full)
         self.groups.forget(self.full)
+        self.held -= self.size
         return iter([result])
 
     cdef object advance(self, int64_t watermark):
         return None
 
     cdef object finish(self):
+        self.held = 0
         return map(self._result, self.groups.slots)
 
     def _result(self, key):

@@ -19,6 +19,7 @@ cdef class Pane:
     cdef int64_t start
     cdef int64_t end
     cdef int64_t first_end  # of the first of its windows
+    cdef int64_t records
     cdef Groups groups
 
 
@@ -39,8 +40,10 @@ cdef class Panes(Windows):
     cdef Pane _pane(self, int64_t time)
     cdef Pane _open(self, int64_t index)
     cdef int64_t _end(self, int64_t window) except? -1
-    cdef Groups _of_window(self, int64_t window)
+    cdef tuple first_due(self)
+    cdef int take_due(self, tuple entry) except -1
+    cdef Groups of_window(self, int64_t window)
+    cdef int close(self) except -1
     cdef bint _is_given(self, int64_t window) except -1
     cdef object _result(self, int64_t window, object key)
     cdef list _bounds(self, int64_t window)
-    cdef int _close(self) except -1

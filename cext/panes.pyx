@@ -8,9 +8,7 @@ from heapq import heappop, heappush
 
 cimport cython
 from cext.instant cimport floor_div
-from cext.windowed cimport LATE, READY, TAKEN
-
-cdef int64_t FOREVER = 1 << 62
+from cext.windowed cimport FOREVER, LATE, READY, TAKEN
 
 
 cdef class Grid:
@@ -81,12 +79,13 @@ cdef class Panes(Windows):
             if pane is None:
                 return LATE
             self.last = pane
-        if pane.first_end > self.watermark or self.lateness == 0:
-            pane.groups.add(row)
-            return TAKEN
-        self.changed = pane.groups.key.get(row)
+        cdef bint given = self.lateness > 0 and pane.first_end <= self.watermark
+        if given:
+            self.changed = pane.groups.key.get(row)
         pane.groups.add(row)
-        return READY
+        pane.records += 1
+        self.held += 1
+        return READY if given else TAKEN
 
     cdef Pane _pane(self, int64_t time):
         """The pane of `time`, made if it must be; None if all of its windows are over."""
@@ -127,7 +126,7 @@ cdef class Panes(Windows):
         self.watermark = watermark
         if self.due and (<tuple>self.due[0])[0] <= watermark:
             return self._due()
-        self._close()
+        self.close()
         return None
 
     cdef object finish(self):
@@ -135,14 +134,31 @@ cdef class Panes(Windows):
         return self._due()
 
     def _due(self):
-        while self.due and (<tuple>self.due[0])[0] <= self.watermark:
-            _, window = heappop(self.due)
-            self.waiting.discard(window)
-            yield from self._of_window(window)
-        self._close()
+        cdef Groups whole
+        cdef tuple first = self.first_due()
+        while first is not None:
+            self.take_due(first)
+            whole = self.of_window(first[1])
+            whole.window = self._bounds(first[1])
+            yield from whole
+            first = self.first_due()
+        self.close()
 
-    cdef Groups _of_window(self, int64_t window):
-        """What is known of each key in a window that has panes."""
+    cdef tuple first_due(self):
+        """The (end, window) of the first window that is due; None: there is none."""
+        if self.due and (<tuple>self.due[0])[0] <= self.watermark:
+            return self.due[0]
+        return None
+
+    cdef int take_due(self, tuple entry) except -1:
+        """The window of `entry`, where that is the first due, is given now."""
+        if self.due and self.due[0] == entry:
+            heappop(self.due)
+            self.waiting.discard(entry[1])
+        return 0
+
+    cdef Groups of_window(self, int64_t window):
+        """What is known of each key in a window; None where it has no panes."""
         cdef Groups whole = None
         cdef Pane pane
         cdef int64_t index
@@ -151,12 +167,10 @@ cdef class Panes(Windows):
             if pane is None:
                 continue
             if self.width == 1:
-                whole = pane.groups
-                break
+                return pane.groups
             if whole is None:
                 whole = self.make_groups()
             whole.merge(pane.groups)
-        whole.window = self._bounds(window)
         return whole
 
     cdef list _bounds(self, int64_t window):
@@ -184,10 +198,12 @@ cdef class Panes(Windows):
         one.window = self._bounds(window)
         return one.record(key, one.slots[key])
 
-    cdef int _close(self) except -1:
+    cdef int close(self) except -1:
         """Drop the panes whose windows take no more."""
+        cdef Pane pane
         while self.closing and (<tuple>self.closing[0])[0] <= self.watermark:
             _, index = heappop(self.closing)
-            del self.panes[index]
+            pane = self.panes.pop(index)
+            self.held -= pane.records
             self.last = None
         return 0

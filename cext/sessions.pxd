@@ -10,6 +10,7 @@ cdef class Session:
     cdef object key
     cdef int64_t first  # the time of its first record
     cdef int64_t last   # ... and of its last one
+    cdef int64_t records
     cdef bint given     # its result was, as it is
     cdef bint over      # it is no more: dropped, or part of another
 

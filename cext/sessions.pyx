@@ -11,9 +11,7 @@ from cpython.ref cimport PyObject
 
 from cext.columns cimport Column
 from cext.partition cimport find
-from cext.windowed cimport LATE, READY, TAKEN
-
-cdef int64_t FOREVER = 1 << 62
+from cext.windowed cimport FOREVER, LATE, READY, TAKEN
 
 
 @cython.final
@@ -65,6 +63,8 @@ cdef class Sessions(Windows):
             session = self._begin(key, time, row)
             mine.append(session)
             self.sessions[key] = mine
+        session.records += 1
+        self.held += 1
         if session.last + self.gap > self.watermark:
             session.given = False
             return TAKEN
@@ -112,6 +112,7 @@ cdef class Sessions(Windows):
         whole.key = (<Session>near[0]).key
         whole.first = (<Session>near[0]).first
         whole.last = max([(<Session>each).last for each in near])
+        whole.records = sum([(<Session>each).records for each in near])
         cdef Py_ssize_t i, slot = self.groups._slot(whole)
         try:
             for each in near:
@@ -125,6 +126,7 @@ cdef class Sessions(Windows):
         for each in near:
             mine.remove(each)
             self._drop(each)
+        self.held += whole.records
         mine.append(whole)
         self._await(whole, whole.last + self.gap)
         return whole
@@ -184,4 +186,5 @@ cdef class Sessions(Windows):
 
     cdef int _drop(self, Session session) except -1:
         session.over = True
+        self.held -= session.records
         return self.groups.forget(session)

@@ -4,6 +4,9 @@ from libc.stdint cimport int64_t, uint64_t
 from cext.guard cimport Sideline
 from cext.head cimport Holding
 
+cdef enum:
+    FOREVER = 0x4000000000000000  # after any event time
+
 cdef enum Verdict:
     TAKEN
     LATE   # all of its windows are over
@@ -12,6 +15,7 @@ cdef enum Verdict:
 
 cdef class Windows:
     cdef readonly int64_t lateness  # how long after its end a window still takes records in, ms
+    cdef readonly int64_t held      # records taken in whose windows are not over
     cdef int64_t watermark          # no record that keeps its promise comes before it
 
     cdef int add(self, object row) except -1

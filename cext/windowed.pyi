@@ -1,6 +1,6 @@
 """Windowed: the head that takes records into windows and gives what these come to once event time has passed them."""
 
-from typing import Any, Self, final
+from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
@@ -10,12 +10,13 @@ from cext.head import Holding
 @disjoint_base
 class Windows:
     lateness: int
+    held: int
     def __new__(cls, *arguments: Any, **options: Any) -> Self: ...
     def put(self, row: Any) -> list[Any] | None: ...
     def pass_on(self, watermark: int) -> list[Any]: ...
     def end(self) -> list[Any]: ...
 
-@final
+@disjoint_base
 class Windowed(Holding):
     windows: Windows
     late: int

@@ -2,7 +2,6 @@
 
 from itertools import islice
 
-cimport cython
 from cext.guard cimport Guard
 from cext.instant cimport NEVER
 
@@ -49,7 +48,6 @@ cdef class Windows:
         return list(self.finish())
 
 
-@cython.final
 cdef class Windowed(Holding):
     """Takes every record into `windows`, and gives their results as they become due, within credit."""
 

@@ -15,7 +15,7 @@ from engine.outline import OperatorOutline, Outline, TaskOutline
 from engine.report import Chained, Report, TaskReport
 
 _STATES = ("busy", "idle", "backpressured")
-_SUMS = ("frames_in", "frames_out", "queued", "dropped", "late")
+_SUMS = ("frames_in", "frames_out", "queued", "dropped", "late", "held")
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ def _label(before: Node, source: Input) -> str:
     if source.output == LETTERS:
         return ""  # its arrow is of another kind
     parts = ["late"] if source.output == LATE else []
+    if source.right:
+        parts.append("right")
     if before.outputs > 1:
         parts.append(f"{source.output + 1} of {before.outputs}")
     if source.key is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from types import UnionType
 from typing import Any, ClassVar, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from cext.instant import Instant
 from cext.watermarks import Watermarks
 from engine.durations import Duration, nanoseconds
 from engine.errors import GraphError
-from engine.graph import Input, Node, Part, feeding
+from engine.graph import LATE, Input, Node, Part, feeding
 from engine.operations import FromSource, Operation, Role, function_name
 from engine.types import fields_of, name_of, returned_by
 
@@ -110,6 +110,16 @@ def checked_milliseconds(duration: Duration, what: str, place: str, least: int =
     return whole
 
 
+def signed_milliseconds(duration: Duration, what: str, place: str) -> int:
+    """The same of a duration that may be below zero, as "-5s" is."""
+    if isinstance(duration, str) and duration.startswith("-"):
+        return -checked_milliseconds(duration[1:], what, place)
+    below = duration < timedelta(0) if isinstance(duration, timedelta) else isinstance(duration, int) and duration < 0
+    if below and not isinstance(duration, str):
+        return -checked_milliseconds(-duration, what, place)
+    return checked_milliseconds(duration, what, place)
+
+
 def has_watermarks(inputs: tuple[Input, ...]) -> bool:
     """Whether event time is made anywhere on the way to here."""
     return any(each.node is not None and isinstance(each.node.operation, EventTime) for each in feeding(inputs))
@@ -123,7 +133,7 @@ def time_of(inputs: tuple[Input, ...]) -> Time | None:
 
 def _times(inputs: tuple[Input, ...]) -> Iterator[Time | None]:
     for each in inputs:
-        if each.time is not None or each.node is None:
+        if each.time is not None or each.node is None or each.output == LATE:
             yield each.time
         elif each.node.operation.time is not None:
             yield each.node.operation.time

@@ -57,6 +57,8 @@ class Input:
     """The stage that begins here; None: it goes on in that of `node`."""
     time: Time | None = None
     """Where the records' event time stands; None: as `node` has it."""
+    right: bool = False
+    """Whether these are the right-hand records of a join."""
 
 
 @dataclass(eq=False)

@@ -13,6 +13,7 @@ from engine.errors import GraphError
 from engine.event_time import Time, checked_milliseconds, time_of
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import Input, Key, OnError, users_place
+from engine.joins import Joining
 from engine.results import result_type
 from engine.stream import Stream
 from engine.types import returned_by, second_returned_by
@@ -29,7 +30,7 @@ S = TypeVar("S")
 Emit = Literal["end", "update"]
 
 
-class KeyedStream(Stream[T]):
+class KeyedStream(Joining[T]):
     """A stream whose records with equal keys meet in one place; made by `key_by`."""
 
     def __init__(

@@ -30,7 +30,9 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     was not what the stream's type says.
 
     `watermark`: the event time here, the least of those instances that have one, in milliseconds since the epoch.
-    `late`: records that came too late for their windows.
+    `late`: records that came too late for their windows, or for a join. `held`: records that wait for event time to
+    pass: those of windows that are not over, of which aggregates keep less, and those that may still meet others in a
+    join.
     """
 
     name: str
@@ -55,6 +57,7 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     pickled_because: str | None = None
     watermark: int | None = None
     late: int = 0
+    held: int = 0
 
 
 class InstanceMetrics(msgspec.Struct, frozen=True):

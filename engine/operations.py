@@ -37,6 +37,8 @@ class Operation:
     kind: ClassVar[str]
     keeps_records: ClassVar[bool] = False
     """Whether it gives only records that it took, unchanged."""
+    gives_late: ClassVar[bool] = False
+    """Whether records may come too late for it, and leave by an output of their own."""
 
     @property
     def function(self) -> Callable[..., Any] | None:
@@ -52,6 +54,16 @@ class Operation:
     @property
     def time(self) -> Time | None:
         """Where the event time stands in what it gives, if it says so itself."""
+        return None
+
+    @property
+    def late_type(self) -> Any:
+        """The type of records that came too late, if that is known."""
+        return None
+
+    @property
+    def late_time(self) -> Time | None:
+        """Where their event time stands, if that is known."""
         return None
 
     def describe(self) -> str:

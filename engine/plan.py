@@ -14,7 +14,6 @@ from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
-from engine.windowed import InWindows
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -29,6 +28,8 @@ class Edge:
     consumer: TaskPlan
     route: Route
     key: Key | None
+    right: bool
+    """Whether it brings the right-hand records of a join."""
     most: int = 0
     """The bound of one channel, in records."""
     share: float = 0.0
@@ -52,9 +53,8 @@ class Edge:
     @property
     def type(self) -> Any:
         """What its records are, as far as is known; dead letters hold whatever went wrong."""
-        operation = self.producer.nodes[0].operation
-        if self.output == LATE and isinstance(operation, InWindows):
-            return operation.late_type
+        if self.output == LATE:
+            return self.producer.nodes[0].operation.late_type
         return None if self.output == LETTERS else self.producer.nodes[-1].type
 
     @property
@@ -197,7 +197,8 @@ class Plan:
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
             what = {LETTERS: "dead letters, ", LATE: "late records, "}.get(edge.output) or _part(task, edge.output)
-            yield f"{indent}  └─ {what}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
+            side = "right side, " if edge.right else ""
+            yield f"{indent}  └─ {what}{side}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
 
 
@@ -308,9 +309,11 @@ def _route(source: Input, before: int, after: int) -> Route:
 
 def _join(producer: TaskPlan, consumer: TaskPlan, source: Input) -> None:
     route = _route(source, producer.parallelism, consumer.parallelism)
-    if any(edge.producer is producer and source.output == LETTERS == edge.output for edge in consumer.inputs):
+    edge = Edge(producer, source.output, consumer, route, source.key, source.right)
+    if source.output == LETTERS and any(
+        (each.producer, each.output, each.right) == (producer, LETTERS, source.right) for each in consumer.inputs
+    ):
         return  # several of its operators send dead letters by the one port that a task has for them
-    edge = Edge(producer, source.output, consumer, route, source.key)
     producer.outputs.append(edge)
     consumer.inputs.append(edge)
 

@@ -52,6 +52,8 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     """The event time here, ms since the epoch; None: there is none yet."""
     late: int = 0
     """Records that came too late for their windows."""
+    held: int = 0
+    """Records taken in whose windows are not over, or that may still have partners in a join."""
 
 
 class LinkReport(msgspec.Struct, array_like=True, frozen=True):
@@ -167,5 +169,6 @@ def _task(planned: int, instance: int, task: Task, dropped: int) -> TaskReport:
         capped=max((channel.law.capped for channel in task.input_channels), default=0) / 1e9,
         watermark=task.event_time,
         late=task.head.late if isinstance(task.head, Windowed) else 0,
+        held=task.head.windows.held if isinstance(task.head, Windowed) else 0,
         **counters,
     )

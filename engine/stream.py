@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.dataflow import Dataflow
     from engine.keyed import KeyedStream
 
-_KEYED = {"aggregate", "reduce", "fold", "stateful_map"}
+_KEYED = {"aggregate", "reduce", "fold", "stateful_map", "window", "join", "interval_join"}
 
 T = TypeVar("T")
 U = TypeVar("U")

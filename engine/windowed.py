@@ -37,6 +37,7 @@ class InWindows(ops.Operation):
 
     role: ClassVar[ops.Role] = "head"
     kind = "window"
+    gives_late: ClassVar[bool] = True
     key: Key
     window: Window
     clock: Time
@@ -44,14 +45,21 @@ class InWindows(ops.Operation):
     lateness: int
     aggregates: tuple[Aggregate, ...]
     make: Callable[[Any, list[Any]], Any]
-    late_type: Any
-    """The type of records that come too late."""
+    record_type: Any
 
     @property
     def time(self) -> Time | None:
         if not self.window.needs_time:
             return None
         return Time("window_end", is_datetime=self.clock.is_datetime, shift=-1)
+
+    @property
+    def late_type(self) -> Any:
+        return self.record_type
+
+    @property
+    def late_time(self) -> Time | None:
+        return self.clock
 
     def describe(self) -> str:
         return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r} by {self.key}"
@@ -67,7 +75,7 @@ class InWindows(ops.Operation):
 
 
 class WindowedResults(Stream[U], Generic[U, T]):
-    """What windows give, and the records of type T that came too `late` for them."""
+    """What windows and joins give, and the records of type T that came too `late` for them."""
 
     @property
     def late(self) -> Stream[T]:
@@ -84,12 +92,11 @@ class WindowedResults(Stream[U], Generic[U, T]):
         (1, [3], [1, 2])
         """
         node = self._inputs[0].node
-        while node is not None and not isinstance(node.operation, InWindows):
+        while node is not None and not node.operation.gives_late:
             node = node.inputs[0].node
         assert node is not None
         operation = node.operation
-        assert isinstance(operation, InWindows)
-        return Stream(self._flow, (Input(node, LATE, time=operation.clock),), operation.late_type)
+        return Stream(self._flow, (Input(node, LATE, time=operation.late_time),), operation.late_type)
 
 
 class WindowedStream(Generic[T]):

@@ -11,6 +11,7 @@ from cext.channel import Channel
 from cext.guard import Guard, Sideline
 from cext.head import Head, Pass
 from cext.inlet import Inlet
+from cext.joined import Joined
 from cext.link import Peer
 from cext.links import Links
 from cext.outlet import Outlet
@@ -194,7 +195,7 @@ class Worker:
 
     def _instance(self, planned: TaskPlan, index: int, ready: dict[Node, Operation]) -> Task:
         last = planned.nodes[-1].operation
-        lanes = [channel for edge in planned.inputs for (_, j), channel in self.channels[edge].items() if j == index]
+        lanes = [*self._lanes(planned, index, right=False), *self._lanes(planned, index, right=True)]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
         aside: dict[int, list[Port]] = {LETTERS: [], LATE: []}
         for edge in planned.outputs:
@@ -205,10 +206,18 @@ class Worker:
             if operation.role == "chain"
         ]
         head = self._head(planned, index, chain)
+        if isinstance(head, Joined):
+            head.right = frozenset(self._lanes(planned, index, right=True))
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
         limits = (settings.frame_records, settings.linger_ns)
         return Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], router, *limits, aside[LATE])
+
+    def _lanes(self, planned: TaskPlan, index: int, *, right: bool) -> Iterator[Channel]:
+        """What feeds one instance; `right`: with the right-hand records of a join."""
+        for edge in planned.inputs:
+            if edge.right == right:
+                yield from (channel for (_, j), channel in self.channels[edge].items() if j == index)
 
     def _head(self, planned: TaskPlan, index: int, chain: list[Operator]) -> Head:
         node = planned.nodes[0]

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from connectors.memory import collect, from_iterable, generate
-from engine import Dataflow, Settings, custom, distinct, max_, mean, min_, sum_, top
+from engine import Dataflow, Settings, Tumbling, custom, distinct, max_, mean, min_, sum_, top
 from engine import collect as collected
 from engine import count as counted
 
@@ -54,6 +54,9 @@ def build(outputs: dict[str, list[Any]]) -> Dataflow:
     joined = trips.lookup_join(table, on="carrier", table_key=lambda t: t.carrier, into=lambda t, m: (t, m))
     joined.sink(out("joined"), name="joined")
     trips.lookup_join({"UA": 1}, on=lambda t: t.carrier, how="inner").sink(out("inner"), name="inner")
+    timed = trips.event_time(lambda t: t.delay, out_of_order=1000).key_by("carrier")
+    timed.join(timed, window=Tumbling(20), into=lambda a, b: (a, b)).sink(out("windowed"), name="windowed")
+    timed.interval_join(timed, lower=-4, upper=4).sink(out("close"), name="close")
     odd, even = trips.split(lambda t: t.delay % 4 == 1)
     odd.union(even).map(lambda t: 100 // (t.delay - 11)).sink(out("union"), name="union")
     keyed = trips.key_by("carrier", parity=lambda t: t.delay % 4)

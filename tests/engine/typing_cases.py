@@ -115,6 +115,10 @@ def describe_known(trip: Trip, country: str) -> str:
     return f"{trip.city}, {country}"
 
 
+def share(trip: Trip, total: Total) -> float:
+    return trip.fare / total.trips
+
+
 flow = Dataflow("typing", settings=Settings(target_delay="100ms"), on_error="skip")
 trips = flow.source(Trips(), name="in")
 assert_type(trips, Stream[Trip])
@@ -185,6 +189,26 @@ assert_type(windows.reduce(lambda one, two: two), WindowedResults[WindowResult[T
 assert_type(windows.fold(float, lambda total, trip: total + trip.fare), WindowedResults[WindowResult[float], Trip])
 assert_type(windows.process(medians), WindowedResults[float, Trip])
 by_city.window("10s")  # type: ignore[arg-type]
+
+# Joins.
+totals = windows.aggregate(trips=count(), type=Total).key_by("city")
+tens = Tumbling("10s")
+assert_type(by_city.join(totals, window=tens), WindowedResults[tuple[Trip, Total], Trip | Total])
+assert_type(by_city.join(totals, window=tens, how="left"), WindowedResults[tuple[Trip, Total | None], Trip | Total])
+assert_type(by_city.join(totals, window=tens, how="right"), WindowedResults[tuple[Trip | None, Total], Trip | Total])
+assert_type(
+    by_city.join(totals, window=tens, how="full"), WindowedResults[tuple[Trip | None, Total | None], Trip | Total]
+)
+assert_type(by_city.join(totals, window=tens, into=share), WindowedResults[float, Trip | Total])
+assert_type(by_city.join(totals, window=tens, into=lambda trip, total: total.trips).map(str), Stream[str])
+assert_type(by_city.join(totals, window=tens).late, Stream[Trip | Total])
+by_city.join(totals, window=tens, how="left", into=share)  # type: ignore[call-overload]
+by_city.join(trips, window=tens)  # type: ignore[call-overload]
+by_city.join(totals, window="10s")  # type: ignore[call-overload]
+assert_type(by_city.interval_join(totals, lower="-5s", upper="10s"), WindowedResults[tuple[Trip, Total], Trip | Total])
+assert_type(by_city.interval_join(totals, lower=-5, upper=10, into=share), WindowedResults[float, Trip | Total])
+by_city.interval_join(totals, lower="-5s")  # type: ignore[call-overload]
+
 assert_type(count(), Aggregate)
 by_city.aggregate(trips=count)  # type: ignore[call-overload]
 by_city.reduce(lambda one, two: 3)  # type: ignore[arg-type,return-value]

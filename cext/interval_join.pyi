@@ -1,0 +1,20 @@
+"""IntervalJoin: pairs of records of two inputs that have a key in common and times that are close together."""
+
+from typing import Self, final
+
+from cext.getter import Getter
+from cext.instant import Instant
+from cext.joined import Joins
+
+@final
+class Shelf: ...
+
+@final
+class Side:
+    def __new__(cls, key: Getter, instant: Instant, lower: int, upper: int) -> Self: ...
+
+@final
+class IntervalJoin(Joins):
+    def __new__(
+        cls, left_key: Getter, left_time: Instant, right_key: Getter, right_time: Instant, lower: int, upper: int
+    ) -> Self: ...
