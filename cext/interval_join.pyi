@@ -7,13 +7,6 @@ from cext.instant import Instant
 from cext.joined import Joins
 
 @final
-class Shelf: ...
-
-@final
-class Side:
-    def __new__(cls, key: Getter, instant: Instant, lower: int, upper: int) -> Self: ...
-
-@final
 class IntervalJoin(Joins):
     def __new__(
         cls, left_key: Getter, left_time: Instant, right_key: Getter, right_time: Instant, lower: int, upper: int

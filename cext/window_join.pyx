@@ -43,7 +43,7 @@ cdef list rows_of(Groups groups, object key):
     return None if slot is NULL else (<Objects>groups.columns[0]).states[<object>slot]
 
 
-def pairs(Groups left, Groups right, bint keep_left, bint keep_right):
+def _pairs(Groups left, Groups right, bint keep_left, bint keep_right):
     """All pairs of one window; either may be None."""
     cdef list mine, others
     if left is not None:
@@ -98,7 +98,8 @@ cdef class WindowJoin(Joins):
     def _due(self):
         window = self._take_due()
         while window is not None:
-            yield from pairs(self.left.of_window(window), self.right.of_window(window), self.keep_left, self.keep_right)
+            left, right = self.left.of_window(window), self.right.of_window(window)
+            yield from _pairs(left, right, self.keep_left, self.keep_right)
             window = self._take_due()
         self._close()
 

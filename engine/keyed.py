@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from engine import operations as ops
 from engine.aggregates import Aggregate
 from engine.checks import check_function, unbounded_sources
+from engine.duplicates import Deduplicated
 from engine.durations import Duration
 from engine.errors import GraphError
 from engine.event_time import Time, checked_milliseconds, time_of
@@ -17,7 +18,7 @@ from engine.joins import Joining
 from engine.results import result_type
 from engine.stream import Stream
 from engine.types import returned_by, second_returned_by
-from engine.windowed import WindowedStream
+from engine.windowed import WindowedResults, WindowedStream
 from engine.windows import Window
 
 if TYPE_CHECKING:
@@ -137,6 +138,34 @@ class KeyedStream(Joining[T]):
             )
         lateness = checked_milliseconds(allowed_lateness, "window's allowed_lateness", place)
         return WindowedStream(self, window, clock or Time("window_end"), lateness)
+
+    def deduplicate(
+        self, *, within: Duration, name: str | None = None, on_error: OnError | None = None
+    ) -> WindowedResults[T, T]:
+        """A record goes on unless one of its key did that happened less than `within` before or after it.
+
+        Keys are forgotten as event time passes; a record that comes before the watermark is late.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import Dataflow
+        >>> flow, got = Dataflow("once"), []
+        >>> times = flow.source(from_iterable([1000, 1500, 2100, 1900])).event_time(int, out_of_order="1s")
+        >>> times.key_by().deduplicate(within="1s").sink(collect(got))
+        >>> _ = flow.run()
+        >>> got
+        [1000, 2100]
+        """
+        place = users_place()
+        milliseconds = checked_milliseconds(within, "deduplicate's within", place, 1)
+        clock = time_of(self._inputs)
+        if clock is None:
+            raise GraphError(
+                f"{place}: deduplicate goes by event time, but where that stands in these records is not known",
+                hint='write .event_time("field") before key_by, and once more behind map, which makes other records',
+            )
+        operation = Deduplicated(self.key, clock, milliseconds, self.type)
+        node = self._add(operation, self.type, name, on_error, place)
+        return WindowedResults(self._flow, (Input(node),), self.type)
 
     def stateful_map(
         self,

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cext.channel import Channel
+from cext.deduplicate import Deduplicate
 from cext.frame import end, watermark
 from cext.getter import Getter
 from cext.groups import Groups
@@ -192,3 +193,34 @@ def test_pairs_of_a_hot_key_leave_within_credit(join: Joins) -> None:
                 marks += 1
     assert len(pairs) == len(set(pairs)) == 40_000
     assert join.held == 0
+
+
+@settings(deadline=None, max_examples=150)
+@given(events(4), st.integers(1, 12))
+def test_of_records_that_are_close_together_the_first_goes_on(happened: list[Event], within: int) -> None:
+    once = Deduplicate(KEY, TIME, within)
+    given: list[Row] = []
+    now = -(10**9)
+    for event in happened:
+        if isinstance(event, int):
+            now = max(now, event)
+            assert once.pass_on(event) == []
+            continue
+        _, row = event
+        known = any(row[0] == other[0] and abs(row[1] - other[1]) < within for other in given)
+        assert once.put(row) == (None if row[1] < now else [] if known else [row])
+        given += [row] if row[1] >= now and not known else []
+        assert once.held <= len(given)
+    assert once.end() == []
+    assert once.held == 0
+
+
+def test_what_cannot_be_a_key_is_no_duplicate() -> None:
+    once = Deduplicate(KEY, TIME, 5)
+    keys: list[Any] = [[], float("nan")]
+    for key in keys:
+        with pytest.raises((TypeError, ValueError)):
+            once.put((key, 5, 1))
+    assert once.put((1, 5, 2)) == [(1, 5, 2)]
+    with pytest.raises(ValueError, match="duplicates are looked for within at least 1 ms, not 0"):
+        Deduplicate(KEY, TIME, 0)

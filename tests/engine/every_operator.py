@@ -56,6 +56,7 @@ def build(outputs: dict[str, list[Any]]) -> Dataflow:
     trips.lookup_join({"UA": 1}, on=lambda t: t.carrier, how="inner").sink(out("inner"), name="inner")
     timed = trips.event_time(lambda t: t.delay, out_of_order=1000).key_by("carrier")
     timed.join(timed, window=Tumbling(20), into=lambda a, b: (a, b)).sink(out("windowed"), name="windowed")
+    timed.deduplicate(within=9).sink(out("once"), name="once")
     timed.interval_join(timed, lower=-4, upper=4).sink(out("close"), name="close")
     odd, even = trips.split(lambda t: t.delay % 4 == 1)
     odd.union(even).map(lambda t: 100 // (t.delay - 11)).sink(out("union"), name="union")

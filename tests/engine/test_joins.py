@@ -316,6 +316,28 @@ def test_metrics_show_what_waits_while_it_does() -> None:
     assert result["interval_join"].held == 0
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_duplicates_are_left_out_whatever_the_processes(processes: int) -> None:
+    orders = [Order(n, item(Random(n)), n) for n in range(300)]
+    got: list[Order] = []
+    late: list[Order] = []
+    flow = Dataflow("once", settings=Settings(frame_records=7))
+    timed = flow.source(from_iterable([*orders, orders[0]], type=Order)).event_time("at")
+    once = timed.key_by("item").deduplicate(within="20ms")
+    once.sink(into(got), name="once")
+    once.late.sink(into(late), name="late")
+    result = flow.run(processes=processes)
+    wanted: dict[str, list[Order]] = {}
+    for order in orders:
+        mine = wanted.setdefault(order.item, [])
+        if not mine or order.at - mine[-1].at >= 20:
+            mine.append(order)
+    assert sorted(got) == sorted(order for mine in wanted.values() for order in mine)
+    assert late == [orders[0]]
+    assert result["deduplicate"].late == 1
+    assert result["deduplicate"].held == 0
+
+
 def both() -> tuple[KeyedStream[Any], KeyedStream[Any]]:
     return keyed(Dataflow("test"), ListSource([], type=Order), ListSource([], type=Payment))
 
@@ -352,6 +374,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (joined("interval_join", lower=2, upper="1ms"), "interval_join goes from lower to upper, not from 2 to '1ms'"),
     (joined("interval_join", lower="-5", upper=1), "interval_join's lower: wanted a duration like"),
     (joined("interval_join", lower=0, upper="1us"), "interval_join's upper wants whole milliseconds, got '1us'"),
+    (lambda: both()[0].deduplicate(within=0), "deduplicate's within wants at least 1 ms, got 0"),
+    (lambda: both()[0].map(str).key_by().deduplicate(within=1), "deduplicate goes by event time, but where that"),
     (joined("interval_join", lower=0, upper=None), "interval_join's upper: wanted a duration"),
 ]
 
@@ -383,7 +407,9 @@ def test_a_plan_shows_joins_and_their_sides() -> None:
     left, right = both()
     left.join(right, window=TEN, how="left").sink(discard(), name="pairs")
     left.interval_join(right, lower="-1s", upper=5).sink(discard(), name="close")
+    left.deduplicate(within="1s").sink(discard(), name="once")
     text = left._flow.explain(processes=2)
+    assert "deduplicate (one of each item within 1000 ms)" in text
     assert "join (left join in Tumbling('10ms') by item = what)" in text
     assert "interval_join (interval join from -1000 to 5 ms by item = what)" in text
     assert "right side, hash by what: at most" in text

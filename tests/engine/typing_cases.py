@@ -207,6 +207,7 @@ by_city.join(trips, window=tens)  # type: ignore[call-overload]
 by_city.join(totals, window="10s")  # type: ignore[call-overload]
 assert_type(by_city.interval_join(totals, lower="-5s", upper="10s"), WindowedResults[tuple[Trip, Total], Trip | Total])
 assert_type(by_city.interval_join(totals, lower=-5, upper=10, into=share), WindowedResults[float, Trip | Total])
+assert_type(by_city.deduplicate(within="1h"), WindowedResults[Trip, Trip])
 by_city.interval_join(totals, lower="-5s")  # type: ignore[call-overload]
 
 assert_type(count(), Aggregate)
