@@ -6,6 +6,7 @@ cimport cython
 from libc.string cimport memcmp
 
 from cext.atomics cimport load
+from cext.clock cimport monotonic_ns
 from cext.frame cimport DATA, END, data_frame, mark_frame
 from cext.message cimport PROBE
 from cext.spsc cimport spsc_room
@@ -52,6 +53,7 @@ cdef class Inlet:
         """What the consumer gets for a message."""
         if header.kind != DATA:
             return mark_frame(header.kind, header.value)
+        cdef int64_t begin = monotonic_ns()
         try:
             return self._decoded(header, payload)
         except Exception as error:
@@ -60,6 +62,9 @@ cdef class Inlet:
             self.is_cut = True
             self.unread(error)
             return mark_frame(END, False)
+        finally:
+            if self.task is not None:
+                self.task.charge(begin)
 
     cdef Frame _decoded(self, Header *header, object payload):
         cdef list rows = self.codec.decode(header.format, payload)

@@ -1,12 +1,17 @@
 """The bottleneck: which operator sets the pace of a job, and why; a pure function of its metrics.
 
-1. A task *waits* if it is back-pressured for a tenth of its time or more. What holds it up is behind it: of all
-   instances of tasks that a waiting one feeds, the bottleneck is the one whose thread is busiest; of equals, that
-   nearest the sinks. If they took nothing at all they are stuck. If none of their threads is short of time, and the
-   link to one is long and full for most of the time, the link is to blame: its window is as large as `Settings` allow.
-2. If none waits, credit holds nobody up. A thread that reads and is busy for nine tenths of its time is the
+1. A source *waits* if it is back-pressured for a tenth of its time or more: whatever sets the pace of a job stops its
+   sources in the end, and what waits in between, while no source does, is on time. What holds it up is behind it, and
+   does not itself wait for longer than it works. Of all instances of tasks there, the bottleneck is the one whose
+   thread is busiest; of equals, that nearest the sinks. If they took nothing at all they are stuck. If none of their
+   threads is short of time, and the link to one is long and full for most of the time, the link is to blame: its window
+   is as large as `Settings` allow. A source that waits for less than half of its time may be the bottleneck itself: it
+   counts as busy while it does not wait, since it has nothing else to wait for but what it reads.
+2. If no source waits, credit holds nobody up. A thread that reads and is busy for nine tenths of its time is the
    bottleneck, by what takes most of that; else the sources give no more than they do; else, where these have ended,
-   what still works sets the pace.
+   or had for most of the time, what works on sets the pace.
+
+How busy a thread is counts by the time that the longest-lived instance ran, so what ended early weighs little.
 
 Where a thread that several tasks share is to blame, and none of their operators for most of it, the thread is named.
 """
@@ -62,6 +67,16 @@ class _Place:
         return (self.it.worker, self.at, self.index) if self.task.own_thread else (self.it.worker, -1, -1)
 
     @property
+    def reads(self) -> bool:
+        """Whether it is a source."""
+        return not self.task.after
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether it waits for credit, and for longer than it works."""
+        return self.it.backpressured >= WAITS and self.it.backpressured > self.it.busy
+
+    @property
     def others(self) -> list[float]:
         """How busy the other instances of its task are."""
         return [each.busy for index, each in enumerate(self.task.instances) if index != self.index]
@@ -94,35 +109,66 @@ class _Search:
             for at, task in enumerate(metrics.tasks)
             for index, it in enumerate(task.instances)
         ]
+        self.longest = max((each.it.seconds for each in self.places), default=0.0)
         self.load: dict[Thread, float] = {}
         for each in self.places:
-            self.load[each.thread] = self.load.get(each.thread, 0.0) + each.it.busy
+            self.load[each.thread] = self.load.get(each.thread, 0.0) + each.it.busy * self._life(each)
         self.now = metrics.state == "running"
 
     def find(self) -> Finding | None:
-        waiting = {each.at for each in self.places if each.it.backpressured >= WAITS}
-        behind = [each for each in self.places if waiting.intersection(each.task.after)]
-        if behind:
-            busiest, fullest = self._busiest(behind), max(behind, key=lambda each: each.it.capped)
-            if fullest.it.capped >= MOST and self.load[busiest.thread] < SATURATED:
-                return self._full(fullest)
-            return self._held_up(busiest)
-        reading = [each for each in self.places if not each.task.after and _runs(each.it)]
-        if reading:
+        reading = [each for each in self.places if each.reads and _runs(each.it)]
+        waiting = [each for each in reading if each.it.backpressured >= WAITS]
+        if waiting:
+            return self._waiting(waiting)
+        if reading and max(map(self._life, reading)) >= MOST:
             return self._reading(reading)
-        left = [each for each in self.places if _runs(each.it) and each.it.queued]
+        left = [each for each in self.places if _runs(each.it) and (each.it.queued or not self.now)]
         return self._ending(self._busiest(left)) if left else None
 
+    def _waiting(self, waiting: list[_Place]) -> Finding:
+        """Sources wait: for whom, if not for themselves?"""
+        behind = self._behind({each.at for each in waiting})
+        fullest = max(behind, key=lambda each: each.it.capped)
+        busiest = self._busiest(
+            [each for each in behind if not each.is_held_up]
+            + [each for each in waiting if each.it.backpressured < MOST]
+        )
+        if fullest.it.capped >= MOST and self._use(busiest) < SATURATED:
+            return self._full(fullest)
+        if busiest.reads:
+            return self._reading([busiest])
+        return self._held_up(busiest, max(each.it.backpressured for each in waiting))
+
+    def _behind(self, tasks: set[int]) -> list[_Place]:
+        """All instances of what these tasks feed, and what that feeds, and so on; tasks stand behind their feeders."""
+        fed: set[int] = set()
+        for at, task in enumerate(self.metrics.tasks):
+            if (tasks | fed).intersection(task.after):
+                fed.add(at)
+        return [each for each in self.places if each.at in fed]
+
     def _busiest(self, places: list[_Place]) -> _Place:
-        most = max(self.load[each.thread] for each in places)
-        equals = [each for each in places if self.load[each.thread] >= most - _NEAR]
+        most = max(map(self._use, places))
+        equals = [each for each in places if self._use(each) >= most - _NEAR]
         return max(equals, key=lambda each: (each.at, each.it.busy, each.it.queued))
+
+    def _use(self, place: _Place) -> float:
+        """How much of the time of its thread is taken; of a source's, by what it reads too."""
+        load = self.load[place.thread]
+        return max(load, self._life(place) * (1 - place.it.backpressured)) if place.reads and _runs(place.it) else load
+
+    def _life(self, place: _Place) -> float:
+        """For which share of the time it ran."""
+        return place.it.seconds / self.longest if self.longest else 1.0
 
     # The three cases.
 
-    def _held_up(self, place: _Place) -> Finding:
-        """Somebody waits for credit, and `place` gives too little of it."""
-        waits = f"everything before it {'waits' if self.now else 'waited'} for credit"
+    def _held_up(self, place: _Place, share: float) -> Finding:
+        """A source waits for credit for that share of its time, and `place` gives too little of it."""
+        wait = "waits" if self.now else "waited"
+        waits = f"everything before it {wait} for credit"
+        if share < MOST:
+            waits = f"what is before it {wait} for credit {_percent(share)} of the time"
         if self.now and not any(each.it.rate_in or each.it.rate_out for each in self.places):
             name = self._heaviest(place)
             who, seconds = f"{self._called(name)}{_on(place)}", self.metrics.seconds
@@ -143,21 +189,27 @@ class _Search:
         return Finding(sentence, worker=place.it.worker)
 
     def _reading(self, reading: list[_Place]) -> Finding:
-        """Nobody waits: a thread that reads has no time left, or there is no more to read."""
-        culprit = self._culprit(self._busiest(reading))
+        """Credit is not short: a thread that reads has no time left, or there is no more to read."""
+        busiest = max(reading, key=lambda each: (self.load[each.thread], each.it.busy))
+        culprit = self._culprit(busiest)
         names = list(dict.fromkeys(each.task.operators[0] for each in reading))
         if self.load[culprit.place.thread] >= SATURATED and culprit.operator not in names:
             return self._found(culprit, f"{self._is_the_bottleneck(culprit)}{self._sources()}")
-        why = f"the slow side: nothing behind {'it' if len(names) == 1 else 'them'} {self._is()} back-pressured"
+        shown = max(reading, key=lambda each: each.it.busy * self._life(each))
+        times = _times(shown) + "," if shown.others and len(names) == 1 else ""
+        why = f"busy {_percent(shown.it.busy)}{times} and back-pressured {_percent(shown.it.backpressured)} of the time"
         if len(names) == 1:
-            return Finding(f"source {names[0]!r} {self._is()} {why}{self._sources()}", names[0])
+            return Finding(f"source {names[0]!r} {self._is()} the slow side: {why}{self._sources('it')}", names[0])
         listed = f"{', '.join(map(repr, names[:-1]))} and {names[-1]!r}"
-        return Finding(f"the sources {listed} {'are' if self.now else 'were'} {why}{self._sources()}")
+        are = "are" if self.now else "were"
+        return Finding(f"the sources {listed} {are} the slow side: the busiest {why}{self._sources()}")
 
     def _ending(self, place: _Place) -> Finding:
-        """Nothing reads any more."""
+        """Nothing reads any more, or nothing read for most of the time."""
         culprit = self._culprit(place)
         who, why = self._who(culprit), self._why(culprit)
+        if not self.now:
+            return self._found(culprit, f"the sources ended early, and {who} set the pace: {why}")
         queued = sum(each.it.queued for each in self.places)
         return self._found(
             culprit, f"the sources have ended, and {who} sets the pace: {why}; {queued:,} records queued"
@@ -178,7 +230,7 @@ class _Search:
             if place.thread == thread:
                 whole = sum(self.operators[name].busy for name in place.task.operators) or 1.0
                 for name in place.task.operators:
-                    yield place.it.busy * self.operators[name].busy / whole, name, place
+                    yield place.it.busy * self._life(place) * self.operators[name].busy / whole, name, place
 
     def _heaviest(self, place: _Place) -> str:
         """Of the operators of its task, the one that takes most time."""
@@ -221,19 +273,23 @@ class _Search:
         if place.is_alone:
             others = f"its {len(place.others)} others" if len(place.others) > 1 else "its other instance"
             return f"busy {_percent(busy)}{of}, {others} at most {_percent(max(place.others))}"
-        times = f", the busiest of its {len(place.others) + 1} instances" if place.others else ""
-        return f"busy {_percent(busy)}{of}{times}"
+        return f"busy {_percent(busy)}{of}{_times(place)}"
 
-    def _sources(self) -> str:
+    def _sources(self, who: str = "") -> str:
+        """How much is read, by `who` or else by whichever sources there are."""
         if not self.now:  # the summary says how much they read
             return ""
         rates = [each.rate_out for each in self.metrics.operators if each.kind == "source"]
-        who = "its source reads" if len(rates) == 1 else f"the {len(rates)} sources read"
-        return f"; {who} {sum(rates):,.0f}/s"
+        reads = f"{who or 'its source'} reads" if len(rates) == 1 else f"the {len(rates)} sources read"
+        return f"; {reads} {sum(rates):,.0f}/s"
 
 
 def _runs(it: InstanceMetrics) -> bool:
     return bool(it.busy or it.idle or it.backpressured)
+
+
+def _times(place: _Place) -> str:
+    return f", the busiest of its {len(place.others) + 1} instances" if place.others else ""
 
 
 def _on(place: _Place) -> str:

@@ -60,13 +60,14 @@ def _task(planned: TaskOutline, tasks: list[_Instance]) -> TaskMetrics:
 
 def _instance(planned: TaskOutline, each: _Instance) -> InstanceMetrics:
     busy, idle, backpressured = (getattr(each.done, state) for state in _STATES)
-    wall = (busy + idle + backpressured) or 1.0
+    running = busy + idle + backpressured
+    wall = running or 1.0
     into, _ = _counts(planned.operators[0], each.done)
     _, out = _counts(planned.operators[-1], each.done)
     worker = planned.workers[each.done.instance]
     rates = each.rate(into), each.rate(out)
     shares = busy / wall, idle / wall, backpressured / wall
-    return InstanceMetrics(worker, *shares, *rates, each.done.queued, min(1.0, each.done.capped / wall))
+    return InstanceMetrics(worker, *shares, *rates, each.done.queued, min(1.0, each.done.capped / wall), running)
 
 
 def _operators(planned: TaskOutline, tasks: list[_Instance], reports: Sequence[Report]) -> list[OperatorMetrics]:

@@ -66,6 +66,8 @@ class InstanceMetrics(msgspec.Struct, frozen=True):
     capped: float = 0.0
     """The share of its time in which a link from another process had as many records under way as `max_window` or
     `max_window_bytes` of the `Settings` allow, and yet both its ends waited for each other."""
+    seconds: float = 0.0
+    """How long it ran."""
 
 
 class TaskMetrics(msgspec.Struct, frozen=True):

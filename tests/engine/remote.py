@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,45 @@ def brittle(i: int) -> Brittle:
     record = Brittle(0)
     record.number = i
     return record
+
+
+def slowly(x: Any) -> Any:
+    time.sleep(0.002)
+    return x
+
+
+class SlowToSend:
+    """A record that takes its time to encode."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> Any:
+        return SlowToSend, (slowly(self.number),)
+
+
+class SlowToRead(SlowToSend):
+    """A record that takes its time to decode."""
+
+    def __reduce__(self) -> Any:
+        return _read_slowly, (self.number,)
+
+
+def _read_slowly(number: int) -> SlowToRead:
+    return SlowToRead(slowly(number))
+
+
+class SlowSink(Sink[Any], Writer[Any]):
+    """Takes its time for each record."""
+
+    name = "load"
+
+    def open(self, context: SinkContext) -> SlowSink:
+        return self
+
+    def write(self, records: list[Any]) -> None:
+        for each in records:
+            slowly(each)
 
 
 def now_and_then_a_float(i: int) -> Any:

@@ -72,6 +72,11 @@ class Program:
         lines = self.folder / "lines"
         return lines.read_text().splitlines() if lines.exists() else []
 
+    @property
+    def state(self) -> str:
+        """A letter, as the system has it."""
+        return Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
     def signal(self, number: signal.Signals) -> None:
         """As a terminal does: to the whole group."""
         os.killpg(self.child.pid, number)
@@ -169,15 +174,27 @@ def test_a_stopped_worker_of_a_killed_program_goes_too(tmp_path: Path, leftovers
 
 
 def test_a_program_that_was_suspended_goes_on(tmp_path: Path) -> None:
-    """Whatever the silence that a worker may keep: its parent did not listen."""
-    text = RUN.replace("flow.run()", "flow.run()").replace(
-        "if __name__", "flow.settings = Settings(silence='1s')\nif __name__", 1
+    """However long that was, beside the silence that a worker may keep: its parent did not listen."""
+    text = (
+        """
+if __name__ == "__main__":
+    import time
+    from engine import crew
+
+    class Clock:
+        @staticmethod
+        def monotonic():
+            return time.monotonic() + 1000 * (folder / "late").exists()
+
+    crew.time = Clock
+"""
+        + RUN
     )
     with program(tmp_path, text) as running:
         running.await_rows()
         os.kill(running.child.pid, signal.SIGSTOP)
-        with suppress(subprocess.TimeoutExpired):
-            running.child.wait(2.5)
+        running.await_that(lambda: running.state == "T", "it was not stopped")
+        (tmp_path / "late").touch()
         os.kill(running.child.pid, signal.SIGCONT)
         before = len(running.rows)
         running.await_that(lambda: len(running.rows) > before, "nothing more was written")
