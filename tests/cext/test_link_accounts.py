@@ -59,10 +59,10 @@ class Pair:
     def __init__(self, most: int = 64) -> None:
         self.lane, self.out, self.inn, self.end = channel(), channel(most), channel(most), channel()
         self.giver, self.taker = task(self.lane, self.out), task(self.inn, self.end)
-        outlet = Outlet(0, self.out, Slow(), 1, EPOCH, unsent=lambda error: False)
-        inlet = Inlet(0, self.inn, Slow(), lambda error: None)
-        outlet.task, inlet.task = self.giver, self.taker
-        self.here, self.there = Peer(1, 2, EPOCH, [outlet], []), Peer(2, 1, EPOCH, [], [inlet])
+        self.outlet = Outlet(0, self.out, Slow(), 1, EPOCH, unsent=lambda error: False)
+        self.inlet = Inlet(0, self.inn, Slow(), lambda error: None)
+        self.outlet.task, self.inlet.task = self.giver, self.taker
+        self.here, self.there = Peer(1, 2, EPOCH, [self.outlet], []), Peer(2, 1, EPOCH, [], [self.inlet])
 
     def step(self) -> None:
         self.giver.run_until_idle()
@@ -150,9 +150,7 @@ def test_its_time_begins_with_the_first_work_and_what_is_sent_after_its_end_coun
 def test_without_a_task_nobody_is_charged() -> None:
     """As where the task has a thread of its own, which alone keeps its accounts."""
     pair = Pair()
-    for peer in (pair.here, pair.there):
-        for half in (*peer.outlets.values(), *peer.inlets.values()):
-            half.task = None
+    pair.outlet.task = pair.inlet.task = None
     pair.lane.push_rows([1])
     pair.giver.run_until_idle()
     before = shares(pair.giver)

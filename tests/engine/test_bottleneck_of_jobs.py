@@ -1,4 +1,4 @@
-"""The bottleneck of real jobs over one process and several, in which one operator sleeps and the others have no work."""
+"""The bottleneck of real jobs over one process and several, in which one operator sleeps and others have no work."""
 
 from __future__ import annotations
 
