@@ -15,6 +15,7 @@ class Inlet:
     number: int
     channel: Channel
     task: Task | None
+    coding: int
     received: int
     ended: bool
     is_cut: bool

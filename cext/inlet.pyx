@@ -63,6 +63,7 @@ cdef class Inlet:
             self.unread(error)
             return mark_frame(END, False)
         finally:
+            self.coding += monotonic_ns() - begin
             if self.task is not None:
                 self.task.charge(begin)
 

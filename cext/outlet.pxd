@@ -15,6 +15,7 @@ cdef class Outlet:
     cdef readonly Channel channel     # its producer is a task, its consumer is this
     cdef object codec
     cdef public Task task             # whose time encoding is: the producer, if its thread serves the links; or None
+    cdef readonly int64_t coding      # how long encoding took, ns
     cdef uint16_t sender
     cdef uint64_t epoch
     cdef Py_ssize_t frame_bytes       # a larger payload is cut

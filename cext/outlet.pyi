@@ -21,6 +21,7 @@ class Outlet:
     number: int
     channel: Channel
     task: Task | None
+    coding: int
     byte_window: int
     sequence: int
     acked: int

@@ -131,6 +131,7 @@ cdef class Outlet:
         except Exception as error:
             return self._refused(error)
         finally:
+            self.coding += monotonic_ns() - begin
             if self.task is not None:
                 self.task.charge(begin)
         message = self._message(DATA, self.sequence + 1, payload)

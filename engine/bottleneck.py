@@ -11,6 +11,9 @@
    bottleneck, by what takes most of that; else the sources give no more than they do; else, where these have ended,
    or had for most of the time, what works on sets the pace.
 
+Encoding and decoding are done by the thread that links share. Where a source or a sink has a thread of its own, they are
+one more thing that it may be busy with, there; its busier thread is what counts.
+
 How busy a thread is counts by the time that the longest-lived instance ran, so what ended early weighs little.
 
 Where a thread that several tasks share is to blame, and none of their operators for most of it, the thread is named.
@@ -64,7 +67,17 @@ class _Place:
     @property
     def thread(self) -> Thread:
         """What those have in common that run on one thread."""
-        return (self.it.worker, self.at, self.index) if self.task.own_thread else (self.it.worker, -1, -1)
+        return (self.it.worker, self.at, self.index) if self.task.own_thread else self.common
+
+    @property
+    def common(self) -> Thread:
+        """The thread that serves the links of its process, and runs all that never waits."""
+        return self.it.worker, -1, -1
+
+    @property
+    def coding(self) -> float:
+        """What that thread does for it though it has one of its own."""
+        return self.it.coding if self.task.own_thread else 0.0
 
     @property
     def reads(self) -> bool:
@@ -93,6 +106,13 @@ class _Culprit:
 
     place: _Place
     operator: str | None
+    thread: Thread
+    """Where, as a place may have a thread of its own and work done by that of the links."""
+
+    @property
+    def codes(self) -> bool:
+        """Whether it is the work of the links for it."""
+        return self.thread != self.place.thread
 
 
 def find(metrics: JobMetrics) -> Finding | None:
@@ -113,6 +133,8 @@ class _Search:
         self.load: dict[Thread, float] = {}
         for each in self.places:
             self.load[each.thread] = self.load.get(each.thread, 0.0) + each.it.busy * self._life(each)
+            if each.coding:
+                self.load[each.common] = self.load.get(each.common, 0.0) + each.coding * self._life(each)
         self.now = metrics.state == "running"
 
     def find(self) -> Finding | None:
@@ -131,11 +153,11 @@ class _Search:
         fullest = max(behind, key=lambda each: each.it.capped)
         busiest = self._busiest(
             [each for each in behind if not each.is_held_up]
-            + [each for each in waiting if each.it.backpressured < MOST]
+            + [each for each in waiting if each.it.backpressured < MOST or each.coding >= MOST]
         )
         if fullest.it.capped >= MOST and self._use(busiest) < SATURATED:
             return self._full(fullest)
-        if busiest.reads:
+        if busiest.reads and busiest.coding < MOST:
             return self._reading([busiest])
         return self._held_up(busiest, max(each.it.backpressured for each in waiting))
 
@@ -154,8 +176,12 @@ class _Search:
 
     def _use(self, place: _Place) -> float:
         """How much of the time of its thread is taken; of a source's, by what it reads too."""
-        load = self.load[place.thread]
+        load = self.load[self._busier(place)]
         return max(load, self._life(place) * (1 - place.it.backpressured)) if place.reads and _runs(place.it) else load
+
+    def _busier(self, place: _Place) -> Thread:
+        """Of the threads that work for it."""
+        return max([place.thread, place.common] if place.coding else [place.thread], key=self.load.__getitem__)
 
     def _life(self, place: _Place) -> float:
         """For which share of the time it ran."""
@@ -166,7 +192,7 @@ class _Search:
     def _held_up(self, place: _Place, share: float) -> Finding:
         """A source waits for credit for that share of its time, and `place` gives too little of it."""
         wait = "waits" if self.now else "waited"
-        waits = f"everything before it {wait} for credit"
+        waits = f"{'it' if place.reads else 'everything before it'} {wait} for credit"
         if share < MOST:
             waits = f"what is before it {wait} for credit {_percent(share)} of the time"
         if self.now and not any(each.it.rate_in or each.it.rate_out for each in self.places):
@@ -193,7 +219,7 @@ class _Search:
         busiest = max(reading, key=lambda each: (self.load[each.thread], each.it.busy))
         culprit = self._culprit(busiest)
         names = list(dict.fromkeys(each.task.operators[0] for each in reading))
-        if self.load[culprit.place.thread] >= SATURATED and culprit.operator not in names:
+        if self.load[culprit.thread] >= SATURATED and (culprit.codes or culprit.operator not in names):
             return self._found(culprit, f"{self._is_the_bottleneck(culprit)}{self._sources()}")
         shown = max(reading, key=lambda each: each.it.busy * self._life(each))
         times = _times(shown) + "," if shown.others and len(names) == 1 else ""
@@ -218,15 +244,18 @@ class _Search:
     # Who it is.
 
     def _culprit(self, place: _Place) -> _Culprit:
-        load = self.load[place.thread]
+        thread = self._busier(place)
+        load = self.load[thread]
         if load < SATURATED:  # the thread has time left: it is the operator that makes others wait
-            return _Culprit(place, self._heaviest(place))
-        share, name, where = max(self._shares(place.thread), key=lambda each: each[0])
-        return _Culprit(where, name) if share >= MOST * load else _Culprit(place, None)
+            return _Culprit(place, self._heaviest(place), thread)
+        share, name, where = max(self._shares(thread), key=lambda each: each[0])
+        return _Culprit(where, name, thread) if share >= MOST * load else _Culprit(place, None, thread)
 
     def _shares(self, thread: Thread) -> Iterator[tuple[float, str, _Place]]:
         """How much of a thread's time each operator on it takes."""
         for place in self.places:
+            if place.coding and place.common == thread:
+                yield place.coding * self._life(place), place.task.operators[0], place
             if place.thread == thread:
                 whole = sum(self.operators[name].busy for name in place.task.operators) or 1.0
                 for name in place.task.operators:
@@ -255,7 +284,7 @@ class _Search:
         place = culprit.place
         if culprit.operator is not None:
             return self._called(culprit.operator) + (_on(place) if place.is_alone else "")
-        if place.task.own_thread:
+        if culprit.thread != place.common:
             return f"the thread of {self._called(place.task.operators[0])}{_on(place)}"
         return f"the thread that operators{_on(place)} share"
 
@@ -265,10 +294,12 @@ class _Search:
     def _why(self, culprit: _Culprit) -> str:
         place = culprit.place
         if culprit.operator is None:
-            shares = sorted(self._shares(place.thread), key=lambda each: -each[0])[:_NAMED]
+            shares = sorted(self._shares(culprit.thread), key=lambda each: -each[0])[:_NAMED]
             parts = ", ".join(f"{name!r} {_percent(share)}" for share, name, _ in shares)
-            return f"busy {_percent(self.load[place.thread])} ({parts})"
-        busy, load = place.it.busy, self.load[place.thread]
+            return f"busy {_percent(self.load[culprit.thread])} ({parts})"
+        if culprit.codes:
+            return f"to encode or decode its records takes {_percent(place.coding)} of the thread that links share"
+        busy, load = place.it.busy, self.load[culprit.thread]
         of = f", of a thread that is busy {_percent(load)}" if load >= SATURATED > busy else ""
         if place.is_alone:
             others = f"its {len(place.others)} others" if len(place.others) > 1 else "its other instance"

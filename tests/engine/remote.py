@@ -86,8 +86,37 @@ def _read_slowly(number: int) -> SlowToRead:
     return SlowToRead(slowly(number))
 
 
+class MakesRecords(Source[Any], Reader[Any]):
+    """`count` records made by `make`, on a thread of its own."""
+
+    name = "makes_records"
+
+    def __init__(self, make: Any, count: int) -> None:
+        self.make, self.left = make, count
+
+    def open(self, partition: str) -> MakesRecords:
+        return MakesRecords(self.make, self.left)
+
+    def read(self, limit: int) -> list[Any] | None:
+        taken = min(limit, self.left)
+        self.left -= taken
+        return [self.make(i) for i in range(taken)] or None
+
+
+class Ignores(Sink[Any], Writer[Any]):
+    """Takes records and does nothing with them, on a thread of its own."""
+
+    name = "load"
+
+    def open(self, context: SinkContext) -> Ignores:
+        return self
+
+    def write(self, records: list[Any]) -> None:
+        pass
+
+
 class SlowSink(Sink[Any], Writer[Any]):
-    """Takes its time for each record."""
+    """Takes its time for each record, on a thread of its own, as sinks do that say nothing else."""
 
     name = "load"
 

@@ -23,11 +23,12 @@ def task(
     queued: int = 0,
     capped: float = 0.0,
     lives: float = 1.0,
+    coding: float = 0.0,
 ) -> TaskMetrics:
     """One with instances that are busy and back-pressured so much, on worker 1 or the one that is given third."""
     made = [
         InstanceMetrics(
-            each[2] if len(each) == 3 else 1, each[0], _rest(each), each[1], rate, rate, queued, capped, lives
+            each[2] if len(each) == 3 else 1, each[0], _rest(each), each[1], rate, rate, queued, capped, lives, coding
         )
         for each in instances
     ]
@@ -162,6 +163,26 @@ CASES = {
         metrics(READ, task("parse", (0,), (0.05, 0.4, 2)), task("load", (1,), (0.97, 0.0, 3))),
         ("load", None),
         "sink 'load' is the bottleneck: busy 97 %",
+    ),
+    "the encoding of a source with a thread of its own": (
+        metrics(task("read", (), (0.02, 0.95), coding=0.94), task("load", (0,), (0.1, 0.0, 2))),
+        ("read", None),
+        "source 'read' is the bottleneck: to encode or decode its records takes 94 % of the thread that links share, "
+        "and it waits for credit; ",
+    ),
+    "the decoding of a sink with a thread of its own": (
+        metrics(READ, task("parse", (0,), (0.02, 0.9, 2)), task("load", (1,), (0.1, 0.0, 3), coding=0.94)),
+        ("load", None),
+        "sink 'load' is the bottleneck: to encode or decode its records takes 94 % of the thread that links share, ",
+    ),
+    "a thread that links share with operators": (
+        metrics(
+            READ,
+            task("parse", (0,), (0.5, 0.2, 2), own=False),
+            task("load", (1,), (0.1, 0.0, 2), coding=0.45),
+        ),
+        ("parse", None),
+        "map 'parse' is the bottleneck: busy 50 %, of a thread that is busy 95 %",
     ),
     "a quiet source beside one that waits": (
         metrics(task("quiet", (), (0.0, 0.0)), READ, task("load", (0, 1), (0.9, 0.0, 2))),

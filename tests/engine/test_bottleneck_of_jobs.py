@@ -85,3 +85,31 @@ def test_the_time_of_the_codec_is_that_of_who_gives_or_takes(record: type[remote
     found = result.bottleneck
     assert found is not None
     assert found.operator == name, f"{found.sentence}\n{result}"
+
+
+def test_what_is_encoded_is_what_the_last_operator_of_a_task_gave() -> None:
+    def build(flow: Dataflow) -> None:
+        made = flow.source(generate(int, count=COUNT), name="read").map(remote.SlowToSend, name="make")
+        made.filter(bool, name="keep").stage("load").sink(discard(), name="load")
+
+    result = run(build, 1)
+    assert result["keep"].busy >= 0.5, result
+    assert result["make"].busy <= 0.5, result
+
+
+def source_with_a_thread(flow: Dataflow) -> None:
+    read = flow.source(remote.MakesRecords(remote.SlowToSend, COUNT), name="read")
+    read.stage("load").sink(discard(), name="load")
+
+
+def sink_with_a_thread(flow: Dataflow) -> None:
+    made = flow.source(remote.MakesRecords(remote.SlowToRead, COUNT), name="read")
+    made.stage("load").sink(remote.Ignores(), name="load")
+
+
+@pytest.mark.parametrize(("build", "name"), [(source_with_a_thread, "read"), (sink_with_a_thread, "load")])
+def test_the_codec_of_who_has_a_thread_of_its_own_is_named_too(build: Build, name: str) -> None:
+    found = run(build, 1).bottleneck
+    assert found is not None
+    assert found.operator == name, found.sentence
+    assert "to encode or decode its records takes " in found.sentence
