@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.nexmark.command import nexmark
 from benchmarks.slow_sink.command import slow_sink
 from benchmarks.throughput.command import throughput
 
@@ -13,5 +14,6 @@ def bench() -> None:
     """Run a benchmark on this machine."""
 
 
+bench.add_command(nexmark)
 bench.add_command(slow_sink)
 bench.add_command(throughput)

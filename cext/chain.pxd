@@ -24,6 +24,7 @@ cdef class Map(Operator):
 
 cdef class Filter(Operator):
     cdef object function
+    cdef bint by_class  # `function` is a class, and its instances go on: isinstance, without a call for each record
 
 
 cdef class Inspect(Operator):

@@ -25,7 +25,7 @@ class Map(Operator):
 
 @final
 class Filter(Operator):
-    def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
+    def __new__(cls, name: str, guard: Guard, function: Callable[..., Any], by_class: bool = False) -> Self: ...
 
 @final
 class Inspect(Operator):

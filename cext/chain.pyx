@@ -10,6 +10,7 @@ cdef extern from "Python.h":
     # As C sees them: no reference is counted and no error is raised behind our back.
     PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument) noexcept
     int PyObject_IsTrue(PyObject *value) noexcept
+    int PyObject_IsInstance(PyObject *value, PyObject *kind) noexcept
     list PyList_New(Py_ssize_t size)
     Py_ssize_t PyList_GET_SIZE(list rows) noexcept
     PyObject *PyList_GET_ITEM(list rows, Py_ssize_t at) noexcept
@@ -138,10 +139,11 @@ cdef class Map(Operator):
 
 @cython.final
 cdef class Filter(Operator):
-    """Records go on for which `function` is true."""
+    """Records go on for which `function` is true or, `by_class`, which are instances of the class that it is."""
 
-    def __cinit__(self, str name, Guard guard, function):
+    def __cinit__(self, str name, Guard guard, function, bint by_class=False):
         self.function = function
+        self.by_class = by_class
 
     cdef list apply(self, list rows, Sideline side):
         cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
@@ -151,7 +153,7 @@ cdef class Filter(Operator):
         cdef int keep
         for i in range(count):
             row = row_at(rows, i)
-            keep = call_test(function, row)
+            keep = PyObject_IsInstance(row, function) if self.by_class else call_test(function, row)
             if keep == 1:
                 append_owned(out, row)
             elif keep == 0:

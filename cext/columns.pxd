@@ -11,6 +11,7 @@ cdef class Column:
     cdef int clear(self, Py_ssize_t slot) except -1
     cdef int add(self, Py_ssize_t slot, object value) except -1
     cdef int undo(self, Py_ssize_t slot) except -1
+    cdef int combine(self, Py_ssize_t slot, Column other, Py_ssize_t theirs) except -1
     cdef object result(self, Py_ssize_t slot)
 
 
@@ -19,6 +20,8 @@ cdef class Objects(Column):
     cdef object before  # what `undo` needs to take the last `add` back
 
     cdef object _with_value(self, object state, object value)
+    cdef object _own(self, object state)
+    cdef object _combined(self, object state, object other)
 
 
 cdef class Count(Column):
@@ -58,6 +61,7 @@ cdef class Top(Objects):
     cdef readonly Getter pick
     cdef readonly bint smallest
 
+    cdef list _inserted(self, list kept, tuple entry)
     cdef bint _is_before(self, object rank, object other) except -1
 
 
@@ -65,3 +69,4 @@ cdef class Custom(Objects):
     cdef object create
     cdef object step
     cdef object finish
+    cdef object join  # (state, state) -> state, or None

@@ -52,4 +52,5 @@ class Custom(Objects):
         create: Callable[[], Any],
         step: Callable[[Any, Any], Any],
         finish: Callable[[Any], Any] | None = None,
+        join: Callable[[Any, Any], Any] | None = None,
     ) -> Self: ...

@@ -2,7 +2,8 @@
 
 A value of None is no value, as in SQL: `Count` without a field counts every record, all others pass over None.
 `add` either takes a value in or raises and changes nothing; `undo` takes the last `add` back, so that
-a record which a later column refuses leaves no trace in an earlier one.
+a record which a later column refuses leaves no trace in an earlier one. `combine` takes in what another column of the
+same kind has in a slot, which stays as it is: first what came first.
 """
 
 cimport cython
@@ -29,6 +30,9 @@ cdef class Column:
         raise NotImplementedError
 
     cdef int undo(self, Py_ssize_t slot) except -1:
+        raise NotImplementedError
+
+    cdef int combine(self, Py_ssize_t slot, Column other, Py_ssize_t theirs) except -1:
         raise NotImplementedError
 
     cdef object result(self, Py_ssize_t slot):
@@ -67,6 +71,10 @@ cdef class Count(Column):
         self.counts[slot] -= self.counted
         return 0
 
+    cdef int combine(self, Py_ssize_t slot, Column other, Py_ssize_t theirs) except -1:
+        self.counts[slot] += (<Count>other).counts[theirs]
+        return 0
+
     cdef object result(self, Py_ssize_t slot):
         return self.counts[slot]
 
@@ -98,6 +106,20 @@ cdef class Objects(Column):
             self.states[slot] = self._with_value(before, value)
         self.before = before
         return 0
+
+    cdef int combine(self, Py_ssize_t slot, Column other, Py_ssize_t theirs) except -1:
+        state, more = self.states[slot], (<Objects>other).states[theirs]
+        if more is not None:
+            self.states[slot] = self._own(more) if state is None else self._combined(state, more)
+        return 0
+
+    cdef object _own(self, object state):
+        """What of another's state may be kept and changed."""
+        return state
+
+    cdef object _combined(self, object state, object other):
+        """Both; `state` may change in place."""
+        return self._with_value(state, other)
 
     cdef object _with_value(self, object state, object value):
         raise NotImplementedError
@@ -140,6 +162,9 @@ cdef class Mean(Objects):
             raise TypeError(f"wanted a number to take the mean of, got {value!r}")
         return (value, 1) if state is None else ((<tuple>state)[0] + value, (<tuple>state)[1] + 1)
 
+    cdef object _combined(self, object state, object other):
+        return (<tuple>state)[0] + (<tuple>other)[0], (<tuple>state)[1] + (<tuple>other)[1]
+
     cdef object result(self, Py_ssize_t slot):
         state = self.states[slot]
         return None if state is None else (<tuple>state)[0] / (<tuple>state)[1]
@@ -161,6 +186,13 @@ cdef class Collect(Objects):
         if self.before is not None:
             (<list>self.states[slot]).pop()
         return 0
+
+    cdef object _own(self, object state):
+        return list(state)
+
+    cdef object _combined(self, object state, object other):
+        (<list>state).extend(other)
+        return state
 
     cdef object result(self, Py_ssize_t slot):
         return list(self.states[slot] or ())
@@ -186,6 +218,13 @@ cdef class Distinct(Objects):
             (<set>self.states[slot]).discard(self.before)
         return 0
 
+    cdef object _own(self, object state):
+        return set(state)
+
+    cdef object _combined(self, object state, object other):
+        (<set>state).update(other)
+        return state
+
     cdef object result(self, Py_ssize_t slot):
         return len(self.states[slot] or ())
 
@@ -206,12 +245,20 @@ cdef class Top(Objects):
         rank = self.by.get(value)
         if rank is None or rank != rank:  # NaN has no place in an order
             return state
-        kept = list(state or ())  # a new list, so that `undo` has the old one
-        at = len(kept)
-        while at > 0 and self._is_before(rank, kept[at - 1][0]):
+        return self._inserted(list(state or ()), (rank, self.pick.get(value)))  # a new list: `undo` has the old one
+
+    cdef list _inserted(self, list kept, tuple entry):
+        cdef Py_ssize_t at = len(kept)
+        while at > 0 and self._is_before(entry[0], kept[at - 1][0]):
             at -= 1
-        kept.insert(at, (rank, self.pick.get(value)))
+        kept.insert(at, entry)
         del kept[self.most:]
+        return kept
+
+    cdef object _combined(self, object state, object other):
+        kept = list(state)
+        for entry in other:
+            kept = self._inserted(kept, entry)
         return kept
 
     cdef bint _is_before(self, object rank, object other) except -1:
@@ -226,9 +273,11 @@ cdef class Custom(Objects):
     """A user's own: `create()` makes a state, `step(state, value)` the next, `finish(state)` the result.
 
     `step` returns the new state; if it changes the old one in place and raises half-way, that change stays.
+    `join(state, other)` makes one state of two and may change the first; where it is missing nothing can be combined.
     """
 
-    def __cinit__(self, Getter value, create, step, finish=None):
+    def __cinit__(self, Getter value, create, step, finish=None, join=None):
+        self.join = join
         self.create = create
         self.step = step
         self.finish = finish
@@ -245,6 +294,12 @@ cdef class Custom(Objects):
         before = self.states[slot]
         self.states[slot] = self.step(self.create() if before is UNSEEN else before, value)
         self.before = before
+        return 0
+
+    cdef int combine(self, Py_ssize_t slot, Column other, Py_ssize_t theirs) except -1:
+        state, more = self.states[slot], (<Objects>other).states[theirs]
+        if more is not UNSEEN:  # the other's must stay as it is, so a fresh one is joined with it
+            self.states[slot] = self.join(self.create() if state is UNSEEN else state, more)
         return 0
 
     cdef object result(self, Py_ssize_t slot):

@@ -31,6 +31,7 @@ cdef struct Walk:
 
 cdef bint in_64_bits(object number) noexcept
 cdef int rare_kind(object value, PyObject *exact) noexcept
+cdef Py_ssize_t slot_in(object owner, str name) except -1  # where instances keep a field; TypeError: in no slot
 
 
 cdef inline int scalar_kind(object value) noexcept:

@@ -257,11 +257,14 @@ cdef class Slot:
 
     def __cinit__(self, owner, str name not None, Shape shape not None):
         self.shape = shape
-        for base in owner.__mro__:
-            if name in vars(base):
-                self.offset = slot_offset(owner, vars(base)[name])
-                return
-        raise TypeError(f"{owner!r} keeps no {name!r} in a slot")
+        self.offset = slot_in(owner, name)
+
+
+cdef Py_ssize_t slot_in(object owner, str name) except -1:
+    for base in owner.__mro__:
+        if name in vars(base):
+            return slot_offset(owner, vars(base)[name])
+    raise TypeError(f"{owner!r} keeps no {name!r} in a slot")
 
 
 cdef Py_ssize_t slot_offset(object owner, object descriptor) except -1:

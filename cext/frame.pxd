@@ -6,6 +6,7 @@ cdef enum Kind:
     WATERMARK  # no record with an earlier event time will come
     BARRIER    # what came before belongs to the checkpoint, what comes after does not
     END        # nothing comes after
+    IDLE       # nothing comes for now, so event time need not wait for this channel, until its next frame
 
 
 cdef class Frame:

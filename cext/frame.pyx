@@ -11,11 +11,11 @@ cdef object BUILD = object()  # internal types cannot be made half-built from Py
 @cython.final
 @cython.freelist(256)
 cdef class Frame:
-    """A run of records, or a mark between them. Made by `data`, `watermark`, `barrier` and `end`."""
+    """A run of records, or a mark between them. Made by `data`, `watermark`, `idle`, `barrier` and `end`."""
 
     def __cinit__(self, token):
         if token is not BUILD:
-            raise TypeError("a Frame is made by data(), watermark(), barrier() or end()")
+            raise TypeError("a Frame is made by data(), watermark(), idle(), barrier() or end()")
         if HEADGATE_DEBUG:
             count_born(FRAMES)
 
@@ -26,7 +26,7 @@ cdef class Frame:
     def __repr__(self):
         if self.kind == DATA:
             return f"data({self.records} records)"
-        return f"{('', 'watermark', 'barrier', 'end')[self.kind]}({self.value})"
+        return f"{('', 'watermark', 'barrier', 'end', 'idle')[self.kind]}({self.value})"
 
 
 cdef Frame data_frame(list rows, int64_t born):
@@ -59,6 +59,11 @@ def data(list rows not None, int64_t born=0):
 def watermark(int64_t time):
     """The promise that no record with an event time before `time` (ms since the epoch) follows."""
     return mark_frame(WATERMARK, time)
+
+
+def idle():
+    """The word that nothing comes for now, so that event time need not wait for it; until the next frame."""
+    return mark_frame(IDLE, 0)
 
 
 def barrier(int64_t checkpoint):

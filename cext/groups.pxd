@@ -10,6 +10,7 @@ cdef class Groups:
     cdef dict slots          # key -> slot
     cdef list free           # slots of forgotten keys
     cdef object make         # (key, list of results) -> the record to emit
+    cdef list window         # what stands before the results, such as the bounds of the window that this is
 
     cdef Py_ssize_t add(self, object row) except -1
     cdef Py_ssize_t _take_in(self, object key, object row) except -1
@@ -17,4 +18,6 @@ cdef class Groups:
     cdef Py_ssize_t _slot(self, object key) except -1
     cdef int _add_columns(self, Py_ssize_t slot, object row) except -1
     cdef object record(self, object key, Py_ssize_t slot)
+    cdef int take(self, object key, Groups other, Py_ssize_t theirs) except -1
+    cdef int merge(self, Groups other) except -1
     cdef int forget(self, object key) except -1

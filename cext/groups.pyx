@@ -3,7 +3,7 @@
 cimport cython
 from cpython.ref cimport PyObject
 
-from cext.partition cimport find
+from cext.partition cimport PyDict_GetItemWithError, find
 
 
 @cython.final
@@ -27,6 +27,7 @@ cdef class Groups:
         self.make = make
         self.slots = {}
         self.free = []
+        self.window = []
 
     def __len__(self):
         return len(self.slots)
@@ -101,7 +102,25 @@ cdef class Groups:
 
     cdef object record(self, object key, Py_ssize_t slot):
         cdef Column column
-        return self.make(key, [column.result(slot) for column in self.columns])
+        return self.make(key, self.window + [column.result(slot) for column in self.columns])
+
+    cdef int take(self, object key, Groups other, Py_ssize_t theirs) except -1:
+        """Combine what `other`, groups of the same columns, has of `key` in its slot `theirs` with what is known."""
+        cdef PyObject *known = PyDict_GetItemWithError(self.slots, key)  # `other` has seen that it can be a key
+        cdef Py_ssize_t i, slot
+        if known is NULL:
+            slot = self._slot(key)
+        else:
+            slot = <object>known
+        for i in range(len(self.columns)):
+            (<Column>self.columns[i]).combine(slot, <Column>other.columns[i], theirs)
+        return 0
+
+    cdef int merge(self, Groups other) except -1:
+        """Combine all that `other` knows with what is known."""
+        for key, slot in other.slots.items():
+            self.take(key, other, slot)
+        return 0
 
     cdef int forget(self, object key) except -1:
         """Drop `key`; its slot is used again."""

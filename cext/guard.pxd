@@ -9,6 +9,7 @@ cdef enum OnError:
 
 cdef class Sideline:
     cdef readonly object failure  # the error that ends the task, raised once the records before it are out
+    cdef readonly list late     # records of this step that came too late for their windows, not yet sent
     cdef readonly list letters    # dead letters of this step, not yet sent; never more than its records
     cdef readonly Py_ssize_t lost  # records that go no further for `failure`: the one that failed, and those behind it
 

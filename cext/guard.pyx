@@ -14,6 +14,7 @@ cdef class Sideline:
 
     def __cinit__(self):
         self.letters = []
+        self.late = []
 
     cpdef lose(self, Py_ssize_t records):
         """Count `records` that go no further: the one that failed, and those in hand behind it."""
@@ -22,6 +23,10 @@ cdef class Sideline:
     def take_letters(self):
         letters, self.letters = self.letters, []
         return letters
+
+    def take_late(self):
+        late, self.late = self.late, []
+        return late
 
     def take_failure(self):
         failure, self.failure = self.failure, None

@@ -20,6 +20,7 @@ cdef class Head:
     cpdef list more(self, Py_ssize_t limit, int64_t now, Sideline side)
     cpdef settle(self)
     cpdef bint drained(self)
+    cpdef advance(self, int64_t watermark)
     cpdef finish(self, bint whole)
     cpdef close(self, bint whole)
     cpdef str open_thread(self)

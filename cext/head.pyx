@@ -60,6 +60,9 @@ cdef class Head:
         """Whether nothing is left that must leave before a mark does."""
         raise NotImplementedError
 
+    cpdef advance(self, int64_t watermark):
+        """Event time has come to `watermark`: what becomes due comes out of `more` now, before the mark goes on."""
+
     cpdef finish(self, bint whole):
         """Every lane has ended; if all of them whole, what was kept for the end comes out of `more` now."""
 
@@ -251,10 +254,10 @@ cdef class Aggregate(Holding):
             return self._results(limit, side)
         if self.frame is None:
             return None
-        cdef Py_ssize_t end = min(self.frame.records, self.at + limit)  # a record may leave a dead letter
+        cdef Py_ssize_t end = self.frame.records  # which leave nothing but dead letters
         cdef Groups groups = self.groups
         cdef list rows = self.frame.rows
-        while self.at < end:
+        while self.at < end and len(side.letters) < limit:
             try:
                 while self.at < end:
                     groups.add(rows[self.at])

@@ -13,7 +13,7 @@ cdef enum Verdict:
     TAKEN    # it is in the channel
     DOUBLED  # it has been taken before
     EARLY    # one before it is missing
-    BEYOND   # it passes the credit that was given, in records or in slots
+    BEYOND   # it passes the credit that was given, in records or in slots; or says that something has
 
 cdef struct Credit:  # where an inlet is; all but `window` and `gap` only grow
     uint64_t limit          # the channel's, in records
@@ -43,6 +43,7 @@ cdef class Inlet:
     cdef readonly uint64_t bytes_released
     cdef bint peer_blocked            # its producer has no credit
     cdef Credit told                  # what the peer was told last
+    cdef uint64_t slots               # the greatest sequence that the peer may have sent, by all that it was told
     cdef int64_t changed_at           # since when there is something that it was not told; 0: there is nothing
 
     cdef int take(self, Header *header, object payload) except -1

@@ -9,6 +9,7 @@ from cext.atomics cimport load
 from cext.clock cimport monotonic_ns
 from cext.frame cimport DATA, END, data_frame, mark_frame
 from cext.message cimport PROBE
+from cext.outlet cimport first_slots
 from cext.spsc cimport spsc_room
 
 
@@ -26,11 +27,14 @@ cdef class Inlet:
         self.codec = codec
         self.unread = unread
         self.owed = deque()
+        self.slots = first_slots(channel)
 
     cdef int take(self, Header *header, object payload) except -1:
         """Take a message in, if it is the next one: a Verdict."""
         cdef uint64_t last = header.sequence if header.kind == PROBE else header.sequence - 1
         if last > self.received:
+            if header.sequence > self.slots:
+                return BEYOND
             self.seen = max(self.seen, header.sequence)
             self.turn = max(self.turn, header.turn)
             return EARLY
@@ -106,6 +110,7 @@ cdef class Inlet:
         """(channel, and all of `present`), which is told from now on."""
         cdef Credit credit = self.present()
         self.told = credit
+        self.slots = max(self.slots, credit.slots)
         self.changed_at = 0
         self.peer_blocked = False
         return (

@@ -9,12 +9,16 @@ cdef class Wire:
     cdef readonly Peer peer
     cdef object data      # socket that sends it records
     cdef object signals   # socket that sends it signals
-    cdef object made      # socket with a message for each connection that was made for `data`
+    cdef object events    # socket with a message for each connection of `data` that was made, is usable, or has ended
     cdef str user         # what connections of the peer are called, where they have keys
     cdef int connections  # how many there were
-    cdef int64_t looked   # when this was last counted
+    cdef int64_t away_since  # since when there is none that is usable; 0: there is one
+    cdef int64_t waits_since  # since when one that was taken waits for the peer's first word; 0: none does
+    cdef int64_t looked   # when this was last seen; 0: never
 
-    cdef bint is_back(self) except -1
+    cdef bint look(self, int64_t now) except -1
+    cdef int _note(self, int event, int64_t now) except -1
+    cdef bint is_away(self, int64_t now, int64_t patience) noexcept
 
 
 cdef class Links:
@@ -27,6 +31,9 @@ cdef class Links:
     cdef list awaited            # what to poll while nothing moves
     cdef readonly dict refused   # how many messages no peer could be found for, by reason
     cdef bint has_keys           # whether connections are those of known workers
+    cdef int64_t patience        # ns without a connection after which a peer is given up
+    cdef object out_of_reach     # (worker) -> the error to raise then
+    cdef bint has_parked         # since `send`
     cdef readonly uint64_t messages_in
     cdef readonly uint64_t messages_out
     cdef readonly uint64_t bytes_in

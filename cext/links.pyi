@@ -8,7 +8,7 @@ from cext.link import Peer, _Signal
 @final
 class Wire:
     peer: Peer
-    def __new__(cls, peer: Peer, data: Any, signals: Any, made: Any) -> Self: ...
+    def __new__(cls, peer: Peer, data: Any, signals: Any, events: Any) -> Self: ...
 
 @final
 class Links:
@@ -27,6 +27,8 @@ class Links:
         decode: Callable[[bytes], _Signal],
         refused: dict[str, int],
         has_keys: bool,
+        patience: int,
+        out_of_reach: Callable[[int], BaseException],
     ) -> Self: ...
     def close(self) -> None: ...
     def state(self) -> list[tuple[int, int, int, int]]: ...

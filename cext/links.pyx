@@ -6,6 +6,8 @@ is bounded by credit, since everything in them counts as in flight.
 """
 
 cimport cython
+from libc.stdint cimport uint16_t
+from libc.string cimport memcpy
 
 from cext.message cimport Message, sender_of
 from cext.outlet cimport Outlet
@@ -13,16 +15,19 @@ from cext.outlet cimport Outlet
 cdef int IN_A_TURN = 64  # messages; then the tasks have theirs
 cdef Py_ssize_t BYTES_IN_A_TURN = 65_536  # of records, so that the tasks find them in the cache
 cdef int64_t LOOK_NS = 50_000_000
-cdef int NOBLOCK, SNDMORE, POLLIN
+cdef int64_t STOPPED_NS = 1_000_000_000  # who takes a connection and is silent for longer is there, but stopped
+cdef int NOBLOCK, SNDMORE, POLLIN, CONNECTED, DISCONNECTED, SHOOK_HANDS
 cdef object EVENTS, Again
 
 
 cdef object library():
     """pyzmq, which only a job of several processes needs."""
-    global NOBLOCK, SNDMORE, POLLIN, EVENTS, Again
+    global NOBLOCK, SNDMORE, POLLIN, EVENTS, Again, CONNECTED, DISCONNECTED, SHOOK_HANDS
     import zmq
 
     NOBLOCK, SNDMORE, POLLIN, EVENTS, Again = zmq.NOBLOCK, zmq.SNDMORE, zmq.POLLIN, zmq.EVENTS, zmq.Again
+    CONNECTED, DISCONNECTED = zmq.EVENT_CONNECTED, zmq.EVENT_DISCONNECTED
+    SHOOK_HANDS = zmq.EVENT_HANDSHAKE_SUCCEEDED
     return zmq
 
 
@@ -36,24 +41,56 @@ cdef list received(socket):
         return None
 
 
+cdef uint16_t event_of(part) except? 0:
+    """What a message of a socket's monitor tells: its first two bytes, in the machine's order."""
+    cdef const unsigned char[::1] raw = part.buffer
+    cdef uint16_t event
+    memcpy(&event, &raw[0], sizeof(event))
+    return event
+
+
 @cython.final
 cdef class Wire:
-    """The way to one peer: PUSH sockets for `data` and for `signals`; `made` has a message for each connection that
-    was made for `data`."""
+    """The way to one peer: PUSH sockets for `data` and for `signals`; `events` has a message for each connection of
+    `data` that was made, has become usable or has ended."""
 
-    def __cinit__(self, Peer peer not None, data, signals, made):
+    def __cinit__(self, Peer peer not None, data, signals, events):
         self.peer = peer
         self.data = data
         self.signals = signals
-        self.made = made
+        self.events = events
         self.user = str(peer.number)
 
-    cdef bint is_back(self) except -1:
-        """Whether a connection that was lost has been made again since the last call."""
+    cdef bint look(self, int64_t now) except -1:
+        """Take note of what became of connections; whether one that was lost has been made again since the last look.
+
+        A peer that is stopped has its kernel take connections, and say nothing on them: it is not out of reach.
+        """
         cdef int before = self.connections
-        while received(self.made) is not None:
-            self.connections += 1
+        if self.looked == 0:
+            self.away_since = now
+        self.looked = now
+        parts = received(self.events)
+        while parts is not None:
+            self._note(event_of(parts[0]), now)
+            parts = received(self.events)
         return self.connections > max(before, 1)
+
+    cdef int _note(self, int event, int64_t now) except -1:
+        if event == CONNECTED:
+            self.waits_since = now
+            return 0
+        if event == SHOOK_HANDS:
+            self.connections += 1
+            self.away_since = 0
+        elif self.away_since == 0 or (self.waits_since and now - self.waits_since > STOPPED_NS):
+            self.away_since = now
+        self.waits_since = 0
+        return 0
+
+    cdef bint is_away(self, int64_t now, int64_t patience) noexcept:
+        """Whether it has been out of reach for longer than `patience` ns."""
+        return self.away_since != 0 and self.waits_since == 0 and now - self.away_since > patience
 
 
 @cython.final
@@ -63,10 +100,21 @@ cdef class Links:
     `wires`: to each peer; `data` and `signals`: the PULL sockets on which the peers' messages come in; `encode` and
     `decode`: a signal as bytes (`decode` raises ValueError for what is none). What is refused is counted in `refused`,
     by reason. Where connections have keys (`has_keys`), a message must come over one of the worker that it says it is
-    from.
+    from. `out_of_reach(worker)`: the error to raise once there was no connection to it for `patience` ns.
     """
 
-    def __cinit__(self, list wires not None, data, signals, encode, decode, dict refused not None, bint has_keys):
+    def __cinit__(
+        self,
+        list wires not None,
+        data,
+        signals,
+        encode,
+        decode,
+        dict refused not None,
+        bint has_keys,
+        int64_t patience,
+        out_of_reach,
+    ):
         self.wires = {(<Wire>wire).peer.number: wire for wire in wires}
         self.data = data
         self.signals = signals
@@ -75,7 +123,9 @@ cdef class Links:
         self.poll = library().zmq_poll
         self.refused = refused
         self.has_keys = has_keys
-        self.awaited = [(each, POLLIN) for each in (signals, data, *((<Wire>wire).made for wire in wires))]
+        self.patience = patience
+        self.out_of_reach = out_of_reach
+        self.awaited = [(each, POLLIN) for each in (signals, data, *((<Wire>wire).events for wire in wires))]
 
     def close(self):
         """Let the runner's loop end once its tasks are done. From any thread; wake the runner then."""
@@ -165,15 +215,17 @@ cdef class Links:
         cdef Wire wire
         for wire in self.wires.values():
             moved |= self._speak(wire, now)
+        self.has_parked = False
         return moved
 
     cdef bint _speak(self, Wire wire, int64_t now) except -1:
         cdef bint moved = False
         cdef Message message
-        if now - wire.looked >= LOOK_NS:
-            wire.looked = now
-            if wire.is_back():
+        if now - wire.looked >= LOOK_NS or self.has_parked:
+            if wire.look(now):
                 wire.peer.reconnected(now)
+            if wire.is_away(now, self.patience) and not self.closing:
+                raise self.out_of_reach(wire.peer.number)
         while True:
             message = wire.peer.next(now)
             if message is None:
@@ -213,8 +265,7 @@ cdef class Links:
             self.poll([*self.awaited, (waker.fd, POLLIN)], milliseconds)
         finally:
             waker.drain()
-        for wire in self.wires.values():
-            (<Wire>wire).looked = 0
+        self.has_parked = True
         return 0
 
     cdef bint drained(self):

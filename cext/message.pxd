@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     MAGIC = 0x314B4748  # "HGK1": what a message of ours begins with, and the version of this layout
-    PROBE = 4           # a kind beside the frames': all up to its `sequence` was sent before it
+    PROBE = 5           # a kind beside the frames': all up to its `sequence` was sent before it
 
 cdef packed struct Header:
     uint32_t magic

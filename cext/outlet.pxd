@@ -59,3 +59,6 @@ cdef class Outlet:
     cdef int _withhold(self, Py_ssize_t records) except -1
     cdef Message _message(self, int kind, uint64_t sequence, bytes payload)
     cdef bytes _encoded(self, int *format, Py_ssize_t *count)
+
+
+cdef uint64_t first_slots(Channel channel) noexcept

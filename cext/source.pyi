@@ -5,6 +5,11 @@ from typing import Any, Self, final
 
 from cext.guard import Guard
 from cext.head import Head
+from cext.watermarks import Part, Watermarks
+
+@final
+class Reading:
+    def __new__(cls, reader: Any, part: Part | None = None) -> Self: ...
 
 @final
 class Source(Head):
@@ -19,5 +24,6 @@ class Source(Head):
         in_turn: bool,
         bad_record: type,
         blocking: bool = True,
+        watermarks: Watermarks | None = None,
     ) -> Self: ...
     def stop(self, whole: bool) -> None: ...

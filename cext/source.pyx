@@ -3,10 +3,25 @@
 cimport cython
 from cext.clock cimport monotonic_ns
 from cext.guard cimport Guard
+from cext.instant cimport NEVER
 
 cdef int64_t FIRST_BACKOFF_NS = 1_000_000
 cdef int64_t LAST_BACKOFF_NS = 16_000_000
 cdef double LONGEST_HINT = 3600  # seconds
+
+
+cdef int64_t reached(Reading reading) noexcept:
+    """How far its event time has come."""
+    return NEVER if reading.part is None else reading.part.furthest
+
+
+@cython.final
+cdef class Reading:
+    """One partition that is being read."""
+
+    def __cinit__(self, reader, Part part=None):
+        self.reader = reader
+        self.part = part
 
 
 @cython.final
@@ -15,7 +30,9 @@ cdef class Source(Head):
 
     `in_turn`: all partitions are open and read in turn, else one after the other; `bad_record`: the class that
     stands, with `raw` and `error`, where a record could not be read; `blocking`: a read may wait, so what came before
-    it must not.
+    it must not. With `watermarks`, the operator right behind it, all partitions are open, and the one whose event time
+    is furthest behind is asked first: so none runs further ahead of the others, which it would have to wait for, than
+    it must.
     """
 
     def __cinit__(
@@ -27,11 +44,13 @@ cdef class Source(Head):
         bint in_turn,
         bad_record,
         bint blocking=True,
+        Watermarks watermarks=None,
     ):
         self.open_reader = open_reader
         self.unopened = partitions[::-1]
         self.readers = []
-        self.in_turn = in_turn
+        self.in_turn = in_turn or watermarks is not None
+        self.watermarks = watermarks
         self.bad_record = bad_record
         self.blocking = blocking
         self.backoff = FIRST_BACKOFF_NS
@@ -64,8 +83,11 @@ cdef class Source(Head):
     cdef list _read(self, Py_ssize_t limit, int64_t now, Sideline side):
         cdef list rows
         self._open()
+        if self.watermarks is not None and len(self.readers) > 1:
+            self.readers.sort(key=reached)
+            self.turn = -1
         for _ in range(len(self.readers)):
-            rows = self._ask(limit, side)
+            rows = self._ask(limit, now, side)
             if rows is not None:
                 self.retry_at = 0
                 self.backoff = FIRST_BACKOFF_NS
@@ -79,22 +101,30 @@ cdef class Source(Head):
     cdef int _open(self) except -1:
         while self.unopened and (self.in_turn or not self.readers):
             partition = self.unopened.pop()
-            self.readers.append((partition, self.open_reader(partition)))
+            part = None if self.watermarks is None else self.watermarks.begin()
+            self.readers.append(Reading(self.open_reader(partition), part))
         return 0
 
-    cdef list _ask(self, Py_ssize_t limit, Sideline side):
+    cdef list _ask(self, Py_ssize_t limit, int64_t now, Sideline side):
         """Rows of the reader whose turn it is, none when it has ended or all were bad; None: nothing came."""
         self.turn = (self.turn + 1) % len(self.readers)
-        reader = self.readers[self.turn][1]
-        rows = reader.read(limit)
+        cdef Reading reading = self.readers[self.turn]
+        rows = reading.reader.read(limit)
         if rows is None:
             del self.readers[self.turn]
-            reader.close()
+            if self.watermarks is not None:
+                self.watermarks.end(reading.part)
+            reading.reader.close()
             return []
         if len(rows) == 0:
+            if self.watermarks is not None:
+                self.watermarks.silent(reading.part, now)
             return None
         if len(rows) > limit:
-            raise ValueError(f"{type(reader).__name__}.read({limit}) returned {len(rows)} records, more than asked for")
+            name = type(reading.reader).__name__
+            raise ValueError(f"{name}.read({limit}) returned {len(rows)} records, more than asked for")
+        if self.watermarks is not None:
+            self.watermarks.part = reading.part
         return self._without_bad(rows, side)
 
     cdef list _without_bad(self, object rows, Sideline side):
@@ -118,10 +148,13 @@ cdef class Source(Head):
         """Nothing came: ask again when the reader says, or after ever longer."""
         self.retry_at = now + self.backoff
         self.backoff = min(2 * self.backoff, LAST_BACKOFF_NS)
-        hints = [reader.poll_after() for _, reader in self.readers]
+        hints = [(<Reading>reading).reader.poll_after() for reading in self.readers]
         if None not in hints:
             # Sooner would bring fewer at a time, and "never" must not keep the thread from looking up.
             self.retry_at = now + max(FIRST_BACKOFF_NS, <int64_t>(1e9 * min(LONGEST_HINT, *hints)))
+        cdef int64_t deadline = -1 if self.watermarks is None else self.watermarks.deadline()
+        if deadline >= 0:
+            self.retry_at = min(self.retry_at, max(deadline, now + FIRST_BACKOFF_NS))
         return 0
 
     cpdef bint drained(self):
@@ -135,9 +168,9 @@ cdef class Source(Head):
         cdef list readers = self.readers
         self.readers = []
         failure = None
-        for _, reader in readers:
+        for reading in readers:
             try:
-                reader.close()
+                (<Reading>reading).reader.close()
             except BaseException as error:
                 failure = failure or error
         if failure is not None:

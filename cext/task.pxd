@@ -8,6 +8,7 @@ from cext.guard cimport Sideline
 from cext.head cimport Head
 from cext.sink cimport Sink
 from cext.source cimport Source
+from cext.watermarks cimport Watermarks
 
 cdef enum State:
     BUSY           # in a step, or its function is under way elsewhere
@@ -20,6 +21,7 @@ cdef class Lane:
     cdef readonly Channel channel
     cdef bint ended
     cdef bint held            # its barrier has come and waits for those of the other lanes
+    cdef bint idle            # nothing comes from it for now, so event time does not wait for it
     cdef int64_t watermark
 
 
@@ -32,11 +34,13 @@ cdef class Task:
     cdef readonly list lanes
     cdef readonly list outputs  # for each output of the router (one without it) the ports that it feeds
     cdef readonly list letters  # the ports for dead letters
+    cdef readonly list late     # the ports for records that came too late for their windows
+    cdef Watermarks watermarks  # the operator of the chain that makes event time, or None: then its lanes bring it
     cdef Router router
     cdef Sideline side
     cdef Py_ssize_t frame_records
     cdef int64_t linger         # how long a record may wait for a fuller frame, ns
-    cdef list ports             # those of `outputs` and `letters`
+    cdef list ports             # those of `outputs`, `letters` and `late`
     cdef Py_ssize_t letters_per_row
     # Marks.
     cdef Py_ssize_t turn        # which lane is looked at first
@@ -44,7 +48,9 @@ cdef class Task:
     cdef Py_ssize_t marked      # how many ports have had it
     cdef bint passing           # some port may have had it
     cdef Frame barrier          # the barrier that some lanes are held for
-    cdef int64_t watermark
+    cdef int64_t watermark      # the event time here; NEVER before there is any
+    cdef int64_t marked_at      # when it was last told, by the task's own watermarks, monotonic ns
+    cdef bint idle              # those downstream have been told that nothing comes for now
     cdef bint whole             # no lane has ended cut short
     # Its life.
     cdef readonly object failure  # what ended it, or None
@@ -77,8 +83,12 @@ cdef class Task:
     cdef int _take_mark(self, Lane lane, Frame mark) except -1
     cdef int _align(self) except -1
     cdef int _raise_watermark(self) except -1
+    cdef int _tell(self, int64_t time, bint idle) except -1
+    cdef bint _make_mark(self, int64_t now, bint is_due) except -1
     cdef bint _all_ended(self) noexcept
-    cdef int _through(self, list rows, int64_t now) except -1
+    cdef bint _has_rest(self) noexcept
+    cdef int _go_on(self, Py_ssize_t room, int64_t now) except -1
+    cdef int _through(self, list rows, int64_t now, Py_ssize_t first=*) except -1
     cdef int _pass_mark(self) except -1
     cdef int _end(self) except -1
     cdef int _adapt(self, int64_t now) except -1

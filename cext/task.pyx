@@ -4,12 +4,13 @@ cimport cython
 from cext.chain cimport Operator
 from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, TASKS, born as count_born, died as count_died
-from cext.frame cimport BARRIER, DATA, END, WATERMARK, mark_frame
+from cext.frame cimport BARRIER, DATA, END, IDLE as IDLE_MARK, WATERMARK, mark_frame
+from cext.instant cimport NEVER
 from cext.port cimport HASH, Port
 
-cdef int64_t NEVER = -(<int64_t>1 << 62)  # before any event time
 cdef Py_ssize_t UNLIMITED = 1 << 30
 cdef int64_t ADAPT_NS = 100_000_000  # how often windows are sized: the period of Window
+cdef int64_t MARK_NS = 5_000_000  # how long event time may go untold while records come: a mark ends a frame
 
 
 @cython.final
@@ -26,8 +27,9 @@ cdef class Task:
     """Steps records from `lanes` (channels) through `head`, `chain` and `router` into `outputs`.
 
     `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports
-    that get dead letters. The whole contract is `step`: if an output has no credit, nothing is read; else one frame
-    moves. So a consumer that stops stops its producer, whatever lies between.
+    that get dead letters; `late`: those that get records that came too late. The whole contract is `step`: if an
+    output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its producer, whatever
+    lies between.
     """
 
     def __cinit__(
@@ -41,6 +43,7 @@ cdef class Task:
         Router router=None,
         Py_ssize_t frame_records=1024,
         int64_t linger=1_000_000,
+        late=(),
     ):
         self.name = name
         self.head = head
@@ -50,13 +53,15 @@ cdef class Task:
         if self.sink is not None and lanes:  # while it writes one batch, the next one gathers
             self.sink.cost.most = min([channel.bound for channel in lanes]) // 2
         self.chain = chain
+        self.watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
         self.outputs = outputs
         self.letters = list(letters)
+        self.late = list(late)
         self.router = router
         self.side = Sideline()
         self.frame_records = frame_records
         self.linger = linger
-        self.ports = [port for ports in outputs for port in ports] + self.letters
+        self.ports = [port for ports in outputs for port in ports] + self.letters + self.late
         # A record that leaves by several hash ports may be refused by each.
         self.letters_per_row = max(1, sum([(<Port>port).route == HASH for port in self.ports]))
         self.watermark = NEVER
@@ -81,6 +86,8 @@ cdef class Task:
         except BaseException as error:
             self._fail(error)
             state = BUSY
+        if state == BACKPRESSURED and self.watermarks is not None:
+            self.watermarks.held = True
         if state == BUSY:
             self._account(monotonic_ns(), self._after())
             return BUSY
@@ -119,11 +126,13 @@ cdef class Task:
             return self._drop()
         cdef Py_ssize_t room = self._room()
         if room <= 0:
-            if self.source is not None and self.source.stopping:  # its end costs no credit
+            if self.source is not None and self.source.stopping and not self._has_rest():  # its end costs no credit
                 self.source.exhausted = True
                 return self._rest(now)
             self._flush(now)
             return BACKPRESSURED
+        if self._has_rest():
+            return self._go_on(room, now)
         fed = self.sink is not None and self._gather(now)
         room = min(room, self._cut() if self.sink is None else max(self._cut(), self.sink.good()))
         rows = self.head.more(room, now, self.side)
@@ -133,12 +142,25 @@ cdef class Task:
         if rows is None:
             return BUSY if fed else self._rest(now)  # it took a mark, or gathers a batch
         self._through(rows, now)
-        self.head.settle()
-        if self.source is not None and self.source.blocking and len(rows) < room:  # the next read may have to wait
-            self._flush(now)
-        else:
-            self._flush(now - self.linger)
+        if not self._has_rest():
+            self.head.settle()
+        # The next read may have to wait.
+        cdef bint is_all = self.source is not None and self.source.blocking and len(rows) < room
+        self._flush(now if is_all else now - self.linger)
+        self._make_mark(now, is_all)
         return BUSY
+
+    cdef int _go_on(self, Py_ssize_t room, int64_t now) except -1:
+        """The mark is out that records had to wait for."""
+        self._through(self.watermarks.take_rest(room), now, self.chain.index(self.watermarks))
+        if not self._has_rest():
+            self.head.settle()
+        self._make_mark(now, False)
+        return BUSY
+
+    cdef bint _has_rest(self) noexcept:
+        """Whether records wait for a mark that had to go before them."""
+        return self.watermarks is not None and len(self.watermarks.rest) > 0
 
     cdef int _adapt(self, int64_t now) except -1:
         """Let every lane size its window, by whether this task waited for records more than for credit."""
@@ -154,10 +176,12 @@ cdef class Task:
         """Nothing to read: let go of what waits for a fuller frame."""
         self._flush(now)
         if self.source is not None and self.source.exhausted:
+            if self.source.whole and self._make_mark(now, True):
+                return BUSY
             self.whole = self.source.whole
             self._end()
             return BUSY
-        return IDLE
+        return BUSY if self._make_mark(now, True) else IDLE
 
     cdef Py_ssize_t _room(self) noexcept:
         """How many records may leave, whichever port they take, as records or as dead letters."""
@@ -165,6 +189,8 @@ cdef class Task:
         cdef Port port
         for port in self.letters:
             least = min(least, port.room() // self.letters_per_row)
+        for port in self.late:
+            least = min(least, port.room())
         for ports in self.outputs:
             for port in <list>ports:
                 least = min(least, port.room())
@@ -217,6 +243,7 @@ cdef class Task:
                 continue
             self.turn = (self.turn + i + 1) % count
             self.frames_in += 1
+            lane.idle = frame.kind == IDLE_MARK
             if frame.kind == DATA:
                 self.head.accept(lane.channel, frame, now)
             else:
@@ -226,9 +253,8 @@ cdef class Task:
 
     cdef int _take_mark(self, Lane lane, Frame mark) except -1:
         if mark.kind == WATERMARK:
-            if not self.outputs:
-                return 0  # a sink has nobody to tell
             lane.watermark = max(lane.watermark, mark.value)
+        if mark.kind == WATERMARK or mark.kind == IDLE_MARK:
             return self._raise_watermark()
         if mark.kind == BARRIER:
             lane.held = True
@@ -243,16 +269,53 @@ cdef class Task:
         return 0 if self.mark is not None else self._raise_watermark()
 
     cdef int _raise_watermark(self) except -1:
-        """The task's event time is the least of its lanes'; a lane that has ended no longer counts."""
-        cdef int64_t least = -NEVER
+        """The task's event time is the least of its lanes'; one that has ended or is idle does not count.
+
+        When all are idle, the one furthest ahead tells the time. A task that makes its own takes no notice.
+        """
+        cdef int64_t least = -NEVER, furthest = NEVER
+        cdef bint idle = True
         cdef Lane lane
+        if self.watermarks is not None:
+            return 0
         for lane in self.lanes:
-            if not lane.ended:
+            furthest = max(furthest, lane.watermark)
+            if not lane.ended and not lane.idle:
+                idle = False
                 least = min(least, lane.watermark)
-        if least > self.watermark and self.outputs:
-            self.watermark = least
-            self.mark = mark_frame(WATERMARK, least)
+        least = min(least, furthest)
+        if least > self.watermark or self.idle and not idle:
+            self._tell(max(least, self.watermark), False)
+            self.head.advance(self.watermark)
+        elif idle and not self.idle:
+            self._tell(self.watermark, True)
         return 0
+
+    cdef int _tell(self, int64_t time, bint idle) except -1:
+        """It is `time` here, or nothing comes for now; a sink has nobody to tell."""
+        self.watermark = time
+        self.idle = idle
+        if self.outputs:
+            self.mark = mark_frame(IDLE_MARK, 0) if idle else mark_frame(WATERMARK, time)
+        return 0
+
+    cdef bint _make_mark(self, int64_t now, bint is_due) except -1:
+        """Tell of the event time that the task makes itself, if that is due or records wait for it; whether it does."""
+        cdef Watermarks own = self.watermarks
+        if own is None or self.mark is not None:
+            return False
+        cdef bint idle = own.is_idle()
+        cdef int64_t time = own.watermark()
+        if time > self.watermark or self.idle and not idle:
+            if not (is_due or self._has_rest() or now - self.marked_at >= MARK_NS):
+                return False
+            own.told = time
+            self.marked_at = now
+            self._tell(time, False)
+        elif idle and not self.idle:
+            self._tell(time, True)
+        self.passing = self.mark is not None  # it does not wait until the head is drained
+        return self.passing
 
     cdef int _align(self) except -1:
         """A barrier goes on once every lane that still runs has brought it; until then those that have are held."""
@@ -275,15 +338,17 @@ cdef class Task:
 
     # Out.
 
-    cdef int _through(self, list rows, int64_t now) except -1:
+    cdef int _through(self, list rows, int64_t now, Py_ssize_t first=0) except -1:
         """Run `rows` through the chain and send what comes out; then raise what ended it, if anything did."""
-        cdef Operator operator
-        for operator in self.chain:
+        cdef Py_ssize_t at
+        for at in range(first, len(self.chain)):
             if not rows:
                 break
-            rows = operator.run(rows, self.side)
+            rows = (<Operator>self.chain[at]).run(rows, self.side)
         if rows:
             self._send(rows, now)
+        if self.side.late:
+            self._send_to(self.late, self.side.take_late(), now)
         if self.side.letters:
             self._send_to(self.letters, self.side.take_letters(), now)
         if self.side.failure is not None:
@@ -349,6 +414,9 @@ cdef class Task:
         self.dropping = True
         self._flush(monotonic_ns())  # what is out already does not wait for the end
         self.dropped += self.head.discard() + self.side.lost
+        if self.watermarks is not None:
+            self.dropped += len(self.watermarks.rest)
+            self.watermarks.rest = []
         self.side = Sideline()
         self.barrier = None
         if not self.passing:  # a mark that some ports have had goes on to the others
@@ -406,6 +474,11 @@ cdef class Task:
     def input_channels(self):
         """The channels of its lanes."""
         return [(<Lane>lane).channel for lane in self.lanes]
+
+    @property
+    def event_time(self):
+        """The watermark here, in ms since the epoch; None before there is one."""
+        return None if self.watermark == NEVER else self.watermark
 
     def counters(self):
         """What it has done so far: seconds in each state, records and frames in and out, records dropped."""

@@ -47,7 +47,7 @@ class Lines:
         self._at_start = True
 
     def have(self, want: int, least: int = 1) -> bool:
-        """Read until there are `want` bytes of whole lines, or no more to be had just now.
+        """Read until there are `want` bytes, the beginning of one more line included, or no more to be had just now.
 
         False if there are fewer than `least`, unless they are the last. Only for `least` does it wait.
         """
@@ -84,7 +84,8 @@ class Lines:
         parts = [self.data[self.start :]]
         size = len(parts[0])
         whole = self.end - self.start
-        while whole < want and not self.over:
+        # To go on for the rest of the last line would take many small reads.
+        while (size < want or whole < least) and not self.over:
             chunk = self._read(max(want, BLOCK_BYTES) - whole, wait=whole < least)
             if chunk is None:
                 break

@@ -23,11 +23,15 @@ from engine.settings import Settings
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import BadRecord, Reader, Source
 from engine.stream import Stream
+from engine.windowed import WindowedResults, WindowedStream
+from engine.windows import Bounds, Count, Session, Sliding, Tumbling, Window, WindowResult
 
 __all__ = [
     "Aggregate",
     "BadRecord",
+    "Bounds",
     "ConnectorError",
+    "Count",
     "Dataflow",
     "DeadLetter",
     "DecodeError",
@@ -45,11 +49,18 @@ __all__ = [
     "OperatorMetrics",
     "OutputError",
     "Reader",
+    "Session",
     "Settings",
     "Sink",
     "SinkContext",
+    "Sliding",
     "Source",
     "Stream",
+    "Tumbling",
+    "Window",
+    "WindowResult",
+    "WindowedResults",
+    "WindowedStream",
     "WorkerLost",
     "Writer",
     "collect",

@@ -31,6 +31,8 @@ class Aggregate:
     result_type: Callable[[Any], Any] = field(repr=False)
     fields: tuple[str, ...] = ()
     """The fields that a record must have."""
+    combines: bool = field(default=True, repr=False)
+    """Whether two states of it can become one, as windows that are made of parts want."""
 
 
 def _typed(value: Value | None, record_type: Any) -> Any:
@@ -147,18 +149,29 @@ def custom(
     result: Callable[[S], Any] | None = None,
     *,
     value: Value | None = None,
+    combine: Callable[[S, S], S] | None = None,
 ) -> Aggregate:
     """An aggregate of your own: `create()` makes a key's first state, `add(state, value)` returns the next.
 
     `result(state)` makes what is emitted, by default the state itself; its return annotation is the field's type.
     Unlike the others it is given None values too. An `add` that raises must leave the state as it was.
+    `combine(state, other)` makes one state of two, of which the first may change; sliding and session windows want it.
 
     >>> longest = custom(str, lambda best, word: max(best, word, key=len))
     """
     _check("custom", value)
-    for what, function in (("create", create), ("add", add), ("result", result or create)):
+    for what, function in (
+        ("create", create),
+        ("add", add),
+        ("result", result or create),
+        ("combine", combine or create),
+    ):
         if not callable(function):
             raise GraphError(f"{users_place()}: custom wants a function as its {what}, got {function!r}")
     names = (value,) if isinstance(value, str) else ()
     known = returned_by(result) if result is not None else returned_by(create)
-    return Aggregate("custom", value, lambda: Custom(Getter(value), create, add, result), lambda _: known or Any, names)
+
+    def column() -> Column:
+        return Custom(Getter(value), create, add, result, combine)
+
+    return Aggregate("custom", value, column, lambda _: known or Any, names, combine is not None)

@@ -11,8 +11,8 @@
    bottleneck, by what takes most of that; else the sources give no more than they do; else, where these have ended,
    or had for most of the time, what works on sets the pace.
 
-Encoding and decoding are done by the thread that links share. Where a source or a sink has a thread of its own, they are
-one more thing that it may be busy with, there; its busier thread is what counts.
+Encoding and decoding are done by the thread that links share. Where a source or a sink has a thread of its own, that
+is a second thread that works for it; the busier one is what counts.
 
 How busy a thread is counts by the time that the longest-lived instance ran, so what ended early weighs little.
 

@@ -32,7 +32,7 @@ def check_function(function: Any, what: str, place: str) -> None:
         raise GraphError(
             f"{place}: {what} awaits nothing, but {function_name(function)} is async", hint="use map_async"
         )
-    if what not in {"flat_map", "map_batch"} and inspect.isgeneratorfunction(called):
+    if what not in {"flat_map", "map_batch", "process"} and inspect.isgeneratorfunction(called):
         raise GraphError(
             f"{place}: {what} takes what its function returns, but {function_name(function)} yields",
             hint="use flat_map",

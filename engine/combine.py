@@ -15,7 +15,7 @@ from engine.outline import OperatorOutline, Outline, TaskOutline
 from engine.report import Chained, Report, TaskReport
 
 _STATES = ("busy", "idle", "backpressured")
-_SUMS = ("frames_in", "frames_out", "queued", "dropped")
+_SUMS = ("frames_in", "frames_out", "queued", "dropped", "late")
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def _operator(each: OperatorOutline, tasks: list[_Instance], reports: Sequence[R
         kind=each.kind,
         fallbacks=sum(report.fallbacks.get(each.name, 0) for report in reports),
         pickled_because=each.pickled_because,
+        watermark=min((task.done.watermark for task in tasks if task.done.watermark is not None), default=None),
     )
 
 

@@ -1,4 +1,4 @@
-"""Control: the typed messages between a job and its workers, and the inbox of a thread that waits on sockets."""
+"""Control: the words that a job and its workers say to each other, and the inbox of a thread that waits on sockets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import threading
 from collections import deque
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -32,8 +32,6 @@ class Bootstrap(msgspec.Struct, frozen=True):
 class Hello(msgspec.Struct, frozen=True, tag=True):
     """The first word of a worker. Nothing is unpickled before the versions are seen to agree."""
 
-    worker: int
-    token: bytes
     pid: int
     python: str
     headgate: str
@@ -77,7 +75,8 @@ class Welcome(msgspec.Struct, frozen=True, tag=True):
 
     flow: bytes
     processes: int | None
-    partitions: dict[str, list[str]]
+    partitions: bytes
+    """Of every source, pickled: names of files need not be UTF-8."""
     epoch: int
     fingerprint: str
 
@@ -109,9 +108,26 @@ class Close(msgspec.Struct, frozen=True, tag=True):
 FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Drained | Ended
 ToWorker: TypeAlias = Welcome | Start | StopSources | Cancel | Abandon | Close
 
+Word = TypeVar("Word")
+
+
+class Envelope(msgspec.Struct, Generic[Word], frozen=True, array_like=True):
+    """How a word travels (see `engine.conversation`), or without one, how what was received is acknowledged.
+
+    `worker` says or is told it, as `token` proves; `connection` counts the connections that it has had.
+    """
+
+    worker: int
+    token: bytes
+    connection: int
+    sequence: int
+    received: int
+    word: Word | None = None
+
+
 encode = msgspec.msgpack.Encoder().encode
-decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
-decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
+decode_from_worker = msgspec.msgpack.Decoder(Envelope[FromWorker]).decode
+decode_to_worker = msgspec.msgpack.Decoder(Envelope[ToWorker]).decode
 decode_bootstrap = msgspec.msgpack.Decoder(Bootstrap).decode
 
 

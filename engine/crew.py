@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import secrets
 import shutil
 import sys
@@ -20,14 +21,13 @@ from engine.part import Part
 from engine.placement import LocalPlacement, Slot
 from engine.shipping import dump, fingerprint
 from engine.supervision import Fail, Home, Instruction, Kill, Send, Supervision
-from engine.transport import Place, Transport, places, speaker
+from engine.switchboard import Switchboard
+from engine.transport import Place, Transport, places
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
 
 _LOOK_SECONDS = 0.05
-_IN_A_TURN = 64
-"""Words that are heard before everybody else has a turn."""
 _LAST_WORDS_SECONDS = 0.5
 """How long what a process had sent before it ended may still be under way."""
 
@@ -58,17 +58,18 @@ class Crew:
         self._part, self._failed, self._ended = part, failed, ended
         worker = part.worker
         plan = worker.plan
-        welcome = Welcome(dump(flow), processes, worker.partitions, worker.epoch, fingerprint(flow))
+        partitions = pickle.dumps(worker.partitions)
+        welcome = Welcome(dump(flow), processes, partitions, worker.epoch, fingerprint(flow))
         tokens = {number: secrets.token_bytes(16) for number in plan.workers}
         silence = nanoseconds(plan.settings.silence) / 1e9
         self.supervision = Supervision(tokens, welcome, control.versions(), silence, time.monotonic())
         self._max_record = plan.settings.max_record_bytes
         self._inbox = Inbox()
-        self._lines: dict[int, bytes] = {}  # the routing id of each worker that has said its token
         self._slots: dict[int, Slot] = {}
         self._gone: dict[int, float] = {}  # since when a process is no more
         self._home_over = threading.Event()
         self._transport: Transport | None = None
+        self._switchboard: Switchboard | None = None
         self._placement = LocalPlacement(print_line, listen=plan.settings.listen)
         everybody = (HOME, *plan.workers)
         self._places = places({number: self._placement.address(number) for number in everybody})
@@ -136,48 +137,23 @@ class Crew:
 
     def _listen_at(self, place: Place) -> str:
         self._transport = Transport(place, HOME, self._max_record, self._part.worker.refused)
-        self._socket, address = self._transport.control()
+        socket, address = self._transport.control()
+        tokens = {number: member.token for number, member in self.supervision.members.items()}
+        self._switchboard = Switchboard(socket, tokens, self._transport.refuse)
         self._do(self.supervision.home_ready(self._transport.addresses, time.monotonic()))
         return address
 
     def _wait(self) -> None:
-        transport = self._transport
+        transport, switchboard = self._transport, self._switchboard
         assert transport is not None
-        awaited = [(self._socket, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN), *transport.door]
+        assert switchboard is not None
+        awaited = [*switchboard.awaited, (self._inbox.fd, zmq.POLLIN), *transport.door]
         zmq.zmq_poll(awaited, int(_LOOK_SECONDS * 1000))
         transport.attend()
         for action in self._inbox.take():
             self._do(action())
-        self._listen(transport.refuse)
-
-    def _listen(self, refuse: Callable[[str], None]) -> None:
-        for _ in range(_IN_A_TURN):
-            try:
-                line, *parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
-            try:
-                message = control.decode_from_worker(parts[0].buffer if len(parts) == 1 else b"")
-            except (ValueError, RecursionError):
-                refuse("not a word of a worker's")
-                continue
-            worker = self._sender(line.bytes, speaker(parts[0]), message)
-            if worker is None:
-                refuse("the word of a stranger")
-            else:
-                self._do(self.supervision.said(worker, message, time.monotonic()))
-
-    def _sender(self, line: bytes, speaker: int | None, message: control.FromWorker) -> int | None:
-        """Who speaks on `line`: by its key, where there are keys, and by the token that only it was given."""
-        if isinstance(message, control.Hello):
-            member = self.supervision.members.get(message.worker)
-            if member is None or not secrets.compare_digest(member.token, message.token):
-                return None
-            if speaker in {None, message.worker}:
-                self._lines.setdefault(message.worker, line)
-        elif speaker in self._lines:  # maybe over a new connection
-            self._lines[speaker] = line
-        return next((worker for worker, known in self._lines.items() if known == line), None)
+        for worker, word in switchboard.hear():
+            self._do(self.supervision.said(worker, word, time.monotonic()))
 
     def _look(self) -> None:
         """Who is gone, and who is overdue?"""
@@ -192,19 +168,14 @@ class Crew:
     def _do(self, instructions: Iterable[Instruction]) -> None:
         for each in instructions:
             if isinstance(each, Send):
-                self._tell(each.worker, each.message)
+                assert self._switchboard is not None
+                self._switchboard.say(each.worker, each.message)
             elif isinstance(each, Kill):
                 self._slots[each.worker].kill()
             elif isinstance(each, Fail):
                 self._failed(each.error)
             elif isinstance(each, Home):
                 self._tell_home(each.message)
-
-    def _tell(self, worker: int, message: ToWorker) -> None:
-        try:
-            self._socket.send_multipart([self._lines[worker], control.encode(message)], zmq.NOBLOCK)
-        except (KeyError, zmq.ZMQError):  # it never spoke, or is gone, which its slot will tell
-            return
 
     def _tell_home(self, message: ToWorker) -> None:
         part = self._part
@@ -213,7 +184,7 @@ class Crew:
         if not part.has_started and isinstance(message, Abandon | Cancel):
             self._home_over.set()
         if isinstance(message, Start) and self._transport is not None and not self._home_over.is_set():
-            links = self._transport.connect(part.worker.peers, message.addresses)
+            links = self._transport.connect(part.worker.peers, message.addresses, part.worker.plan.settings.silence)
             part.start(links if links.wires else None, self._home_drained)
         elif isinstance(message, StopSources):
             part.stop_sources(whole=message.whole)
@@ -230,7 +201,9 @@ class Crew:
     def _leave(self) -> None:
         """Nothing stays behind: no process, no socket, no file."""
         self._placement.close()
-        if self._transport is not None and not self._part.stuck:  # who may still use its sockets
-            self._transport.close()
+        if self._switchboard is not None:
+            self._switchboard.close()
+        if self._transport is not None:
+            self._part.when_links_are_free(self._transport.close)
         shutil.rmtree(self._places[HOME].directory, ignore_errors=True)
         self._inbox.close()

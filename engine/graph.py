@@ -13,6 +13,7 @@ from cext.getter import Getter
 from engine.errors import GraphError
 
 if TYPE_CHECKING:
+    from engine.event_time import Time
     from engine.operations import Operation
 
 OnError: TypeAlias = Literal["fail", "skip", "dead-letter"]
@@ -21,6 +22,9 @@ Route: TypeAlias = Literal["forward", "hash", "broadcast", "rebalance"]
 
 LETTERS = -1
 """The output by which a node's dead letters leave."""
+
+LATE = -2
+"""The output by which records leave that came too late for their windows."""
 
 _OURS = tuple(f"{Path(__file__).parent.parent / name}{os.sep}" for name in ("engine", "connectors"))
 
@@ -51,6 +55,8 @@ class Input:
     key: Key | None = None
     stage: str | None = None
     """The stage that begins here; None: it goes on in that of `node`."""
+    time: Time | None = None
+    """Where the records' event time stands; None: as `node` has it."""
 
 
 @dataclass(eq=False)

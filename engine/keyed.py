@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from engine import operations as ops
-from engine.aggregates import Aggregate, custom
+from engine.aggregates import Aggregate
 from engine.checks import check_function, unbounded_sources
+from engine.durations import Duration
 from engine.errors import GraphError
+from engine.event_time import Time, checked_milliseconds, time_of
+from engine.folding import check_aggregates, folding, reducing
 from engine.graph import Input, Key, OnError, users_place
 from engine.results import result_type
 from engine.stream import Stream
 from engine.types import returned_by, second_returned_by
+from engine.windowed import WindowedStream
+from engine.windows import Window
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -70,22 +74,8 @@ class KeyedStream(Stream[T]):
         aggregates are then. `type`: a class with just these fields; by default one is made, a msgspec.Struct.
         """
         place = users_place()
-        for own, value in (("type", type), ("emit", emit), ("name", name), ("on_error", on_error)):
-            if isinstance(value, Aggregate):
-                raise GraphError(
-                    f"{place}: aggregate takes {own}= itself, so no result can be called that",
-                    hint=f"call it otherwise, e.g. {own}_=..., and rename it with map where that matters",
-                )
-        if not aggregates:
-            raise GraphError(f"{place}: aggregate has nothing to compute", hint="e.g. .aggregate(flights=count())")
-        for field, each in aggregates.items():
-            if not isinstance(each, Aggregate):
-                raise GraphError(
-                    f"{place}: wanted an aggregate for {field!r}, got {each!r}",
-                    hint="write one of those that engine offers, e.g. engine.count() or engine.collect('delay')",
-                )
-            for part in each.fields:
-                self._check_field(part, f"aggregate {field}={each.name}(...)", place)
+        own = (("type", type), ("emit", emit), ("name", name), ("on_error", on_error))
+        check_aggregates(aggregates, own, self.type, place)
         known, make = result_type(self.key, aggregates, self.type, type, place)
         return self._aggregated(tuple(aggregates.values()), make, known, emit, name, on_error, place)
 
@@ -100,9 +90,7 @@ class KeyedStream(Stream[T]):
         """All records of a key become one pair (key, value): the first record, then `function(value, record)`."""
         place = users_place()
         check_function(function, "reduce", place)
-        first = object()
-        each = custom(lambda: first, lambda value, record: record if value is first else function(value, record))  # type: ignore[arg-type]
-        return self._folded(replace(each, name="reduce"), self.type, emit, name, on_error, place)
+        return self._folded(reducing(function), self.type, emit, name, on_error, place)
 
     def fold(
         self,
@@ -115,14 +103,39 @@ class KeyedStream(Stream[T]):
     ) -> Stream[tuple[Any, S]]:
         """All records of a key become one pair (key, state): `initial()`, then `function(state, record)` for each."""
         place = users_place()
-        if not callable(initial):
-            raise GraphError(
-                f"{place}: fold wants a function that makes a first state, got {initial!r}",
-                hint=f"write lambda: {initial!r}",
-            )
-        check_function(function, "fold", place)
+        each = folding(initial, function, None, place)
         known = returned_by(function) or returned_by(initial)
-        return self._folded(replace(custom(initial, function), name="fold"), known, emit, name, on_error, place)
+        return self._folded(each, known, emit, name, on_error, place)
+
+    def window(self, window: Window, *, allowed_lateness: Duration = 0) -> WindowedStream[T]:
+        """Divide each key's records by event time (`Tumbling`, `Sliding`, `Session`) or by number (`Count`).
+
+        A window's result comes once event time has passed its end. `allowed_lateness`: how long after that records are
+        still taken in that are late; each of them gives the window's result anew.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import Dataflow, Tumbling, count
+        >>> flow, got = Dataflow("clicks"), []
+        >>> clicks = flow.source(from_iterable([1_000, 2_500, 900, 61_000])).event_time(int, out_of_order="10s")
+        >>> clicks.key_by().window(Tumbling("1m")).aggregate(clicks=count()).sink(collect(got))
+        >>> _ = flow.run()
+        >>> [(row.window_start, row.clicks) for row in got]
+        [(0, 3), (60000, 1)]
+        """
+        place = users_place()
+        if not isinstance(window, Window):
+            raise GraphError(
+                f"{place}: window wants Tumbling, Sliding, Session or Count, got {window!r}",
+                hint='e.g. .window(Tumbling("10s"))',
+            )
+        clock = time_of(self._inputs)
+        if window.needs_time and clock is None:
+            raise GraphError(
+                f"{place}: {window!r} goes by event time, but where that stands in these records is not known",
+                hint='write .event_time("field") before key_by, and once more behind map, which makes other records',
+            )
+        lateness = checked_milliseconds(allowed_lateness, "window's allowed_lateness", place)
+        return WindowedStream(self, window, clock or Time("window_end"), lateness)
 
     def stateful_map(
         self,

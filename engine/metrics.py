@@ -28,6 +28,9 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     Records go to other processes as msgpack where their type says all about them. `pickled_because`: why they go as
     pickles, which are larger and slower, if they do; `fallbacks`: else how many frames did since some record in them
     was not what the stream's type says.
+
+    `watermark`: the event time here, the least of those instances that have one, in milliseconds since the epoch.
+    `late`: records that came too late for their windows.
     """
 
     name: str
@@ -50,6 +53,8 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     kind: str = ""
     fallbacks: int = 0
     pickled_because: str | None = None
+    watermark: int | None = None
+    late: int = 0
 
 
 class InstanceMetrics(msgspec.Struct, frozen=True):
@@ -142,6 +147,11 @@ class JobMetrics(msgspec.Struct, frozen=True):
         """Records for which a lookup_join found no match: "left" passed them on with None, "inner" did not."""
         return sum(each.unmatched for each in self.operators)
 
+    @property
+    def late(self) -> int:
+        """Records that came too late for their windows."""
+        return sum(each.late for each in self.operators)
+
     def __getitem__(self, name: str) -> OperatorMetrics:
         """The operator called `name`."""
         for each in self.operators:
@@ -163,6 +173,7 @@ class JobMetrics(msgspec.Struct, frozen=True):
             ("dead_letters", "sent to the dead letters"),
             ("dropped", "dropped"),
             ("unmatched", "without a match"),
+            ("late", "too late for their windows"),
         ):
             shares = [(each.name, getattr(each, field)) for each in self.operators]
             if any(count for _, count in shares):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import CodeType
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cext import chain, head
 from cext.chain import Operator, Router
@@ -18,6 +18,9 @@ from engine.aggregates import Aggregate
 from engine.graph import Key, Part
 from engine.sink import Sink
 from engine.source import Source
+
+if TYPE_CHECKING:
+    from engine.event_time import Time
 
 Role = Literal["source", "head", "chain", "router", "sink"]
 
@@ -32,6 +35,8 @@ class Operation:
 
     role: ClassVar[Role]
     kind: ClassVar[str]
+    keeps_records: ClassVar[bool] = False
+    """Whether it gives only records that it took, unchanged."""
 
     @property
     def function(self) -> Callable[..., Any] | None:
@@ -43,6 +48,11 @@ class Operation:
         """What its node is called unless the user names it."""
         name = "" if self.function is None else function_name(self.function)
         return f"{self.kind} {name}" if name not in {"", "lambda"} else self.kind
+
+    @property
+    def time(self) -> Time | None:
+        """Where the event time stands in what it gives, if it says so itself."""
+        return None
 
     def describe(self) -> str:
         """What it does, in a word or two."""
@@ -103,10 +113,24 @@ class Filter(Operation):
 
     role: ClassVar[Role] = "chain"
     kind = "filter"
+    keeps_records: ClassVar[bool] = True
     f: Callable[[Any], Any]
 
     def build_operator(self, name: str, guard: Guard) -> Operator:
         return chain.Filter(name, guard, self.f)
+
+
+@dataclass(frozen=True, eq=False)
+class OfType(Operation):
+    """Records go on that are of the class."""
+
+    role: ClassVar[Role] = "chain"
+    kind = "of_type"
+    keeps_records: ClassVar[bool] = True
+    f: type[Any]
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        return chain.Filter(name, guard, self.f, by_class=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +139,7 @@ class Inspect(Operation):
 
     role: ClassVar[Role] = "chain"
     kind = "inspect"
+    keeps_records: ClassVar[bool] = True
     f: Callable[[Any], Any]
 
     def build_operator(self, name: str, guard: Guard) -> Operator:
@@ -244,6 +269,7 @@ class Split(Operation):
 
     role: ClassVar[Role] = "router"
     kind = "split"
+    keeps_records: ClassVar[bool] = True
     predicates: tuple[Callable[[Any], Any], ...]
 
     def describe(self) -> str:

@@ -36,6 +36,7 @@ class Part:
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         self._threads: list[threading.Thread] = []
         self._links: Links | None = None
+        self._close_links: Callable[[], None] = lambda: None
         self._running = 0
         self._over = False
         self._began = 0.0
@@ -63,6 +64,15 @@ class Part:
         """Whether `start` was called."""
         return self._running > 0 or bool(self._threads)
 
+    def when_links_are_free(self, close: Callable[[], None]) -> None:
+        """Call `close()` once nobody uses the links: now, or when the thread that serves them comes back, if it was
+        left behind."""
+        with self._lock:
+            is_held = self._running > 0 and next(iter(self.worker.runners), None) in self.stuck
+            self._close_links = close if is_held else self._close_links
+        if not is_held:
+            close()
+
     def _run(self, loop: Any) -> None:
         try:
             loop()
@@ -75,6 +85,7 @@ class Part:
                 last = self._running == 0
             if last:
                 self._end()
+                self._close_links()
 
     def _end(self) -> None:
         with self._lock:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine.codec import Codec
 from engine.errors import GraphError
-from engine.graph import LETTERS, Graph, Input, Key, Node, Route
+from engine.event_time import EventTime
+from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
+from engine.windowed import InWindows
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -50,6 +52,9 @@ class Edge:
     @property
     def type(self) -> Any:
         """What its records are, as far as is known; dead letters hold whatever went wrong."""
+        operation = self.producer.nodes[0].operation
+        if self.output == LATE and isinstance(operation, InWindows):
+            return operation.late_type
         return None if self.output == LETTERS else self.producer.nodes[-1].type
 
     @property
@@ -122,6 +127,7 @@ class Plan:
         if processes is not None and (not isinstance(processes, int) or processes < 1):
             raise GraphError(f"flow {flow.name!r} runs in a number of processes of at least 1, not {processes!r}")
         tasks, home = _fuse(flow.graph, layout(flow.graph, processes))
+        _check_idle(tasks)
         plan = cls(flow.name, flow.settings, tasks)
         for consumer in tasks:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
@@ -190,7 +196,7 @@ class Plan:
         seen.add(task)
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
-            what = "dead letters, " if edge.output == LETTERS else _part(task, edge.output)
+            what = {LETTERS: "dead letters, ", LATE: "late records, "}.get(edge.output) or _part(task, edge.output)
             yield f"{indent}  └─ {what}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
 
@@ -247,7 +253,7 @@ def _fuse(graph: Graph, workers: dict[Node, tuple[int, ...]]) -> tuple[list[Task
     home: dict[Node, TaskPlan] = {}
     for node, where in workers.items():
         feeder = node.inputs[0].node if len(node.inputs) == 1 else None
-        if feeder is not None and _may_join(graph, node, feeder, workers):
+        if feeder is not None and _may_join(graph, node, home[feeder], workers):
             home[node] = home[feeder]
             home[node].nodes.append(node)
         else:
@@ -256,14 +262,39 @@ def _fuse(graph: Graph, workers: dict[Node, tuple[int, ...]]) -> tuple[list[Task
     return tasks, home
 
 
-def _may_join(graph: Graph, node: Node, feeder: Node, workers: dict[Node, tuple[int, ...]]) -> bool:
+def _may_join(graph: Graph, node: Node, task: TaskPlan, workers: dict[Node, tuple[int, ...]]) -> bool:
+    feeder = task.nodes[-1]
     return (
-        node.operation.role in {"chain", "router"}
-        and feeder.operation.role in {"head", "chain"}
+        node.inputs[0].node is feeder
+        and node.inputs[0].output >= 0
+        and _may_follow(node, task)
         and workers[node] == workers[feeder]
         and _route(node.inputs[0], len(workers[feeder]), len(workers[node])) == "forward"
         and len(list(graph.consumers(feeder, node.inputs[0].output))) == 1
     )
+
+
+def _may_follow(node: Node, task: TaskPlan) -> bool:
+    """In a source's task nothing may but what makes event time: to it, it matters which partition a record is from."""
+    if _is_source(task):
+        return isinstance(node.operation, EventTime) and len(task.nodes) == 1
+    return node.operation.role in {"chain", "router"} and task.nodes[-1].operation.role in {"head", "chain"}
+
+
+def _is_source(task: TaskPlan) -> bool:
+    return isinstance(task.nodes[0].operation, FromSource)
+
+
+def _check_idle(tasks: list[TaskPlan]) -> None:
+    """Only who asks a source knows that it has nothing; what comes late from an operator may be held up by another."""
+    for task in tasks:
+        for node in task.nodes:
+            operation = node.operation
+            if isinstance(operation, EventTime) and operation.idle_after >= 0 and not _is_source(task):
+                raise GraphError(
+                    f"{node} says idle_after, which is for partitions of a source, but is not what alone follows one",
+                    hint="write flow.source(...).event_time(...), and the other operators behind that",
+                )
 
 
 def _route(source: Input, before: int, after: int) -> Route:

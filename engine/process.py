@@ -6,6 +6,7 @@ Started by a placement; everything that it must know comes on its lifeline and i
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import time
 from collections.abc import Callable
@@ -13,10 +14,10 @@ from collections.abc import Callable
 import zmq
 
 from engine import control, lifeline
-from engine.control import Abandon, Bootstrap, Cancel, Close, FromWorker, Inbox, Start, StopSources, ToWorker, Welcome
+from engine.control import Abandon, Bootstrap, Cancel, Close, Inbox, Start, StopSources, ToWorker, Welcome
 from engine.errors import HeadgateError, JobError
 from engine.failures import pack
-from engine.layout import HOME
+from engine.line import Line
 from engine.part import Part
 from engine.plan import Plan
 from engine.report import Report
@@ -25,7 +26,8 @@ from engine.transport import Transport
 from engine.worker import Worker
 
 _WELCOME_SECONDS = 60.0
-_LAST_WORD_MS = 2000
+_LAST_WORD_SECONDS = 60.0
+"""How long to wait for a connection over which the job gets the last word."""
 
 
 class Process:
@@ -35,14 +37,12 @@ class Process:
         self.number = bootstrap.worker
         self._place = bootstrap.place
         self._inbox = Inbox()
-        self._context = zmq.Context()
-        self._line = self._context.socket(zmq.DEALER)
-        self._line.set(zmq.LINGER, _LAST_WORD_MS)
-        self._place.connect(self._line, HOME, bootstrap.address)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._line = Line(self._context, bootstrap)
         self._part: Part | None = None
         self._transport: Transport | None = None
         self._over = False
-        self._send(control.Hello(self.number, bootstrap.token, os.getpid(), *control.versions()))
+        self._line.say(control.Hello(os.getpid(), *control.versions()))
 
     def run(self) -> None:
         """From the welcome to the last word."""
@@ -52,20 +52,22 @@ class Process:
                 self._wait(beat)
                 if self._part is not None and not self._over:
                     self._part.leave_the_stuck()
-                    self._send(control.Beat(self._part.report()))
+                    self._line.say(control.Beat(self._part.report()))
         except BaseException as error:
-            self._send(control.Failed(pack(error, f"worker-{self.number}")))
+            self._line.say(control.Failed(pack(error, f"worker-{self.number}")))
             if self._part is not None:
                 self._part.abandon()
         self._leave()
 
     def _welcome(self) -> Welcome:
-        if not self._line.poll(int(_WELCOME_SECONDS * 1000)):
-            raise JobError(f"worker-{self.number} heard nothing of its job for {_WELCOME_SECONDS:g} s")
-        message = control.decode_to_worker(self._line.recv())
-        if not isinstance(message, Welcome):
-            raise JobError(f"worker-{self.number} wanted a welcome, got {message!r}")
-        return message
+        until = time.monotonic() + _WELCOME_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            self._poll(left)
+            for word in self._line.hear():
+                if not isinstance(word, Welcome):
+                    raise JobError(f"worker-{self.number} wanted a welcome, got {word!r}")
+                return word
+        raise JobError(f"worker-{self.number} heard nothing of its job for {_WELCOME_SECONDS:g} s")
 
     def _build(self, welcome: Welcome) -> float:
         """Build its part; how often it shall say what that has done, seconds."""
@@ -77,10 +79,10 @@ class Process:
                 hint="the main module must build the same graph each time that it is imported",
             )
         plan = Plan.of(flow, welcome.processes)
-        worker = Worker(plan, welcome.partitions, self.number, welcome.epoch)
+        worker = Worker(plan, pickle.loads(welcome.partitions), self.number, welcome.epoch)
         self._transport = Transport(self._place, self.number, plan.settings.max_record_bytes, worker.refused)
         self._part = Part(worker, self._inbox.put, lambda: self._inbox.put(Close()))
-        self._send(control.Ready(mine, self._transport.addresses))
+        self._line.say(control.Ready(mine, self._transport.addresses))
         return plan.settings.beat_s
 
     def _wait(self, seconds: float) -> None:
@@ -90,22 +92,22 @@ class Process:
             self._poll(left)
             for thing in self._inbox.take():
                 self._heard_inside(thing)
-            while not self._over and self._line.poll(0):
-                self._told(control.decode_to_worker(self._line.recv()))
+            for word in self._line.hear():
+                self._told(word)
 
     def _poll(self, seconds: float) -> None:
         door = [] if self._transport is None else self._transport.door
-        zmq.zmq_poll([(self._line, zmq.POLLIN), (self._inbox.fd, zmq.POLLIN), *door], max(1, int(seconds * 1000)))
+        zmq.zmq_poll([*self._line.awaited, (self._inbox.fd, zmq.POLLIN), *door], max(1, int(seconds * 1000)))
         if self._transport is not None:
             self._transport.attend()
 
     def _heard_inside(self, thing: object) -> None:
         if isinstance(thing, BaseException):
-            self._send(control.Failed(pack(thing, f"worker-{self.number}")))
+            self._line.say(control.Failed(pack(thing, f"worker-{self.number}")))
         elif isinstance(thing, control.Drained):
             if self._transport is not None:
                 self._transport.is_needed = False
-            self._send(thing)
+            self._line.say(thing)
         else:
             self._over = True
 
@@ -116,7 +118,7 @@ class Process:
         if isinstance(message, Abandon | Cancel | Close):
             self._transport.is_needed = False
         if isinstance(message, Start):
-            links = self._transport.connect(part.worker.peers, message.addresses)
+            links = self._transport.connect(part.worker.peers, message.addresses, part.worker.plan.settings.silence)
             part.start(links, lambda: self._inbox.put(control.Drained()))
             return
         actions: dict[type, Callable[[], None]] = {Cancel: part.cancel, Abandon: part.abandon, Close: part.close}
@@ -125,22 +127,28 @@ class Process:
         else:
             actions[type(message)]()
 
-    def _send(self, message: FromWorker) -> None:
-        self._line.send(control.encode(message))
-
     def _leave(self) -> None:
         """Say the last word and go, with threads that do not come back or without."""
         if self._part is not None:
             self._part.join()
             for fault in self._part.faults:
-                self._send(control.Failed(pack(fault, f"worker-{self.number}")))
-            self._send(control.Ended(self._part.report(), self._part.stuck))
+                self._line.say(control.Failed(pack(fault, f"worker-{self.number}")))
+            self._line.say(control.Ended(self._part.report(), self._part.stuck))
         else:
-            self._send(control.Ended(Report(self.number)))
-        if self._transport is not None and not (self._part and self._part.stuck):  # who may still use its sockets
-            self._transport.close()
+            self._line.say(control.Ended(Report(self.number)))
+        if self._transport is not None and self._part is not None:
+            self._part.when_links_are_free(self._transport.close)
+        self._await_the_job()
         self._line.close()
         self._context.term()
+
+    def _await_the_job(self) -> None:
+        """Until it has the last word, maybe over a new connection."""
+        until = time.monotonic() + _LAST_WORD_SECONDS
+        while not self._line.is_received and (left := until - time.monotonic()) > 0:
+            zmq.zmq_poll(self._line.awaited, int(left * 1000))
+            for _ in self._line.hear():  # nothing is left to be told
+                pass
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from cext.links import Links
 from cext.outlet import Outlet
 from cext.sink import Sink as SinkHead
 from cext.task import Task
+from cext.windowed import Windowed
 from engine.worker import Worker
 
 _PAGE = os.sysconf("SC_PAGESIZE")
@@ -55,6 +56,10 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     thread of its own."""
     decoding: float = 0.0
     """The same of what it takes from others."""
+    watermark: int | None = None
+    """The event time here, ms since the epoch; None: there is none yet."""
+    late: int = 0
+    """Records that came too late for their windows."""
 
 
 class LinkReport(msgspec.Struct, array_like=True, frozen=True):
@@ -170,5 +175,7 @@ def _task(planned: int, instance: int, task: Task, halves: Sequence[Outlet | Inl
         capped=max((channel.law.capped for channel in task.input_channels), default=0) / 1e9,
         encoding=sum(half.coding for half in halves if isinstance(half, Outlet)) / 1e9,
         decoding=sum(half.coding for half in halves if isinstance(half, Inlet)) / 1e9,
+        watermark=task.event_time,
+        late=task.head.late if isinstance(task.head, Windowed) else 0,
         **counters,
     )

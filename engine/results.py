@@ -15,13 +15,22 @@ from engine.types import fields_of, name_of
 
 
 def result_type(
-    key: Key, aggregates: Mapping[str, Aggregate], record_type: Any, wanted: Any, place: str
+    key: Key,
+    aggregates: Mapping[str, Aggregate],
+    record_type: Any,
+    wanted: Any,
+    place: str,
+    bounds: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Callable[[Any, list[Any]], Any]]:
-    """The type of the results and what makes one of a key and its aggregates; GraphError where they do not fit."""
-    names = (*key.names, *aggregates)
+    """The type of the results and what makes one of a key and its aggregates; GraphError where they do not fit.
+
+    `bounds`: the fields, with their types, that stand between the two.
+    """
+    bounds = bounds or {}
+    names = (*key.names, *bounds, *aggregates)
     if len(set(names)) < len(names):
-        raise GraphError(f"{place}: a part of the key and an aggregate share a name: {', '.join(names)}")
-    types = (*key.types, *(each.result_type(record_type) for each in aggregates.values()))
+        raise GraphError(f"{place}: parts of the key and results share a name: {', '.join(names)}")
+    types = (*key.types, *bounds.values(), *(each.result_type(record_type) for each in aggregates.values()))
     if wanted is None:
         wanted = _struct(names, types, place)
     fields = fields_of(wanted)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeGuard, TypeVar, overload
 
 from engine import operations as ops
 from engine.checks import call_it, check_count, check_field, check_function
 from engine.durations import Duration, nanoseconds
 from engine.errors import GraphError
+from engine.event_time import EventTime, Time, Zone, checked_milliseconds, has_watermarks
 from engine.graph import Input, Key, Node, OnError, Route, users_place
 from engine.sink import Sink
 from engine.source import Source
@@ -92,6 +94,21 @@ class Stream(Generic[T]):
         <class 'str'>
         """
         return self._then(ops.Filter(function), guarded_by(function) or self.type, name, on_error)
+
+    def of_type(self, kind: type[U], *, name: str | None = None, on_error: OnError | None = None) -> Stream[U]:
+        """Records go on that are instances of the class `kind`: one kind out of a stream of several.
+
+        >>> from connectors.memory import from_iterable
+        >>> from engine import Dataflow
+        >>> Dataflow("f").source(from_iterable([1, "two"])).of_type(str).type
+        <class 'str'>
+        """
+        if not isinstance(kind, type):
+            raise GraphError(
+                f"{users_place()}: of_type wants a class, got {kind!r}",
+                hint="for several kinds use filter with a function that returns TypeGuard[...]",
+            )
+        return self._then(ops.OfType(kind), kind, name, on_error)
 
     def inspect(
         self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError | None = None
@@ -192,6 +209,51 @@ class Stream(Generic[T]):
         match = table.type if isinstance(table, Source) else None
         known = returned_by(into) if into is not None else pair_of(self.type, match, match_may_lack=how == "left")
         return self._then(operation, type or known, name, on_error)
+
+    def event_time(
+        self,
+        time: str | Callable[[T], int | datetime | None],
+        *,
+        out_of_order: Duration | None = None,
+        idle_after: Duration | None = None,
+        zone: Zone | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Stream[T]:
+        """Say when the events happened that the records tell of: `time` is a field or function, for windows to go by.
+
+        Its values are datetimes, or ints that count milliseconds since the epoch. A datetime without a zone is refused,
+        unless `zone` says which one they all are in. Bounds of windows are datetimes where `time` is known to be one.
+
+        `out_of_order`: how much earlier than one before it a record may be; one that is earlier still may be too late
+        for its window. It holds for each partition of a source where this follows one, which is therefore the best
+        place for it, and all partitions are read side by side then; else for each instance of the operator. Without it
+        records come in order; where the stream has event time already that is not made anew, but `time` says where it
+        stands from here on: what `map` gives, say.
+
+        `idle_after`: a partition that gives nothing for so long is not waited for until it does.
+
+        >>> from connectors.memory import discard, from_iterable
+        >>> from engine import Dataflow
+        >>> flow = Dataflow("clicks")
+        >>> clicks = flow.source(from_iterable([1_000, 2_500, 900, 61_000])).event_time(int, out_of_order="10s")
+        >>> clicks.sink(discard())
+        >>> flow.run()["event_time"].watermark
+        51000
+        """
+        place = users_place()
+        if not isinstance(time, str) and not callable(time):
+            raise GraphError(f"{place}: event_time wants a field or a function, got {time!r}")
+        self._check_field(time, "event_time", place)
+        found = Time.of(time, self.type, zone, place)
+        if out_of_order is None and idle_after is None and has_watermarks(self._inputs):
+            return Stream(
+                self._flow, tuple(replace(each, time=found) for each in self._inputs), self.type, self._parallelism
+            )
+        late = checked_milliseconds(0 if out_of_order is None else out_of_order, "event_time's out_of_order", place)
+        idle = -1 if idle_after is None else checked_milliseconds(idle_after, "event_time's idle_after", place) * 10**6
+        node = self._add(EventTime(found, late, idle), self.type, name, on_error, place)
+        return Stream(self._flow, (Input(node),), self.type)
 
     # One or many records to any number.
 

@@ -137,7 +137,8 @@ class Supervision:
         if isinstance(message, control.Ready):
             return self._ready(worker, member, message, now)
         if isinstance(message, control.Beat):
-            member.report = message.report
+            if not member.is_over:  # else one that was overtaken over a new connection
+                member.report = message.report
             return []
         if isinstance(message, control.Failed):
             return [Fail(unpack(message.failure))]

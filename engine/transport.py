@@ -21,8 +21,10 @@ from zmq.utils.monitor import recv_monitor_message
 
 from cext.link import Peer
 from cext.links import Links, Wire
-from engine.errors import ConnectorError, HeadgateError
+from engine.durations import Duration, nanoseconds
+from engine.errors import ConnectorError, HeadgateError, JobError
 from engine.keys import Doorman, Keys, new_keys
+from engine.layout import HOME
 
 _LONGEST_PATH = 107
 """What the system allows a socket's path to have, bytes."""
@@ -36,9 +38,16 @@ LONGEST_WORD = 64 * 2**20
 _UNANSWERED_MS = 5000
 """After which a TCP connection that acknowledges nothing is made anew: the network may have forgotten it."""
 
-_HANDSHAKE_MS = 10_000
-"""How long somebody may hold a connection open without having said who he is."""
+_QUIET_S = 2
+"""After which the kernel asks whether the other end of a TCP connection that carries nothing is still there."""
 
+_CONNECT_MS = 2000
+"""After which an attempt to connect is given up for the next one: the kernel's own come at ever longer intervals."""
+
+_HANDSHAKE_MS = 10_000
+"""How long a connection may be open while one side has not said who it is."""
+
+_LIFE = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 _FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
 _encode_signal = msgspec.msgpack.Encoder().encode
@@ -98,6 +107,8 @@ class Place(msgspec.Struct, frozen=True):
         if self.keys is not None:
             _over_tcp(socket, address.rpartition(":")[0].removeprefix("tcp:"))
             self.keys.reach(socket, process)
+        socket.set(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        socket.set(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
         socket.set(zmq.RECONNECT_IVL, 20)
         socket.set(zmq.RECONNECT_IVL_MAX, 1000)
         socket.connect(address)
@@ -144,11 +155,20 @@ class Transport:
         socket.set(zmq.ROUTER_MANDATORY, 1)
         return socket, address
 
-    def connect(self, peers: Sequence[Peer], addresses: dict[int, Addresses]) -> Links:
-        """The links to `peers`, who receive at `addresses`."""
+    def connect(self, peers: Sequence[Peer], addresses: dict[int, Addresses], silence: Duration) -> Links:
+        """The links to `peers`, who receive at `addresses`; one without a connection for `silence` fails the job."""
+        patience = nanoseconds(silence)
+
+        def out_of_reach(peer: int) -> JobError:
+            return JobError(
+                f"{_name(self._number)} has had no connection to {_name(peer)}, which listens at "
+                f"{addresses[peer].data}, for {patience / 1e9:g} s",
+                hint="a job outlives what cuts its network for less than Settings.silence",
+            )
+
         wires = [self._wire(peer, addresses[peer.number]) for peer in peers]
-        has_keys = self._place.keys is not None
-        return Links(wires, self._data, self._signals, _encode_signal, _decode_signal, self.refused, has_keys)
+        codec, has_keys = (_encode_signal, _decode_signal), self._place.keys is not None
+        return Links(wires, self._data, self._signals, *codec, self.refused, has_keys, patience, out_of_reach)
 
     @property
     def door(self) -> list[tuple[Any, int]]:
@@ -191,10 +211,19 @@ class Transport:
         data, signals = (self._context.socket(zmq.PUSH) for _ in range(2))
         for socket in (data, signals):
             socket.set(zmq.SNDHWM, 0)
-        back = data.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        events = data.get_monitor_socket(_LIFE)
         self._place.connect(data, peer.number, to.data)
         self._place.connect(signals, peer.number, to.signals)
-        return Wire(peer, data, signals, back)
+        return Wire(peer, data, signals, events)
+
+
+def connections_made(socket: zmq.Socket[Any]) -> zmq.Socket[bytes]:
+    """What has a message for each connection of `socket` that has become usable."""
+    return socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+
+
+def _name(process: int) -> str:
+    return "home" if process == HOME else f"worker-{process}"
 
 
 def speaker(frame: zmq.Frame) -> int | None:
@@ -207,7 +236,10 @@ def speaker(frame: zmq.Frame) -> int | None:
 
 def _over_tcp(socket: zmq.Socket[Any], host: str) -> None:
     socket.set(zmq.IPV6, int(":" in host))
-    socket.set(zmq.TCP_MAXRT, _UNANSWERED_MS)  # not the library's heartbeats: on PULL they look like messages
+    # Not the library's heartbeats: on PULL they look like messages.
+    socket.set(zmq.TCP_MAXRT, _UNANSWERED_MS)
+    for option, value in ((zmq.TCP_KEEPALIVE, 1), (zmq.TCP_KEEPALIVE_IDLE, _QUIET_S), (zmq.TCP_KEEPALIVE_INTVL, 1)):
+        socket.set(option, value)
 
 
 def _check(directory: str) -> None:

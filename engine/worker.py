@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
+from cext.chain import Operator
 from cext.channel import Channel
 from cext.guard import Guard, Sideline
 from cext.head import Head, Pass
@@ -19,11 +20,12 @@ from cext.sink import Sink as SinkHead
 from cext.source import Source as SourceHead
 from cext.task import Task
 from cext.waker import Waker
+from cext.watermarks import Watermarks
 from cext.window import Window
 from engine.codec import Codec
 from engine.describe import describe_failure, describe_unread, describe_unsent, is_known, is_refusal, what
 from engine.errors import InputError
-from engine.graph import LETTERS, Node
+from engine.graph import LATE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink
@@ -194,25 +196,25 @@ class Worker:
         last = planned.nodes[-1].operation
         lanes = [channel for edge in planned.inputs for (_, j), channel in self.channels[edge].items() if j == index]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
-        letters: list[Port] = []
+        aside: dict[int, list[Port]] = {LETTERS: [], LATE: []}
         for edge in planned.outputs:
-            (letters if edge.output == LETTERS else outputs[edge.output]).append(self._port(edge, index))
-        head = self._head(planned, index)
+            (outputs[edge.output] if edge.output >= 0 else aside[edge.output]).append(self._port(edge, index))
         chain = [
             operation.build_operator(node.name, self._guard(node))
             for node, operation in ready.items()
             if operation.role == "chain"
         ]
+        head = self._head(planned, index, chain)
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
         limits = (settings.frame_records, settings.linger_ns)
-        task = Task(planned.name, head, lanes, chain, outputs, letters, router, *limits)
+        task = Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], router, *limits, aside[LATE])
         if not planned.own_thread:  # the accounts of others are kept by their own threads
             for half in self.halves.get((planned, index), ()):
                 half.task = task
         return task
 
-    def _head(self, planned: TaskPlan, index: int) -> Head:
+    def _head(self, planned: TaskPlan, index: int, chain: list[Operator]) -> Head:
         node = planned.nodes[0]
         operation, waker = node.operation, self._wakers[planned][index]
         if operation.role in {"chain", "router"}:
@@ -222,7 +224,8 @@ class Worker:
             source = operation.source
             share = self.partitions[node.name][index :: planned.parallelism]
             in_turn = not source.bounded
-            return SourceHead(node.name, guard, source.open, share, in_turn, BadRecord, source.blocking)
+            watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
+            return SourceHead(node.name, guard, source.open, share, in_turn, BadRecord, source.blocking, watermarks)
         if isinstance(operation, ToSink):
             sink, context = operation.sink, SinkContext(node.name, node.type, index, planned.parallelism)
             linger = self.plan.settings.linger_ns

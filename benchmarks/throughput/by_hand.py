@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import zmq
@@ -30,9 +31,9 @@ def run(paths: Sequence[Path], folder: Path, processes: int) -> None:
         raise JobError(f"by hand failed: its processes ended with {[worker.exitcode for worker in workers]}")
 
 
-def batches(path: Path) -> Iterator[list[Bid]]:
-    """The bids of a file, a block at a time."""
-    decoder, rest = msgspec.json.Decoder(Bid), b""
+def batches(path: Path, type: Any = Bid) -> Iterator[list[Any]]:
+    """The records of a file, a block at a time."""
+    decoder, rest = msgspec.json.Decoder(type), b""
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK):
             lines, _, rest = (rest + block).rpartition(b"\n")

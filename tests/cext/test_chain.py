@@ -245,6 +245,29 @@ def test_a_verdict_without_truth_is_the_records_fault(verdict: Any) -> None:
         Filter("filter", guard("fail"), lambda _: verdict)([1])
 
 
+class Evens(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        return bool(value % 2 == 0)
+
+
+class Even(metaclass=Evens):
+    """What isinstance says is an even number."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"), [(int, [1, True]), (bool, [True]), (str, ["a"]), (object, [1, "a", True, None]), (dict, [])]
+)
+def test_a_filter_by_class_keeps_what_isinstance_says(kind: type, kept: list[Any]) -> None:
+    assert Filter("of_type", guard("fail"), kind, by_class=True)([1, "a", True, None]) == (kept, [])
+
+
+def test_a_filter_by_class_asks_the_class_and_what_it_raises_is_the_records_fault() -> None:
+    assert Filter("of_type", guard("fail"), Even, by_class=True)([1, 2, 3, 4]) == ([2, 4], [])
+    assert Filter("of_type", guard("skip"), Even, by_class=True)([1, "odd %d %d", 4]) == ([4], [])
+    with pytest.raises(TypeError, match="not enough arguments for format string"):
+        Filter("of_type", guard("fail"), Even, by_class=True)(["odd %d %d"])
+
+
 # Lookup.
 
 

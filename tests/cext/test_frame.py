@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cext.frame import Frame, barrier, data, end, watermark
+from cext.frame import Frame, barrier, data, end, idle, watermark
 
 WATERMARK, BARRIER, END = 1, 2, 3
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -79,8 +79,8 @@ def test_a_frame_cannot_be_changed_or_copied() -> None:
 
 
 def test_a_frame_shows_what_it_is() -> None:
-    shown = [repr(frame) for frame in (data([1, 2]), watermark(-7), barrier(3), end(), end(False))]
-    assert shown == ["data(2 records)", "watermark(-7)", "barrier(3)", "end(1)", "end(0)"]
+    shown = [repr(frame) for frame in (data([1, 2]), watermark(-7), barrier(3), end(), end(False), idle())]
+    assert shown == ["data(2 records)", "watermark(-7)", "barrier(3)", "end(1)", "end(0)", "idle(0)"]
 
 
 def test_a_frame_lets_go_of_its_rows() -> None:

@@ -85,3 +85,45 @@ def test_taking_keeps_nothing() -> None:
 
 def test_docstrings() -> None:
     assert doctest.testmod(getter).failed == 0
+
+
+class Delayed(Flight):
+    """Has a field that is in its base's slot and not read there."""
+
+
+Delayed.delay = property(lambda self: 99.0)  # type: ignore[assignment]
+
+
+class Watched:
+    __slots__ = ("carrier", "delay")
+
+    def __init__(self, carrier: str, delay: float) -> None:
+        self.carrier, self.delay = carrier, delay
+
+    def __getattribute__(self, name: str) -> Any:
+        return f"watched {object.__getattribute__(self, name)}"
+
+
+class Defaulting:
+    __slots__ = ("carrier", "delay")
+
+    def __getattr__(self, name: str) -> Any:
+        return f"no {name}"
+
+
+def test_records_of_one_type_after_the_other() -> None:
+    """What is found once, in a slot or not, must not be looked for in another class's records."""
+    records = [*RECORDS, Delayed("DL", 4.5), Watched("DL", 4.5), Defaulting(), Flight("UA", None)]
+    for name in ("carrier", "delay"):
+        get = Getter(name)
+        for record in [each for one in records for other in records for each in (one, one, other, other)]:
+            wanted = record[name] if isinstance(record, dict) else getattr(record, name)
+            assert get(record) == wanted
+
+
+def test_a_field_that_was_deleted_is_missed() -> None:
+    get, flight = Getter("delay"), Flight("DL", 4.5)
+    assert [get(flight), get(flight)] == [4.5, 4.5]
+    del flight.delay
+    with pytest.raises(AttributeError, match="delay"):
+        get(flight)

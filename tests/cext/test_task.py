@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cext.chain import Filter, Map, Operator
 from cext.channel import Channel
 from cext.columns import Count
-from cext.frame import Frame, barrier, end, watermark
+from cext.frame import Frame, barrier, end, idle, watermark
 from cext.getter import Getter
 from cext.groups import Groups
 from cext.guard import Guard
@@ -25,7 +25,7 @@ from cext.source import Source
 from cext.task import Task
 from cext.window import Window
 
-WATERMARK, BARRIER, END = 1, 2, 3
+WATERMARK, BARRIER, END, IDLE = 1, 2, 3, 4
 MODES = ["fail", "skip", "dead-letter"]
 
 
@@ -718,3 +718,41 @@ def test_a_source_and_a_sink_have_no_lanes_and_no_ports() -> None:
     task.run_until_idle()
     assert task.done
     assert (task.counters()["records_in"], task.counters()["records_out"]) == (1, 0)
+
+
+# Event time over lanes that have nothing for now.
+
+
+def test_event_time_does_not_wait_for_a_lane_that_is_idle_until_its_next_frame() -> None:
+    rig = Rig(2)
+    rig.feed(0, watermark(5)).feed(1, watermark(3))
+    assert rig.run() == [(WATERMARK, 3)]
+    rig.feed(1, idle())
+    assert rig.run()[1:] == [(WATERMARK, 5)]
+    rig.feed(0, watermark(7))
+    assert rig.run()[2:] == [(WATERMARK, 7)]
+    rig.feed(1, "late").feed(0, watermark(9))
+    assert rig.run()[3:] == ["late"]
+    rig.feed(1, watermark(8))
+    assert rig.run()[4:] == [(WATERMARK, 8)]
+    rig.feed(1, end())
+    assert rig.run()[5:] == [(WATERMARK, 9)]
+
+
+def test_when_all_lanes_are_idle_so_is_the_task() -> None:
+    rig = Rig(3)
+    rig.feed(0, watermark(5), idle()).feed(1, watermark(3), idle()).feed(2, end())
+    assert rig.run() == [(WATERMARK, 3), (WATERMARK, 5), (IDLE, 0)]
+    assert rig.task.event_time == 5
+    rig.feed(1, watermark(4))
+    assert rig.run()[3:] == [(WATERMARK, 5)]  # they must wait for it again
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-9, 9)), max_size=40))
+def test_event_time_never_goes_back_whatever_lanes_are_idle(script: list[tuple[int, int]]) -> None:
+    rig = Rig(3)
+    assert rig.task.event_time is None
+    for lane, value in script:
+        rig.feed(lane, idle() if value == 0 else watermark(value))
+    marks = [value for kind, value in rig.run() if kind == WATERMARK]
+    assert marks == sorted(marks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -264,3 +265,20 @@ def test_what_is_kept_between_reads_is_small(tmp_path: Path) -> None:
         sizes.add(len(reader._lines.data))  # type: ignore[attr-defined]
     assert max(sizes) <= lines.BLOCK_BYTES + 101
     assert len(read_partition(reader)) == 17_000
+
+
+def test_a_file_is_read_by_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "")
+    path.write_bytes((b'"' + b"x" * 296 + b'"\n') * 5000)
+    sizes = list[int]()
+    read = os.read
+
+    def counted(fd: int, size: int) -> bytes:
+        sizes.append(size)
+        return read(fd, size)
+
+    monkeypatch.setattr(os, "read", counted)
+    reader = json_lines(path).open(str(path))
+    while reader.read(1024) is not None:
+        pass
+    assert len(sizes) <= path.stat().st_size / (lines.BLOCK_BYTES - 300) + 2

@@ -47,7 +47,7 @@ def build(outputs: dict[str, list[Any]]) -> Dataflow:
     flow = Dataflow("every", settings=Settings(max_window=100), on_error="dead-letter")
     numbers = flow.source(generate(lambda i: i, count=40, type=int))
     trips = numbers.map(lambda i: Trip(names[i % 3], i), type=Trip).map(partial(scaled, 2)).map(Adder(1))
-    trips = trips.filter(lambda t: t.delay > 3).inspect(lambda t: None).map_async(later, concurrency=3)
+    trips = trips.filter(lambda t: t.delay > 3).of_type(Trip).inspect(lambda t: None).map_async(later, concurrency=3)
     trips.flat_map(lambda t: [t.carrier] * (t.delay % 3)).sink(out("flat"), name="flat")
     trips.map_batch(lambda ts: [t.delay for t in ts], size=7).sink(out("batch"), name="batch")
     table = from_iterable([Trip("UA", 5), Trip("DL", 9)], type=Trip)

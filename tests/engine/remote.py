@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from engine import Reader, Sink, SinkContext, Source, Writer
+from tests.line_file import LineFile
 
 
 class Reading(msgspec.Struct):
@@ -172,7 +173,7 @@ class Ranges(Source[tuple[str, int]], Reader[tuple[str, int]]):
         return records
 
 
-class Written(Sink[Any], Writer[Any]):
+class Written(Sink[Any]):
     """Appends to a file of each process the records that its writers get, and how they ended."""
 
     name = "written"
@@ -180,23 +181,5 @@ class Written(Sink[Any], Writer[Any]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def open(self, context: SinkContext) -> Written:
-        writer = Written(self.folder)
-        writer.file = (self.folder / f"{os.getpid()}-{context.index}").open("a")
-        return writer
-
-    file: Any = None
-
-    def write(self, records: list[Any]) -> None:
-        self.file.write("".join(f"{record}\n" for record in records))
-        self.file.flush()
-
-    def finish(self) -> None:
-        self._end("finish")
-
-    def abort(self) -> None:
-        self._end("abort")
-
-    def _end(self, how: str) -> None:
-        self.file.write(f"{how}\n")
-        self.file.close()
+    def open(self, context: SinkContext) -> LineFile:
+        return LineFile(self.folder / f"{os.getpid()}-{context.index}")

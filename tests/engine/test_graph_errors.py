@@ -92,6 +92,8 @@ LINE = r"test_graph_errors\.py:\d+"
         (lambda s: s.map(None), "map wants a function, got None"),
         (lambda s: s.map("name"), "map wants a function, got 'name'"),
         (lambda s: s.filter(True), "filter wants a function, got True"),
+        (lambda s: s.of_type("str"), "of_type wants a class, got 'str'"),
+        (lambda s: s.of_type(int | str), r"of_type wants a class, got int \| str"),
         (lambda s: s.inspect([]), r"inspect wants a function, got \[\]"),
         (lambda s: s.flat_map(3), "flat_map wants a function, got 3"),
         (lambda s: s.map_batch(3), "map_batch wants a function, got 3"),
@@ -124,7 +126,7 @@ LINE = r"test_graph_errors\.py:\d+"
         ),
         (
             lambda s: s.key_by("n").aggregate(n=count()),
-            "a part of the key and an aggregate share a name: n, n",
+            "parts of the key and results share a name: n, n",
         ),
         (lambda s: s.key_by("a b").aggregate(n=count()), "'a b' cannot be the name of a field"),
         (lambda s: s.key_by("class").aggregate(n=count()), "'class' cannot be the name of a field"),

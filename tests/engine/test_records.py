@@ -66,6 +66,13 @@ def test_a_filter_that_drops_everything_still_ends_and_opens_the_sink(runner: Ru
     assert sink.calls == ["open", "finish"]
 
 
+def test_of_type_keeps_one_kind(runner: Runner) -> None:
+    items = [1, "two", 3.0, "four", True]
+    assert runner.through(items, lambda s: s.of_type(str)) == ["two", "four"]
+    assert runner.through(items, lambda s: s.of_type(int)) == [1, True]
+    assert runner.through(items, lambda s: s.of_type(bytes)) == []
+
+
 def test_inspect_sees_each_record_once_and_its_result_is_of_no_interest(runner: Runner) -> None:
     seen: list[int] = []
     assert runner.through(range(3000), lambda s: s.inspect(seen.append)) == list(range(3000))

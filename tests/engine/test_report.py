@@ -35,6 +35,8 @@ def test_a_task_was_held_up_for_as_long_as_the_worst_of_its_inputs() -> None:
         runners={},
         guards={},
         refused={},
+        halves={},
+        codecs={},
         **dict.fromkeys(("number", "in_flight", "most_in_flight", "credit"), 0),
     )
     assert [each.capped for each in report(cast("Worker", worker), 1.0, 0.0).tasks] == [0.5]

@@ -183,7 +183,8 @@ def test_after_a_run_an_interrupt_is_an_interrupt_again() -> None:
 ABANDONED = """
 entered.set()
 job = flow.start()
-never.wait(0.01)
+while not written:
+    never.wait(0.001)
 say("leaving")
 """
 

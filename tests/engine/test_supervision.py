@@ -23,7 +23,7 @@ class Job:
 
     def __init__(self, workers: int = 2) -> None:
         tokens = {number: bytes([number]) for number in range(1, workers + 1)}
-        self.welcome = c.Welcome(b"flow", 2, {}, 7, "print")
+        self.welcome = c.Welcome(b"flow", 2, b"partitions", 7, "print")
         self.now = 100.0
         self.it = Supervision(tokens, self.welcome, VERSIONS, SILENCE, self.now)
         self.it.home_ready(addresses(HOME), self.now)
@@ -32,7 +32,7 @@ class Job:
         return self.it.said(worker, message, self.now)
 
     def hello(self, worker: int, python: str = "3.11.7", headgate: str = "0.1.0") -> list[Instruction]:
-        return self.say(worker, c.Hello(worker, bytes([worker]), 1000 + worker, python, headgate))
+        return self.say(worker, c.Hello(1000 + worker, python, headgate))
 
     def ready(self, worker: int) -> list[Instruction]:
         return self.say(worker, c.Ready("print", addresses(worker)))
@@ -122,6 +122,7 @@ def test_all_close_once_all_and_the_home_part_have_drained() -> None:
         assert job.say(worker, c.Ended(Report(worker, in_flight=worker))) == []
         assert job.die(worker, "exit code 0") == []
     assert job.it.is_over
+    job.say(1, c.Beat(Report(1, in_flight=9)))  # which was overtaken
     assert [each.in_flight for each in job.it.reports] == [1, 2]
 
 

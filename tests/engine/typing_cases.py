@@ -11,6 +11,7 @@ from typing_extensions import TypeIs
 from engine import (
     Aggregate,
     BadRecord,
+    Bounds,
     Dataflow,
     DeadLetter,
     Job,
@@ -24,6 +25,10 @@ from engine import (
     SinkContext,
     Source,
     Stream,
+    Tumbling,
+    WindowedResults,
+    WindowedStream,
+    WindowResult,
     Writer,
     count,
     mean,
@@ -78,6 +83,10 @@ def fares(trips: list[Trip]) -> list[float]:
     return [trip.fare for trip in trips]
 
 
+def medians(key: str, bounds: Bounds, trips: list[Trip]) -> Iterator[float]:
+    yield sorted(trip.fare for trip in trips)[len(trips) // 2]
+
+
 async def later(trip: Trip) -> bytes:
     return trip.city.encode()
 
@@ -119,6 +128,7 @@ assert_type(trips.filter(bool), Stream[Trip])
 assert_type(trips.filter(is_taxi), Stream[Taxi])
 assert_type(trips.filter(has_tip, name="tipped"), Stream[Taxi])
 assert_type(trips.filter(has_tip).map(lambda taxi: taxi.tip), Stream[float])
+assert_type(trips.of_type(Taxi), Stream[Taxi])
 assert_type(trips.inspect(print), Stream[Trip])
 trips.filter(lambda trip: trip.fair)  # type: ignore[arg-type]  # which is how mypy speaks of the first overload
 trips.map(lambda trip: trip.town)  # type: ignore[attr-defined]
@@ -132,6 +142,10 @@ assert_type(trips.lookup_join(countries, on="city", into=describe, how="inner"),
 assert_type(trips.lookup_join(countries, on="city", into=describe_known, how="inner"), Stream[str])
 trips.lookup_join(countries, on="city", into=describe_known)  # type: ignore[arg-type]
 trips.lookup_join({}, on="city", how="outer")  # type: ignore[call-overload]
+
+assert_type(trips.event_time("at", out_of_order="5s", idle_after=100, zone="UTC"), Stream[Trip])
+assert_type(trips.event_time(lambda trip: int(trip.fare)), Stream[Trip])
+trips.event_time(fare)  # type: ignore[arg-type]
 
 # Any number.
 assert_type(trips.flat_map(words), Stream[str])
@@ -161,6 +175,16 @@ assert_type(by_city.aggregate(trips=count(), type=Total), Stream[Total])
 assert_type(by_city.reduce(lambda one, two: two), Stream[tuple[Any, Trip]])
 assert_type(by_city.fold(float, lambda total, trip: total + trip.fare), Stream[tuple[Any, float]])
 assert_type(by_city.stateful_map(advance), Stream[str])
+windows = by_city.window(Tumbling("10s"), allowed_lateness="1m")
+assert_type(windows, WindowedStream[Trip])
+assert_type(windows.aggregate(trips=count()), WindowedResults[Any, Trip])
+assert_type(windows.aggregate(trips=count(), type=Total), WindowedResults[Total, Trip])
+assert_type(windows.aggregate(trips=count(), type=Total).late, Stream[Trip])
+assert_type(windows.aggregate(trips=count(), type=Total).filter(bool), Stream[Total])
+assert_type(windows.reduce(lambda one, two: two), WindowedResults[WindowResult[Trip], Trip])
+assert_type(windows.fold(float, lambda total, trip: total + trip.fare), WindowedResults[WindowResult[float], Trip])
+assert_type(windows.process(medians), WindowedResults[float, Trip])
+by_city.window("10s")  # type: ignore[arg-type]
 assert_type(count(), Aggregate)
 by_city.aggregate(trips=count)  # type: ignore[call-overload]
 by_city.reduce(lambda one, two: 3)  # type: ignore[arg-type,return-value]

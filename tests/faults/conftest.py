@@ -9,10 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.far import SECONDS
+
+if TYPE_CHECKING:
+    from tests.faults.wire import Victim
 
 RUNS = int(os.environ.get("HEADGATE_FAULT_RUNS", "5"))
 """How many runs a test makes that strikes at random moments; `make test-faults` makes many."""
@@ -75,3 +79,14 @@ def leftovers(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     assert not left.all, "a job that has ended leaves nothing"
     threads = [each.name for each in threading.enumerate() if each not in before and each.name.startswith("headgate")]
     assert not threads, f"threads left behind: {threads}"
+
+
+@pytest.fixture(params=["", "127.0.0.1"], ids=["ipc", "tcp"])
+def job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Victim]:
+    """One that is tampered with; then it must end as if nothing had been."""
+    from tests.faults.wire import victim  # which waits with what is above
+
+    with victim(tmp_path, request.param) as running:
+        yield running
+        running.goes_on()
+        running.finish()

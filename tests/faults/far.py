@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import Reader, Sink, SinkContext, Source, Writer
+from engine import Reader, Sink, SinkContext, Source
+from tests.line_file import LineFile
 
 SECONDS = 40.0
 """The longest that anything here waits."""
@@ -94,8 +95,8 @@ class Numbers(Source[int], Reader[int]):
         (self.folder / "closed").touch()
 
 
-class Lines(Sink[Any], Writer[Any]):
-    """Appends records to the file `path` a line each, and at the end "finish" or "abort"."""
+class Lines(Sink[Any]):
+    """Appends records to the file `path` a line each, while its gate is open, and at the end "finish" or "abort"."""
 
     name = "lines"
     blocking = False
@@ -103,25 +104,20 @@ class Lines(Sink[Any], Writer[Any]):
     def __init__(self, path: Path, gate: Gate | None = None) -> None:
         self.path, self.gate = path, gate
 
-    def open(self, context: SinkContext) -> Lines:
-        self.file = self.path.open("a")
-        return self
+    def open(self, context: SinkContext) -> LineFile:
+        return LineFile(self.path) if self.gate is None else GatedFile(self.path, self.gate)
+
+
+class GatedFile(LineFile):
+    """Waits with each write until its gate is open."""
+
+    def __init__(self, path: Path, gate: Gate) -> None:
+        super().__init__(path)
+        self._gate = gate
 
     def write(self, records: list[Any]) -> None:
-        if self.gate is not None:
-            self.gate.pass_through()
-        self.file.write("".join(f"{record}\n" for record in records))
-        self.file.flush()
-
-    def finish(self) -> None:
-        self._end("finish")
-
-    def abort(self) -> None:
-        self._end("abort")
-
-    def _end(self, how: str) -> None:
-        self.file.write(f"{how}\n")
-        self.file.close()
+        self._gate.pass_through()
+        super().write(records)
 
 
 def talk(i: int) -> int:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.memory import collect, generate
-from engine import Dataflow, HeadgateError, JobCancelled, JobResult, OperatorError
+from engine import Dataflow, HeadgateError, JobCancelled, JobResult, OperatorError, Settings
 from engine.job import Job
 from tests.faults import far
 from tests.faults.conftest import Leftovers, eventually
+from tests.faults.wire import TCP, addresses_of
 
 pytestmark = pytest.mark.timeout(80)
 
@@ -125,6 +128,34 @@ def test_a_block_that_had_the_error_does_not_get_it_again() -> None:
         job.wait(30)
     with pytest.raises(OperatorError), bad.start():
         pass
+
+
+def is_open(address: str) -> bool:
+    with suppress(OSError), socket.create_connection((TCP, int(address.rpartition(":")[2])), 10):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("blocking", [False, True], ids=["loop", "thread"])
+def test_a_cancelled_job_that_leaves_a_call_behind_listens_no_more(tmp_path: Path, blocking: bool) -> None:
+    """But on the ports that the thread it left still has."""
+    gate = far.Gate(tmp_path / "gate")
+    sink = far.Lines(tmp_path / "lines", gate)
+    sink.at_home, sink.blocking = True, blocking
+    flow = Dataflow("stuck", settings=Settings(listen=TCP))
+    flow.source(far.Numbers(tmp_path)).stage("there").map(abs).sink(sink)
+    with flow.start() as job:
+        eventually(lambda: gate.waiting, "the sink was never reached")
+        control, home, *_ = addresses_of(job)
+        assert is_open(control)
+        job.cancel()
+        with pytest.raises(JobCancelled, match=r"a call of headgate.* did not come back"):
+            job.wait(30)
+    left = [control, home] if blocking else [control]
+    eventually(lambda: not any(map(is_open, left)), f"{left} are still open")
+    gate.open()
+    eventually(lambda: "abort" in (tmp_path / "lines").read_text(), "the write never came back")
+    eventually(lambda: not any(each.name.startswith("headgate") for each in threading.enumerate()), "threads stay")
 
 
 def test_a_place_for_sockets_with_too_long_a_path_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,22 @@
+"""Windowed: the head that takes records into windows and gives what these come to once event time has passed them."""
+
+from typing import Any, Self, final
+
+from typing_extensions import disjoint_base
+
+from cext.guard import Guard
+from cext.head import Holding
+
+@disjoint_base
+class Windows:
+    lateness: int
+    def __new__(cls, *arguments: Any, **options: Any) -> Self: ...
+    def put(self, row: Any) -> list[Any] | None: ...
+    def pass_on(self, watermark: int) -> list[Any]: ...
+    def end(self) -> list[Any]: ...
+
+@final
+class Windowed(Holding):
+    windows: Windows
+    late: int
+    def __new__(cls, name: str, guard: Guard, windows: Windows) -> Self: ...

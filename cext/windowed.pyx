@@ -1,0 +1,116 @@
+"""Windowed: the head that takes records into windows and gives what these come to once event time has passed them."""
+
+from itertools import islice
+
+cimport cython
+from cext.guard cimport Guard
+from cext.instant cimport NEVER
+
+
+cdef class Windows:
+    """The base: what is known of the windows of every key.
+
+    `add` takes a record in whole or, where it raises, not at all. Results come as iterators, for there may be more of
+    them than there is credit for; nothing is added before the last one is at its end.
+    """
+
+    def __cinit__(self, *arguments, **options):
+        self.watermark = NEVER
+
+    cdef int add(self, object row) except -1:
+        """A Verdict."""
+        raise NotImplementedError
+
+    cdef object ready(self):
+        """The results that the last record has made due."""
+        raise NotImplementedError
+
+    cdef object advance(self, int64_t watermark):
+        """Event time has come to `watermark`: the results that this makes due; None: there are none."""
+        raise NotImplementedError
+
+    cdef object finish(self):
+        """Nothing more comes: all results that were not given."""
+        raise NotImplementedError
+
+    # For tests and tools that drive windows by hand.
+
+    def put(self, row):
+        """Take `row` in and return the results that it makes due; None if it is too late."""
+        verdict = self.add(row)
+        return None if verdict == LATE else list(self.ready()) if verdict == READY else []
+
+    def pass_on(self, int64_t watermark):
+        """The results that become due at `watermark`."""
+        return list(self.advance(watermark) or ())
+
+    def end(self):
+        """The results that were not given."""
+        return list(self.finish())
+
+
+@cython.final
+cdef class Windowed(Holding):
+    """Takes every record into `windows`, and gives their results as they become due, within credit."""
+
+    def __cinit__(self, str name, Guard guard, Windows windows not None):
+        self.windows = windows
+
+    cpdef bint hungry(self):
+        return self.frame is None and self.results is None
+
+    cpdef advance(self, int64_t watermark):
+        self.results = self.windows.advance(watermark)
+
+    cpdef list more(self, Py_ssize_t limit, int64_t now, Sideline side):
+        if self.results is not None:
+            return self._results(limit, side)
+        if self.frame is None:
+            return None
+        cdef Py_ssize_t end = self.frame.records  # most records leave nothing, so these need no credit
+        cdef list out = [], rows = self.frame.rows
+        cdef Windows windows = self.windows
+        cdef int verdict
+        while self.at < end and len(out) + len(side.late) + len(side.letters) < limit and self.results is None:
+            try:
+                while self.at < end:
+                    verdict = windows.add(rows[self.at])
+                    if verdict != TAKEN:
+                        break
+                    self.at += 1
+                    self.spent += 1
+            except BaseException as error:
+                if not self.guard.handle(rows[self.at], error, side):
+                    break
+                verdict = TAKEN
+            if self.at == end:
+                break
+            if verdict == LATE:
+                self.late += 1
+                side.late.append(rows[self.at])
+            self.at += 1
+            self.spent += 1
+            if verdict == READY:
+                self.results = windows.ready()
+                out += self._results(limit - len(out), side)
+        return out
+
+    cdef list _results(self, Py_ssize_t limit, Sideline side):
+        cdef list out = []
+        try:
+            out.extend(islice(self.results, limit))
+        except BaseException as error:
+            self.guard.fail(None, error, side)
+        if len(out) < limit:
+            self.results = None
+        return out
+
+    cpdef bint drained(self):
+        return self.frame is None and self.results is None
+
+    cpdef finish(self, bint whole):
+        self.results = self.windows.finish() if whole else None
+
+    cpdef Py_ssize_t discard(self):
+        self.results = None
+        return Holding.discard(self)

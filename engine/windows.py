@@ -1,0 +1,203 @@
+"""Windows: how the records of a key are divided, by event time or by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from math import gcd
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from cext.counted import Counted
+from cext.groups import Groups
+from cext.instant import Instant
+from cext.panes import Grid, Panes
+from cext.sessions import Sessions
+from cext.windowed import Windows
+from engine.calendar_days import Days
+from engine.durations import Duration
+from engine.errors import GraphError
+from engine.event_time import Zone, checked_milliseconds, checked_zone
+from engine.graph import users_place
+
+V = TypeVar("V")
+
+_DAY = 86_400_000
+
+
+class Bounds(NamedTuple):
+    """From where to where a window goes: the end is the first moment, or record, that is not in it."""
+
+    start: Any
+    end: Any
+
+
+class WindowResult(msgspec.Struct, Generic[V], frozen=True):
+    """What `reduce` and `fold` give for a window of a key.
+
+    `window_start` and `window_end` are of the type of the event time, datetimes or milliseconds since the epoch; those
+    of `Count` windows are numbers of the key's records, from 0. The end is the first that is not in it.
+    """
+
+    key: Any
+    window_start: Any
+    window_end: Any
+    value: V
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What native windows are made of beside their own shape."""
+
+    make_groups: Callable[[], Groups]
+    instant: Instant
+    bound: Callable[[int], Any]
+    lateness: int
+
+
+class Window:
+    """The base of what `KeyedStream.window` takes: `Tumbling`, `Sliding`, `Session` and `Count`."""
+
+    needs_time = True
+    """Whether it goes by event time."""
+    combines = False
+    """Whether it makes a window of several states of a key, so that aggregates must be able to combine these."""
+    zone: tzinfo | None = None
+
+    def build(self, parts: Parts) -> Windows:
+        """The native windows."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, init=False)
+class Tumbling(Window):
+    """Windows of `size`, one after the other; every moment is in one.
+
+    `offset` moves them against the epoch (weeks from Monday on: `Tumbling("7d", offset="4d")`). With `zone` they are of
+    whole days of its calendar, which last 23 or 25 hours where clocks are changed.
+
+    >>> Tumbling("10s"), Tumbling("1d", zone="Europe/Zurich")
+    (Tumbling('10s'), Tumbling('1d', zone='Europe/Zurich'))
+    """
+
+    size: int
+    """Milliseconds."""
+    offset: int
+    zone: tzinfo | None
+
+    def __init__(self, size: Duration, *, offset: Duration = 0, zone: Zone | None = None) -> None:
+        place = users_place()
+        _set(self, "size", checked_milliseconds(size, "Tumbling's size", place, 1))
+        _set(self, "offset", checked_milliseconds(offset, "Tumbling's offset", place))
+        _set(self, "zone", checked_zone(zone, place))
+        if zone is not None and (self.size % _DAY or self.offset % _DAY):
+            raise GraphError(f"{place}: Tumbling with a zone is of whole days, not of {size!r} from {offset!r} on")
+
+    def build(self, parts: Parts) -> Windows:
+        if self.zone is None:
+            grid = Grid(self.size, self.offset)
+        else:
+            grid = Days(self.size // _DAY, self.offset // _DAY, self.zone)
+        return Panes(grid, parts.instant, parts.make_groups, parts.bound, 1, 1, parts.lateness)
+
+    def __repr__(self) -> str:
+        offset = f", offset={_text(self.offset)!r}" if self.offset else ""
+        zone = f", zone={str(self.zone)!r}" if self.zone else ""
+        return f"Tumbling({_text(self.size)!r}{offset}{zone})"
+
+
+@dataclass(frozen=True, init=False)
+class Sliding(Window):
+    """Windows of `size`, one of which begins `every` so often: a moment is in `size / every` of them.
+
+    >>> Sliding("10s", every="2s")
+    Sliding('10s', every='2s')
+    """
+
+    size: int
+    """Milliseconds."""
+    every: int
+    offset: int
+    combines = True
+
+    def __init__(self, size: Duration, *, every: Duration, offset: Duration = 0) -> None:
+        place = users_place()
+        _set(self, "size", checked_milliseconds(size, "Sliding's size", place, 1))
+        _set(self, "every", checked_milliseconds(every, "Sliding's every", place, 1))
+        _set(self, "offset", checked_milliseconds(offset, "Sliding's offset", place))
+        if self.every > self.size:
+            raise GraphError(f"{place}: windows of {size!r} every {every!r} leave gaps between them")
+
+    def build(self, parts: Parts) -> Windows:
+        pane = gcd(self.size, self.every)
+        grid, width, step = Grid(pane, self.offset), self.size // pane, self.every // pane
+        return Panes(grid, parts.instant, parts.make_groups, parts.bound, width, step, parts.lateness)
+
+    def __repr__(self) -> str:
+        offset = f", offset={_text(self.offset)!r}" if self.offset else ""
+        return f"Sliding({_text(self.size)!r}, every={_text(self.every)!r}{offset})"
+
+
+@dataclass(frozen=True, init=False)
+class Session(Window):
+    """Windows that last as long as a key's records come within `gap` of each other; they end `gap` after the last.
+
+    >>> Session("30m")
+    Session('30m')
+    """
+
+    gap: int
+    """Milliseconds."""
+    combines = True
+
+    def __init__(self, gap: Duration) -> None:
+        _set(self, "gap", checked_milliseconds(gap, "Session's gap", users_place(), 1))
+
+    def build(self, parts: Parts) -> Windows:
+        return Sessions(self.gap, parts.instant, parts.make_groups(), parts.bound, parts.lateness)
+
+    def __repr__(self) -> str:
+        return f"Session({_text(self.gap)!r})"
+
+
+@dataclass(frozen=True, init=False)
+class Count(Window):
+    """Windows of `size` records of a key, in the order in which they come; the last one may have fewer.
+
+    Their bounds are numbers of records. How many records each key had is kept for as long as the job runs.
+    """
+
+    size: int
+    needs_time = False
+
+    def __init__(self, size: int) -> None:
+        if not isinstance(size, int) or size < 1:
+            raise GraphError(f"{users_place()}: Count wants a number of records from 1, got {size!r}")
+        _set(self, "size", size)
+
+    def build(self, parts: Parts) -> Windows:
+        return Counted(self.size, parts.make_groups())
+
+    def __repr__(self) -> str:
+        return f"Count({self.size})"
+
+
+def as_datetime(zone: tzinfo | None) -> Callable[[int], datetime]:
+    """Makes a datetime in `zone` of milliseconds since the epoch."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    if zone is None or zone is UTC:
+        return lambda time: epoch + timedelta(milliseconds=time)
+    return lambda time: (epoch + timedelta(milliseconds=time)).astimezone(zone)
+
+
+def _set(window: Window, name: str, value: Any) -> None:
+    object.__setattr__(window, name, value)
+
+
+def _text(milliseconds: int) -> str:
+    for unit, size in (("d", _DAY), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if milliseconds % size == 0 and milliseconds:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"
