@@ -3,10 +3,11 @@
 1. A source *waits* if it is back-pressured for a tenth of its time or more: whatever sets the pace of a job stops its
    sources in the end, and what waits in between, while no source does, is on time. What holds it up is behind it, and
    does not itself wait for longer than it works. Of all instances of tasks there, the bottleneck is the one whose
-   thread is busiest; of equals, that nearest the sinks. If they took nothing at all they are stuck. If none of their
-   threads is short of time, and the link to one is long and full for most of the time, the link is to blame: its window
-   is as large as `Settings` allow. A source that waits for less than half of its time may be the bottleneck itself: it
-   counts as busy while it does not wait, since it has nothing else to wait for but what it reads.
+   thread is busiest; of equals, that nearest the sinks; of those on one thread, the busiest. If they took nothing at
+   all they are stuck. If none of their threads is short of time, and the link to one is long and full for most of the
+   time, the link is to blame: its window is as large as `Settings` allow. A source that waits for less than half of
+   its time may be the bottleneck itself: it counts as busy while it does not wait, since it has nothing else to wait
+   for but what it reads.
 2. If no source waits, credit holds nobody up. A thread that reads and is busy for nine tenths of its time is the
    bottleneck, by what takes most of that; else the sources give no more than they do; else, where these have ended,
    or had for most of the time, what works on sets the pace.
@@ -172,7 +173,9 @@ class _Search:
     def _busiest(self, places: list[_Place]) -> _Place:
         most = max(map(self._use, places))
         equals = [each for each in places if self._use(each) >= most - _NEAR]
-        return max(equals, key=lambda each: (each.at, each.it.busy, each.it.queued))
+        thread = self._busier(max(equals, key=lambda each: (each.at, each.it.busy, each.it.queued)))
+        sharing = [each for each in equals if self._busier(each) == thread]
+        return max(sharing, key=lambda each: (each.it.busy + each.coding, each.at, each.it.queued))
 
     def _use(self, place: _Place) -> float:
         """How much of the time of its thread is taken; of a source's, by what it reads too."""

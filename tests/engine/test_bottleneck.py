@@ -79,6 +79,11 @@ CASES = {
         ("parse", None),
         "map 'parse' is the bottleneck: busy 98 %, and ",
     ),
+    "one of those that share a thread with time left": (
+        metrics(READ, task("parse", (0,), (0.8, 0.0, 2), own=False), task("load", (1,), (0.02, 0.0, 2), own=False)),
+        ("parse", None),
+        "map 'parse' is the bottleneck: busy 80 %, and everything before it waits for credit",
+    ),
     "one of two branches": (
         metrics(READ, task("load-a", (0,), (0.1, 0.0, 2)), task("load-b", (0,), (0.95, 0.0, 3))),
         ("load-b", None),
