@@ -156,10 +156,10 @@ class _Search:
             [each for each in behind if not each.is_held_up]
             + [each for each in waiting if each.it.backpressured < MOST or each.coding >= MOST]
         )
-        if fullest.it.capped >= MOST and self._use(busiest) < SATURATED:
-            return self._full(fullest)
         if busiest.reads and busiest.coding < MOST:
             return self._reading([busiest])
+        if fullest.it.capped >= MOST and self._use(busiest) < SATURATED:
+            return self._full(fullest)
         return self._held_up(busiest, max(each.it.backpressured for each in waiting))
 
     def _behind(self, tasks: set[int]) -> list[_Place]:

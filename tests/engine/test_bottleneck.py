@@ -125,6 +125,11 @@ CASES = {
         ("load", None),
         "sink 'load' is the bottleneck: busy 30 %",
     ),
+    "a link with a long way, behind a source that seldom waits for it": (
+        metrics(task("read", (), (0.72, 0.12)), task("load", (0,), (0.1, 0.0, 3), capped=0.86)),
+        ("read", None),
+        "source 'read' is the slow side: busy 72 % and back-pressured 12 % of the time; it reads 100/s",
+    ),
     "a link with a long way, and an operator without time": (
         metrics(READ, task("load-a", (0,), (0.2, 0.0, 2), capped=0.6), task("load-b", (0,), (0.95, 0.0, 3))),
         ("load-b", None),
