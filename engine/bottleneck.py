@@ -22,28 +22,20 @@ Where a thread that several tasks share is to blame, and none of their operators
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from engine.layout import HOME
+from engine.loads import WAITS, Loads, Place, Thread, runs
 
 if TYPE_CHECKING:
-    from engine.metrics import InstanceMetrics, JobMetrics, TaskMetrics
+    from engine.metrics import JobMetrics
 
-WAITS = 0.1
 SATURATED = 0.9
 MOST = 0.5
 """Of a thread's time: what an operator takes that is named for it, and for how much of it a link is full that is."""
-UNEVEN = 0.25
-"""By how much of its time an instance is busier than the others of its task where it alone is to blame."""
-_NEAR = 0.03
-"""Threads that are busy for equal times, as far as such times tell."""
-
 _NAMED = 3
 """How many operators are named that share a thread."""
-
-Thread: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -57,55 +49,10 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """One instance of a task."""
-
-    at: int
-    index: int
-    task: TaskMetrics
-    it: InstanceMetrics
-
-    @property
-    def thread(self) -> Thread:
-        """What those have in common that run on one thread."""
-        return (self.it.worker, self.at, self.index) if self.task.own_thread else self.common
-
-    @property
-    def common(self) -> Thread:
-        """The thread that serves the links of its process, and runs all that never waits."""
-        return self.it.worker, -1, -1
-
-    @property
-    def coding(self) -> float:
-        """What that thread does for it though it has one of its own."""
-        return self.it.coding if self.task.own_thread else 0.0
-
-    @property
-    def reads(self) -> bool:
-        """Whether it is a source."""
-        return not self.task.after
-
-    @property
-    def is_held_up(self) -> bool:
-        """Whether it waits for credit, and for longer than it works."""
-        return self.it.backpressured >= WAITS and self.it.backpressured > self.it.busy
-
-    @property
-    def others(self) -> list[float]:
-        """How busy the other instances of its task are."""
-        return [each.busy for index, each in enumerate(self.task.instances) if index != self.index]
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether it is busy and they are not."""
-        return bool(self.others) and self.it.busy - max(self.others) >= UNEVEN
-
-
-@dataclass(frozen=True)
 class _Culprit:
     """An operator in one place, or all that share the thread of that."""
 
-    place: _Place
+    place: Place
     operator: str | None
     thread: Thread
     """Where, as a place may have a thread of its own and work done by that of the links."""
@@ -124,82 +71,43 @@ def find(metrics: JobMetrics) -> Finding | None:
 class _Search:
     def __init__(self, metrics: JobMetrics) -> None:
         self.metrics = metrics
-        self.operators = {each.name: each for each in metrics.operators}
-        self.places = [
-            _Place(at, index, task, it)
-            for at, task in enumerate(metrics.tasks)
-            for index, it in enumerate(task.instances)
-        ]
-        self.longest = max((each.it.seconds for each in self.places), default=0.0)
-        self.load: dict[Thread, float] = {}
-        for each in self.places:
-            self.load[each.thread] = self.load.get(each.thread, 0.0) + each.it.busy * self._life(each)
-            if each.coding:
-                self.load[each.common] = self.load.get(each.common, 0.0) + each.coding * self._life(each)
+        self.loads = Loads(metrics)
         self.now = metrics.state == "running"
 
     def find(self) -> Finding | None:
-        reading = [each for each in self.places if each.reads and _runs(each.it)]
+        reading = [each for each in self.loads.places if each.reads and runs(each.it)]
         waiting = [each for each in reading if each.it.backpressured >= WAITS]
         if waiting:
             return self._waiting(waiting)
-        if reading and max(map(self._life, reading)) >= MOST:
+        if reading and max(map(self.loads.life, reading)) >= MOST:
             return self._reading(reading)
-        left = [each for each in self.places if _runs(each.it) and (each.it.queued or not self.now)]
-        return self._ending(self._busiest(left)) if left else None
+        left = [each for each in self.loads.places if runs(each.it) and (each.it.queued or not self.now)]
+        return self._ending(self.loads.busiest(left)) if left else None
 
-    def _waiting(self, waiting: list[_Place]) -> Finding:
+    def _waiting(self, waiting: list[Place]) -> Finding:
         """Sources wait: for whom, if not for themselves?"""
-        behind = self._behind({each.at for each in waiting})
+        behind = self.loads.behind({each.at for each in waiting})
         fullest = max(behind, key=lambda each: each.it.capped)
-        busiest = self._busiest(
+        busiest = self.loads.busiest(
             [each for each in behind if not each.is_held_up]
             + [each for each in waiting if each.it.backpressured < MOST or each.coding >= MOST]
         )
         if busiest.reads and busiest.coding < MOST:
             return self._reading([busiest])
-        if fullest.it.capped >= MOST and self._use(busiest) < SATURATED:
+        if fullest.it.capped >= MOST and self.loads.use(busiest) < SATURATED:
             return self._full(fullest)
         return self._held_up(busiest, max(each.it.backpressured for each in waiting))
 
-    def _behind(self, tasks: set[int]) -> list[_Place]:
-        """All instances of what these tasks feed, and what that feeds, and so on; tasks stand behind their feeders."""
-        fed: set[int] = set()
-        for at, task in enumerate(self.metrics.tasks):
-            if (tasks | fed).intersection(task.after):
-                fed.add(at)
-        return [each for each in self.places if each.at in fed]
-
-    def _busiest(self, places: list[_Place]) -> _Place:
-        most = max(map(self._use, places))
-        equals = [each for each in places if self._use(each) >= most - _NEAR]
-        thread = self._busier(max(equals, key=lambda each: (each.at, each.it.busy, each.it.queued)))
-        sharing = [each for each in equals if self._busier(each) == thread]
-        return max(sharing, key=lambda each: (each.it.busy + each.coding, each.at, each.it.queued))
-
-    def _use(self, place: _Place) -> float:
-        """How much of the time of its thread is taken; of a source's, by what it reads too."""
-        load = self.load[self._busier(place)]
-        return max(load, self._life(place) * (1 - place.it.backpressured)) if place.reads and _runs(place.it) else load
-
-    def _busier(self, place: _Place) -> Thread:
-        """Of the threads that work for it."""
-        return max([place.thread, place.common] if place.coding else [place.thread], key=self.load.__getitem__)
-
-    def _life(self, place: _Place) -> float:
-        """For which share of the time it ran."""
-        return place.it.seconds / self.longest if self.longest else 1.0
-
     # The three cases.
 
-    def _held_up(self, place: _Place, share: float) -> Finding:
+    def _held_up(self, place: Place, share: float) -> Finding:
         """A source waits for credit for that share of its time, and `place` gives too little of it."""
         wait = "waits" if self.now else "waited"
         waits = f"{'it' if place.reads else 'everything before it'} {wait} for credit"
         if share < MOST:
             waits = f"what is before it {wait} for credit {_percent(share)} of the time"
-        if self.now and not any(each.it.rate_in or each.it.rate_out for each in self.places):
-            name = self._heaviest(place)
+        if self.now and not any(each.it.rate_in or each.it.rate_out for each in self.loads.places):
+            name = self.loads.heaviest(place)
             who, seconds = f"{self._called(name)}{_on(place)}", self.metrics.seconds
             queued = f"{place.it.queued:,} records queued"
             sentence = f"nothing moves: {who} has finished nothing for {seconds:.1f} s, with {queued}, and {waits}"
@@ -207,7 +115,7 @@ class _Search:
         culprit = self._culprit(place)
         return self._found(culprit, f"{self._is_the_bottleneck(culprit)}, and {waits}{self._sources()}")
 
-    def _full(self, place: _Place) -> Finding:
+    def _full(self, place: Place) -> Finding:
         """The link to `place` is long, and its window holds too little for that."""
         link = f"the link to {self._called(place.task.operators[0])}{_on(place)}"
         sentence = (
@@ -217,14 +125,14 @@ class _Search:
         )
         return Finding(sentence, worker=place.it.worker)
 
-    def _reading(self, reading: list[_Place]) -> Finding:
+    def _reading(self, reading: list[Place]) -> Finding:
         """Credit is not short: a thread that reads has no time left, or there is no more to read."""
-        busiest = max(reading, key=lambda each: (self.load[each.thread], each.it.busy))
+        busiest = max(reading, key=lambda each: (self.loads.load[each.thread], each.it.busy))
         culprit = self._culprit(busiest)
         names = list(dict.fromkeys(each.task.operators[0] for each in reading))
-        if self.load[culprit.thread] >= SATURATED and (culprit.codes or culprit.operator not in names):
+        if self.loads.load[culprit.thread] >= SATURATED and (culprit.codes or culprit.operator not in names):
             return self._found(culprit, f"{self._is_the_bottleneck(culprit)}{self._sources()}")
-        shown = max(reading, key=lambda each: each.it.busy * self._life(each))
+        shown = max(reading, key=lambda each: each.it.busy * self.loads.life(each))
         times = _times(shown) + "," if shown.others and len(names) == 1 else ""
         why = f"busy {_percent(shown.it.busy)}{times} and back-pressured {_percent(shown.it.backpressured)} of the time"
         if len(names) == 1:
@@ -233,40 +141,26 @@ class _Search:
         are = "are" if self.now else "were"
         return Finding(f"the sources {listed} {are} the slow side: the busiest {why}{self._sources()}")
 
-    def _ending(self, place: _Place) -> Finding:
+    def _ending(self, place: Place) -> Finding:
         """Nothing reads any more, or nothing read for most of the time."""
         culprit = self._culprit(place)
         who, why = self._who(culprit), self._why(culprit)
         if not self.now:
             return self._found(culprit, f"the sources ended early, and {who} set the pace: {why}")
-        queued = sum(each.it.queued for each in self.places)
+        queued = sum(each.it.queued for each in self.loads.places)
         return self._found(
             culprit, f"the sources have ended, and {who} sets the pace: {why}; {queued:,} records queued"
         )
 
     # Who it is.
 
-    def _culprit(self, place: _Place) -> _Culprit:
-        thread = self._busier(place)
-        load = self.load[thread]
+    def _culprit(self, place: Place) -> _Culprit:
+        thread = self.loads.busier(place)
+        load = self.loads.load[thread]
         if load < SATURATED:  # the thread has time left: it is the operator that makes others wait
-            return _Culprit(place, self._heaviest(place), thread)
-        share, name, where = max(self._shares(thread), key=lambda each: each[0])
+            return _Culprit(place, self.loads.heaviest(place), thread)
+        share, name, where = max(self.loads.shares(thread), key=lambda each: each[0])
         return _Culprit(where, name, thread) if share >= MOST * load else _Culprit(place, None, thread)
-
-    def _shares(self, thread: Thread) -> Iterator[tuple[float, str, _Place]]:
-        """How much of a thread's time each operator on it takes."""
-        for place in self.places:
-            if place.coding and place.common == thread:
-                yield place.coding * self._life(place), place.task.operators[0], place
-            if place.thread == thread:
-                whole = sum(self.operators[name].busy for name in place.task.operators) or 1.0
-                for name in place.task.operators:
-                    yield place.it.busy * self._life(place) * self.operators[name].busy / whole, name, place
-
-    def _heaviest(self, place: _Place) -> str:
-        """Of the operators of its task, the one that takes most time."""
-        return max(place.task.operators, key=lambda name: self.operators[name].busy)
 
     # What to say.
 
@@ -292,17 +186,17 @@ class _Search:
         return f"the thread that operators{_on(place)} share"
 
     def _called(self, name: str) -> str:
-        return f"{self.operators[name].kind} {name!r}"
+        return f"{self.loads.operators[name].kind} {name!r}"
 
     def _why(self, culprit: _Culprit) -> str:
         place = culprit.place
         if culprit.operator is None:
-            shares = sorted(self._shares(culprit.thread), key=lambda each: -each[0])[:_NAMED]
+            shares = sorted(self.loads.shares(culprit.thread), key=lambda each: -each[0])[:_NAMED]
             parts = ", ".join(f"{name!r} {_percent(share)}" for share, name, _ in shares)
-            return f"busy {_percent(self.load[culprit.thread])} ({parts})"
+            return f"busy {_percent(self.loads.load[culprit.thread])} ({parts})"
         if culprit.codes:
             return f"to encode or decode its records takes {_percent(place.coding)} of the thread that links share"
-        busy, load = place.it.busy, self.load[culprit.thread]
+        busy, load = place.it.busy, self.loads.load[culprit.thread]
         of = f", of a thread that is busy {_percent(load)}" if load >= SATURATED > busy else ""
         if place.is_alone:
             others = f"its {len(place.others)} others" if len(place.others) > 1 else "its other instance"
@@ -318,15 +212,11 @@ class _Search:
         return f"; {reads} {sum(rates):,.0f}/s"
 
 
-def _runs(it: InstanceMetrics) -> bool:
-    return bool(it.busy or it.idle or it.backpressured)
-
-
-def _times(place: _Place) -> str:
+def _times(place: Place) -> str:
     return f", the busiest of its {len(place.others) + 1} instances" if place.others else ""
 
 
-def _on(place: _Place) -> str:
+def _on(place: Place) -> str:
     return " at home" if place.it.worker == HOME else f" on worker {place.it.worker}"
 
 
