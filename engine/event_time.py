@@ -112,12 +112,17 @@ def checked_milliseconds(duration: Duration, what: str, place: str, least: int =
 
 def signed_milliseconds(duration: Duration, what: str, place: str) -> int:
     """The same of a duration that may be below zero, as "-5s" is."""
-    if isinstance(duration, str) and duration.startswith("-"):
-        return -checked_milliseconds(duration[1:], what, place)
-    below = duration < timedelta(0) if isinstance(duration, timedelta) else isinstance(duration, int) and duration < 0
-    if below and not isinstance(duration, str):
-        return -checked_milliseconds(-duration, what, place)
-    return checked_milliseconds(duration, what, place)
+    size = _without_minus(duration)
+    return checked_milliseconds(duration, what, place) if size is None else -checked_milliseconds(size, what, place)
+
+
+def _without_minus(duration: Duration) -> Duration | None:
+    """What is left of a duration below zero; None: it is not."""
+    if isinstance(duration, str):
+        return duration[1:] if duration.startswith("-") else None
+    if isinstance(duration, timedelta):
+        return -duration if duration < timedelta(0) else None
+    return -duration if isinstance(duration, int | float) and duration < 0 else None
 
 
 def has_watermarks(inputs: tuple[Input, ...]) -> bool:

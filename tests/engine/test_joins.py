@@ -373,6 +373,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     ),
     (joined("interval_join", lower=2, upper="1ms"), "interval_join goes from lower to upper, not from 2 to '1ms'"),
     (joined("interval_join", lower="-5", upper=1), "interval_join's lower: wanted a duration like"),
+    (joined("interval_join", lower=-0.5, upper=1), "interval_join's lower wants whole milliseconds"),
     (joined("interval_join", lower=0, upper="1us"), "interval_join's upper wants whole milliseconds, got '1us'"),
     (lambda: both()[0].deduplicate(within=0), "deduplicate's within wants at least 1 ms, got 0"),
     (lambda: both()[0].map(str).key_by().deduplicate(within=1), "deduplicate goes by event time, but where that"),
@@ -385,6 +386,13 @@ def test_what_joins_refuse(build: Callable[[], Any], said: str) -> None:
     with pytest.raises(GraphError) as caught:
         build()
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("lower", ["-5s", "-5000 ms", -5000, -5000.0, timedelta(seconds=-5)])
+def test_an_interval_may_begin_before_a_record(lower: Any) -> None:
+    left, right = both()
+    left.interval_join(right, lower=lower, upper="-1s").sink(discard())
+    assert "interval join from -5000 to -1000 ms" in left._flow.explain()
 
 
 @pytest.mark.parametrize("how", HOWS)
