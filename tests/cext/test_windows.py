@@ -240,3 +240,30 @@ def test_what_a_window_cannot_be() -> None:
         Sessions(0, TIME, groups())
     with pytest.raises(ValueError, match="a window has at least 1 record, not 0"):
         Counted(0, groups())
+
+
+@settings(deadline=None)
+@given(events, st.sampled_from(sorted(KINDS)))
+def test_what_is_held_is_what_was_taken_and_is_not_over(script: list[Any], kind: str) -> None:
+    windows = KINDS[kind]()
+    taken = 0
+    for number, event in enumerate(script):
+        if isinstance(event, int):
+            windows.pass_on(event)
+        else:
+            taken += windows.put((*event, number)) is not None
+        assert 0 <= windows.held <= taken
+    windows.end()
+    assert windows.held == 0
+
+
+def test_what_is_held_goes_with_its_window() -> None:
+    for windows in (panes(10, 10, 10), panes(10, 5, 5), Sessions(5, TIME, groups())):
+        for number, time in enumerate((1, 4, 2, 31)):
+            windows.put((0, time, number))
+        assert windows.held == 4
+        windows.pass_on(25)
+        assert windows.held == 1
+    counted = Counted(3, groups())
+    assert [counted.put((0, 1, number)) and counted.held for number in range(4)] == [[], [], 0, []]
+    assert counted.held == 1
