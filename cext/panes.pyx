@@ -1,7 +1,8 @@
 """Panes: tumbling and sliding windows, made of panes: runs of time that no window's bound divides.
 
-A record is added to one pane, however many windows that is part of. A window that is due combines its panes, so the
-work for each further window is one step a key, not one a record. A pane is dropped when its last window takes no more.
+A record is added to one pane, however many windows that is part of. A window that is due combines its panes, by spans
+where it is wide, so the work for each further window is a few steps a key, not one a record. A pane is dropped when its
+last window takes no more.
 """
 
 from heapq import heappop, heappush
@@ -65,6 +66,7 @@ cdef class Panes(Windows):
         self.step = step
         self.lateness = lateness
         self.panes = {}
+        self.spans = Spans(make_groups, width)
         self.due = []
         self.waiting = set()
         self.closing = []
@@ -81,6 +83,8 @@ cdef class Panes(Windows):
             if pane is None:
                 return LATE
             self.last = pane
+        if pane.end <= self.watermark:
+            self.spans.changes(pane.index)
         if pane.first_end > self.watermark or self.lateness == 0:
             pane.groups.add(row)
             return TAKEN
@@ -114,6 +118,7 @@ cdef class Panes(Windows):
                 heappush(self.due, (end, window))
         heappush(self.closing, (self._end(last) + self.lateness, index))
         self.panes[index] = pane
+        self.spans.open(index, pane.groups)
         return pane
 
     cdef int64_t _end(self, int64_t window) except? -1:
@@ -143,19 +148,12 @@ cdef class Panes(Windows):
 
     cdef Groups _of_window(self, int64_t window):
         """What is known of each key in a window that has panes."""
-        cdef Groups whole = None
-        cdef Pane pane
-        cdef int64_t index
-        for index in range(window * self.step, window * self.step + self.width):
-            pane = self.panes.get(index)
-            if pane is None:
-                continue
-            if self.width == 1:
-                whole = pane.groups
-                break
-            if whole is None:
-                whole = self.make_groups()
-            whole.merge(pane.groups)
+        cdef int64_t first = window * self.step
+        cdef Groups whole
+        if self.width == 1:
+            whole = (<Pane>self.panes[first]).groups
+        else:
+            whole = self.spans.combined(first, first + self.width)
         whole.window = self._bounds(window)
         return whole
 
@@ -189,5 +187,6 @@ cdef class Panes(Windows):
         while self.closing and (<tuple>self.closing[0])[0] <= self.watermark:
             _, index = heappop(self.closing)
             del self.panes[index]
+            self.spans.close(index)
             self.last = None
         return 0
