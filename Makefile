@@ -5,7 +5,7 @@ PY := $(BIN)/python
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(wildcard cext/*.pyx cext/*.pxd cext/*.h) setup.py
 
-.PHONY: demo test check test-debug test-faults test-asan bench build clean
+.PHONY: demo test check test-debug test-schedules test-faults test-asan bench build clean
 
 build: .venv/.built
 
@@ -40,6 +40,10 @@ test: check
 test-debug: build
 	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib
 	$(BIN)/pytest -o "pythonpath=build/debug/lib ." tests/cext tests/engine
+
+# The links' code in ten thousand schedules of a simulated network; one that fails prints its seed.
+test-schedules: build
+	HEADGATE_SCHEDULES=$${HEADGATE_SCHEDULES:-10000} $(BIN)/pytest --timeout 3600 tests/cext/test_link_simulated.py
 
 # Processes killed and stopped at many random moments: HEADGATE_FAULT_SEED=2 strikes at others.
 test-faults: build

@@ -60,8 +60,10 @@ cdef class Spans:
     cdef int _longest(self, int64_t first, int64_t end) noexcept:
         """The level of the longest span that begins with `first` and ends at `end` or before."""
         cdef int level = 0
-        while level + 1 < len(self.levels) and first % (<int64_t>2 << level) == 0 and first + (<int64_t>2 << level) <= end:
+        cdef int64_t longer = 2
+        while level + 1 < len(self.levels) and first % longer == 0 and first + longer <= end:
             level += 1
+            longer *= 2
         return level
 
     cdef Groups _span(self, int level, int64_t index):

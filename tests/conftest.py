@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from cext import debug
 
-HANG_SECONDS = 90  # later than the time-out of pyproject.toml, which cannot strike while native code keeps the GIL
+LATER = 30  # seconds behind the time-out of a test, which cannot strike while native code keeps the GIL
 terminal = pytest.StashKey[int]()
 
 # The same examples in every run, however slow the machine; `--hypothesis-profile explore` looks for new ones.
@@ -43,7 +43,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _dump_when_hanging(request: pytest.FixtureRequest) -> Iterator[None]:
     """A thread that needs no GIL prints where every thread is and ends the process."""
-    faulthandler.dump_traceback_later(HANG_SECONDS, file=request.config.stash[terminal], exit=True)
+    marker, config = request.node.get_closest_marker("timeout"), request.config
+    limit = marker.args[0] if marker else config.getoption("timeout") or config.getini("timeout")
+    faulthandler.dump_traceback_later(float(limit) + LATER, file=config.stash[terminal], exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
 

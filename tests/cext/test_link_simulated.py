@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.cext.link_simulator import MS, Network, Side, Simulation, Weather
 
-SCHEDULES = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+EACH = int(os.environ.get("HEADGATE_SCHEDULES", "1200")) // 4  # for each of four delays
+SCHEDULES = settings(max_examples=EACH, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 SECOND = 1000.0
 FAR = (50.0, 50.0)  # ms
 
