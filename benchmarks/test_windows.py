@@ -12,8 +12,8 @@ from benchmarks.nexmark.records import Bid, Event
 from benchmarks.paired import FRAME, Batches, Tally, paired, scaled
 from engine import Dataflow, Sliding, Tumbling, Window, count
 
-EVENTS = scaled(2_000_000)
-"""200 s of event time."""
+EVENTS = scaled(1_000_000)
+"""100 s of event time: fifty panes, each in fifty windows."""
 
 
 def counting(batches: list[list[Event]], keys: int, window: Window) -> Callable[[], None]:

@@ -7,6 +7,7 @@ real one.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 
@@ -37,13 +38,16 @@ def arrival(bid: Bid) -> Arrival:
     return Arrival(bid.bidder, int(1000 * (_MONOTONIC_BEGAN + time.monotonic())))
 
 
+def counted(arriving: Stream[Any]) -> Stream[BidCount]:
+    """Bids by bidder and window."""
+    return arriving.key_by("bidder").window(Tumbling("10s")).aggregate(type=BidCount, bid_count=count())
+
+
 def query(events: Stream[Event]) -> Stream[BidCount]:
     """By the repeatable clock."""
-    bids = events.of_type(Bid)
-    return bids.key_by("bidder").window(Tumbling("10s")).aggregate(type=BidCount, bid_count=count())
+    return counted(events.of_type(Bid))
 
 
 def by_clock(events: Stream[Event]) -> Stream[BidCount]:
     """By the real clock: what arrives is stamped, and windows go by the stamps."""
-    arrivals = events.of_type(Bid).map(arrival).event_time("at", out_of_order=0)
-    return arrivals.key_by("bidder").window(Tumbling("10s")).aggregate(type=BidCount, bid_count=count())
+    return counted(events.of_type(Bid).map(arrival).event_time("at", out_of_order=0))
