@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.message cimport Header
+from cext.task cimport Task
 
 cdef enum:
     UNTOLD_NS = 5_000_000  # how long a small change may wait before it is told
@@ -28,6 +29,8 @@ cdef class Inlet:
     cdef readonly uint32_t number
     cdef readonly Channel channel     # its producer is this, its consumer is a task
     cdef object codec
+    cdef public Task task             # whose time decoding is: the consumer, if its thread serves the links; or None
+    cdef readonly int64_t coding      # how long decoding took, ns
     cdef object unread                # (error) is told of records that cannot be decoded
     cdef readonly bint is_cut         # some could not: the channel has got an end cut short, and gets nothing more
     cdef readonly uint64_t dropped    # records that it did not get; the channel's own counts are so much less

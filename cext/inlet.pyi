@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, Self, final, type_check_only
 
 from cext.channel import Channel
+from cext.task import Task
 
 @type_check_only
 class _Decoder(Protocol):
@@ -13,6 +14,8 @@ class _Decoder(Protocol):
 class Inlet:
     number: int
     channel: Channel
+    task: Task | None
+    coding: int
     received: int
     ended: bool
     is_cut: bool

@@ -6,6 +6,7 @@ cimport cython
 from libc.string cimport memcmp
 
 from cext.atomics cimport load
+from cext.clock cimport monotonic_ns
 from cext.frame cimport DATA, END, data_frame, mark_frame
 from cext.message cimport PROBE
 from cext.outlet cimport first_slots
@@ -56,6 +57,7 @@ cdef class Inlet:
         """What the consumer gets for a message."""
         if header.kind != DATA:
             return mark_frame(header.kind, header.value)
+        cdef int64_t begin = monotonic_ns()
         try:
             return self._decoded(header, payload)
         except Exception as error:
@@ -64,6 +66,10 @@ cdef class Inlet:
             self.is_cut = True
             self.unread(error)
             return mark_frame(END, False)
+        finally:
+            self.coding += monotonic_ns() - begin
+            if self.task is not None:
+                self.task.charge(begin)
 
     cdef Frame _decoded(self, Header *header, object payload):
         cdef list rows = self.codec.decode(header.format, payload)

@@ -4,8 +4,9 @@ A channel whose ends are apart has one credit loop, from task to task. On the pr
 the consumer: it takes frames out of the ring, encodes and numbers them, and keeps them until the peer has them. On the
 consumer's side an `Inlet` stands in for the producer: it takes messages in their order, each once, and pushes them into
 the ring. All that goes back is a *signal*, which states where things are and never what has changed: so one that is
-lost, doubled, late or overtaken does no harm, and the next one mends all. Nothing here does I/O or reads a clock: every
-method is a function of state, event and `now`, and the simulator of the tests runs this very code.
+lost, doubled, late or overtaken does no harm, and the next one mends all. Nothing here does I/O, and every method
+is a function of state, event and `now`: the simulator of the tests runs this very code. (How long a codec takes is
+measured, for the accounts of the task that it works for; nothing depends on it.)
 
 1. An outlet sends what its channel gives while the encoded bytes in flight stay within `byte_window`; one message may
    always go when nothing else is in flight, whatever its size.

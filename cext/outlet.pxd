@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.message cimport Message
+from cext.task cimport Task
 
 cdef enum:
     BLOCKED_NS = 50_000_000  # how often a producer without credit says so: twice in a window's period
@@ -13,6 +14,8 @@ cdef class Outlet:
     cdef readonly uint32_t number     # the channel's, the same on both sides
     cdef readonly Channel channel     # its producer is a task, its consumer is this
     cdef object codec
+    cdef public Task task             # whose time encoding is: the producer, if its thread serves the links; or None
+    cdef readonly int64_t coding      # how long encoding took, ns
     cdef uint16_t sender
     cdef uint64_t epoch
     cdef Py_ssize_t frame_bytes       # a larger payload is cut

@@ -5,6 +5,7 @@ from typing import Any, Protocol, Self, final, type_check_only
 
 from cext.channel import Channel
 from cext.message import Message
+from cext.task import Task
 
 @type_check_only
 class _Encoder(Protocol):
@@ -19,6 +20,8 @@ class TooLarge(ValueError):
 class Outlet:
     number: int
     channel: Channel
+    task: Task | None
+    coding: int
     byte_window: int
     sequence: int
     acked: int

@@ -6,6 +6,7 @@ cimport cython
 from libc.stdint cimport uint8_t
 
 from cext.atomics cimport exchange, load
+from cext.clock cimport monotonic_ns
 from cext.frame cimport DATA, END
 from cext.message cimport MAGIC, PROBE
 
@@ -124,10 +125,15 @@ cdef class Outlet:
         cdef Py_ssize_t count = 0
         cdef Message message
         cdef bytes payload
+        cdef int64_t begin = monotonic_ns()
         try:
             payload = self._encoded(&format, &count)
         except Exception as error:
             return self._refused(error)
+        finally:
+            self.coding += monotonic_ns() - begin
+            if self.task is not None:
+                self.task.charge(begin)
         message = self._message(DATA, self.sequence + 1, payload)
         message.head.format = <uint8_t>format
         message.head.records = <uint32_t>count

@@ -71,6 +71,7 @@ cdef class Task:
     cdef readonly uint64_t dropped
 
     cdef int step(self)
+    cdef int charge(self, int64_t begin) noexcept
     cdef int64_t deadline(self) noexcept
     cdef int _account(self, int64_t now, int state) noexcept
     cdef int _step(self, int64_t now) except -1

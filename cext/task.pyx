@@ -98,10 +98,17 @@ cdef class Task:
 
     cdef int _account(self, int64_t now, int state) noexcept:
         """The time since the last call belongs to the state that ran; `state` runs from here on."""
-        if self.state != DONE and self.since != 0:  # its time begins with its first step
+        if self.state != DONE and self.since != 0:  # its time begins with the first work
             self.nanoseconds[self.state] += now - self.since
         self.since = now
         self.state = state
+        return 0
+
+    cdef int charge(self, int64_t begin) noexcept:
+        """Since `begin` its thread has worked for it between two steps: it was busy then, whatever it waits for."""
+        cdef int state = self.state
+        self._account(begin, BUSY)
+        self._account(monotonic_ns(), state)
         return 0
 
     cdef int _step(self, int64_t now) except -1:

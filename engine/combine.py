@@ -60,13 +60,17 @@ def _task(planned: TaskOutline, tasks: list[_Instance]) -> TaskMetrics:
 
 def _instance(planned: TaskOutline, each: _Instance) -> InstanceMetrics:
     busy, idle, backpressured = (getattr(each.done, state) for state in _STATES)
-    wall = (busy + idle + backpressured) or 1.0
+    running = busy + idle + backpressured
+    wall = running or 1.0
     into, _ = _counts(planned.operators[0], each.done)
     _, out = _counts(planned.operators[-1], each.done)
     worker = planned.workers[each.done.instance]
     rates = each.rate(into), each.rate(out)
     shares = busy / wall, idle / wall, backpressured / wall
-    return InstanceMetrics(worker, *shares, *rates, each.done.queued, min(1.0, each.done.capped / wall))
+    coding = (each.done.encoding + each.done.decoding) / wall
+    return InstanceMetrics(
+        worker, *shares, *rates, each.done.queued, min(1.0, each.done.capped / wall), running, coding
+    )
 
 
 def _operators(planned: TaskOutline, tasks: list[_Instance], reports: Sequence[Report]) -> list[OperatorMetrics]:
@@ -74,6 +78,9 @@ def _operators(planned: TaskOutline, tasks: list[_Instance], reports: Sequence[R
     busy, idle, backpressured = (sum(getattr(each.done, what) for each in tasks) for what in _STATES)
     wall = (busy + idle + backpressured) or 1.0
     first, *rest = [_operator(each, tasks, reports, wall) for each in planned.operators]
+    if rest and not planned.own_thread:  # what is encoded is what the last one gave
+        encoding = sum(each.done.encoding for each in tasks) / wall
+        rest[-1] = msgspec.structs.replace(rest[-1], busy=rest[-1].busy + encoding)
     delays = _delays(tasks)
     whole: dict[str, Any] = {
         "busy": max(0.0, busy / wall - sum(each.busy for each in rest)),  # what the task adds is its head's

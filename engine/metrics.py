@@ -71,6 +71,11 @@ class InstanceMetrics(msgspec.Struct, frozen=True):
     capped: float = 0.0
     """The share of its time in which a link from another process had as many records under way as `max_window` or
     `max_window_bytes` of the `Settings` allow, and yet both its ends waited for each other."""
+    seconds: float = 0.0
+    """How long it ran."""
+    coding: float = 0.0
+    """The share of its time that encoding and decoding its records for other processes took of its process's common
+    thread: part of `busy`, unless it has a thread of its own."""
 
 
 class TaskMetrics(msgspec.Struct, frozen=True):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
 from cext.chain import Lookup
+from cext.inlet import Inlet
 from cext.links import Links
+from cext.outlet import Outlet
 from cext.sink import Sink as SinkHead
 from cext.task import Task
 from cext.windowed import Windowed
@@ -48,6 +51,11 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     chain: tuple[Chained, ...]
     delays: list[tuple[int, int]]
     capped: float = 0.0
+    encoding: float = 0.0
+    """For how many seconds its process's common thread encoded what it gives to others: part of `busy`, unless it has a
+    thread of its own."""
+    decoding: float = 0.0
+    """The same of what it takes from others."""
     watermark: int | None = None
     """The event time here, ms since the epoch; None: there is none yet."""
     late: int = 0
@@ -95,7 +103,7 @@ def report(worker: Worker, seconds: float, cpu: float) -> Report:
     planned = list(enumerate(worker.plan.tasks))
     # Those downstream first: what they have taken, the others have given by the time that they are looked at.
     tasks = [
-        _task(at, index, each, sum(half.dropped for half in worker.halves.get((task, index), ())))
+        _task(at, index, each, worker.halves.get((task, index), []))
         for at, task in reversed(planned)
         for index, each in worker.instances_of(task).items()
     ]
@@ -143,11 +151,11 @@ def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
     return dict(counts)
 
 
-def _task(planned: int, instance: int, task: Task, dropped: int) -> TaskReport:
-    """`dropped`: on its ways to and from other processes."""
+def _task(planned: int, instance: int, task: Task, halves: Sequence[Outlet | Inlet]) -> TaskReport:
+    """`halves`: the ends here of its ways to and from other processes."""
     sink = task.head if isinstance(task.head, SinkHead) else None
     counters = task.counters()
-    counters["dropped"] += dropped
+    counters["dropped"] += sum(half.dropped for half in halves)
     return TaskReport(
         planned,
         instance,
@@ -165,6 +173,8 @@ def _task(planned: int, instance: int, task: Task, dropped: int) -> TaskReport:
         ),
         delays=[] if sink is None else sink.latency.snapshot(),
         capped=max((channel.law.capped for channel in task.input_channels), default=0) / 1e9,
+        encoding=sum(half.coding for half in halves if isinstance(half, Outlet)) / 1e9,
+        decoding=sum(half.coding for half in halves if isinstance(half, Inlet)) / 1e9,
         watermark=task.event_time,
         late=task.head.late if isinstance(task.head, Windowed) else 0,
         **counters,

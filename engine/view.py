@@ -30,7 +30,7 @@ def lines(now: Snapshot, lately: Snapshot, width: int) -> list[str]:
         *wrap(sentence(lately), width),
         "",
         *operators(lately.metrics(), width),
-        f"{BUSY} busy  {BACKPRESSURED} back-pressured: nowhere to write  {IDLE} idle: nothing to read",
+        f"{BUSY} busy  {BACKPRESSURED} back-pressured: nowhere to write  {IDLE} idle: nothing to read, or no turn",
         "",
         *processes(lately),
     ]

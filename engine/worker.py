@@ -208,7 +208,11 @@ class Worker:
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
         limits = (settings.frame_records, settings.linger_ns)
-        return Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], router, *limits, aside[LATE])
+        task = Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], router, *limits, aside[LATE])
+        if not planned.own_thread:  # the accounts of others are kept by their own threads
+            for half in self.halves.get((planned, index), ()):
+                half.task = task
+        return task
 
     def _head(self, planned: TaskPlan, index: int, chain: list[Operator]) -> Head:
         node = planned.nodes[0]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from engine import Reader, Sink, SinkContext, Source
+from engine import Reader, Sink, SinkContext, Source, Writer
 from tests.line_file import LineFile
 
 
@@ -58,6 +59,74 @@ def brittle(i: int) -> Brittle:
     record = Brittle(0)
     record.number = i
     return record
+
+
+def slowly(x: Any) -> Any:
+    time.sleep(0.02)
+    return x
+
+
+class SlowToSend:
+    """A record that takes its time to encode."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> Any:
+        return SlowToSend, (slowly(self.number),)
+
+
+class SlowToRead(SlowToSend):
+    """A record that takes its time to decode."""
+
+    def __reduce__(self) -> Any:
+        return _read_slowly, (self.number,)
+
+
+def _read_slowly(number: int) -> SlowToRead:
+    return SlowToRead(slowly(number))
+
+
+class MakesRecords(Source[Any], Reader[Any]):
+    """`count` records made by `make`, on a thread of its own."""
+
+    name = "makes_records"
+
+    def __init__(self, make: Any, count: int) -> None:
+        self.make, self.left = make, count
+
+    def open(self, partition: str) -> MakesRecords:
+        return MakesRecords(self.make, self.left)
+
+    def read(self, limit: int) -> list[Any] | None:
+        taken = min(limit, self.left)
+        self.left -= taken
+        return [self.make(i) for i in range(taken)] or None
+
+
+class Ignores(Sink[Any], Writer[Any]):
+    """Takes records and does nothing with them, on a thread of its own."""
+
+    name = "load"
+
+    def open(self, context: SinkContext) -> Ignores:
+        return self
+
+    def write(self, records: list[Any]) -> None:
+        pass
+
+
+class SlowSink(Sink[Any], Writer[Any]):
+    """Takes its time for each record, on a thread of its own, as sinks do that say nothing else."""
+
+    name = "load"
+
+    def open(self, context: SinkContext) -> SlowSink:
+        return self
+
+    def write(self, records: list[Any]) -> None:
+        for each in records:
+            slowly(each)
 
 
 def now_and_then_a_float(i: int) -> Any:

@@ -22,10 +22,14 @@ def task(
     rate: float = 100.0,
     queued: int = 0,
     capped: float = 0.0,
+    lives: float = 1.0,
+    coding: float = 0.0,
 ) -> TaskMetrics:
     """One with instances that are busy and back-pressured so much, on worker 1 or the one that is given third."""
     made = [
-        InstanceMetrics(each[2] if len(each) == 3 else 1, each[0], _rest(each), each[1], rate, rate, queued, capped)
+        InstanceMetrics(
+            each[2] if len(each) == 3 else 1, each[0], _rest(each), each[1], rate, rate, queued, capped, lives, coding
+        )
         for each in instances
     ]
     return TaskMetrics(tuple(names.split()), after, 8192 if after else 0, own, tuple(made))
@@ -75,6 +79,11 @@ CASES = {
         ("parse", None),
         "map 'parse' is the bottleneck: busy 98 %, and ",
     ),
+    "one of those that share a thread with time left": (
+        metrics(READ, task("parse", (0,), (0.8, 0.0, 2), own=False), task("load", (1,), (0.02, 0.0, 2), own=False)),
+        ("parse", None),
+        "map 'parse' is the bottleneck: busy 80 %, and everything before it waits for credit",
+    ),
     "one of two branches": (
         metrics(READ, task("load-a", (0,), (0.1, 0.0, 2)), task("load-b", (0,), (0.95, 0.0, 3))),
         ("load-b", None),
@@ -116,6 +125,11 @@ CASES = {
         ("load", None),
         "sink 'load' is the bottleneck: busy 30 %",
     ),
+    "a link with a long way, behind a source that seldom waits for it": (
+        metrics(task("read", (), (0.72, 0.12)), task("load", (0,), (0.1, 0.0, 3), capped=0.86)),
+        ("read", None),
+        "source 'read' is the slow side: busy 72 % and back-pressured 12 % of the time; it reads 100/s",
+    ),
     "a link with a long way, and an operator without time": (
         metrics(READ, task("load-a", (0,), (0.2, 0.0, 2), capped=0.6), task("load-b", (0,), (0.95, 0.0, 3))),
         ("load-b", None),
@@ -124,17 +138,86 @@ CASES = {
     "a source that has no more to give": (
         metrics(task("read", (), (0.05, 0.0)), task("load", (0,), (0.1, 0.0, 2))),
         ("read", None),
-        "source 'read' is the slow side: nothing behind it is back-pressured; its source reads 100/s",
+        "source 'read' is the slow side: busy 5 % and back-pressured 0 % of the time; it reads 100/s",
     ),
     "a source that takes all of its thread": (
         metrics(task("read", (), (0.98, 0.01)), task("load", (0,), (0.1, 0.0, 2))),
         ("read", None),
-        "source 'read' is the slow side: nothing behind it",
+        "source 'read' is the slow side: busy 98 % and back-pressured 1 % of the time; it ",
+    ),
+    "a source that is busier than what holds it up now and then": (
+        metrics(
+            task("read", (), (0.69, 0.16, 1), (0.75, 0.02, 2)),
+            task("keep", (0,), (0.03, 0.11, 1), (0.03, 0.02, 2), own=False),
+            task("load", (1,), (0.11, 0.0, 1), (0.08, 0.0, 2), own=False),
+        ),
+        ("read", None),
+        "source 'read' is the slow side: busy 69 %, the busiest of its 2 instances, and back-pressured 16 % of the ",
+    ),
+    "what waits behind a source that does not": (
+        metrics(task("read", (), (0.69, 0.0)), task("keep", (0,), (0.03, 0.6, 1)), task("load", (1,), (0.11, 0.0, 2))),
+        ("read", None),
+        "source 'read' is the slow side: busy 69 % and back-pressured 0 % of the time",
+    ),
+    "a source that waits though nobody has much to do": (
+        metrics(task("read", (), (0.35, 0.6)), task("load", (0,), (0.3, 0.0, 2))),
+        ("load", None),
+        "sink 'load' is the bottleneck: busy 30 %, and everything before it waits for credit",
+    ),
+    "a source that waits about as long as it works": (
+        metrics(task("read", (), (0.5, 0.45)), task("load", (0,), (0.95, 0.0, 2))),
+        ("load", None),
+        "sink 'load' is the bottleneck: busy 95 %, and what is before it waits for credit 45 % of the time; its ",
+    ),
+    "far behind what waits": (
+        metrics(READ, task("parse", (0,), (0.05, 0.4, 2)), task("load", (1,), (0.97, 0.0, 3))),
+        ("load", None),
+        "sink 'load' is the bottleneck: busy 97 %",
+    ),
+    "the encoding of a source with a thread of its own": (
+        metrics(task("read", (), (0.02, 0.95), coding=0.94), task("load", (0,), (0.1, 0.0, 2))),
+        ("read", None),
+        "source 'read' is the bottleneck: to encode or decode its records takes 94 % of the thread that links share, "
+        "and it waits for credit; ",
+    ),
+    "the decoding of a sink with a thread of its own": (
+        metrics(READ, task("parse", (0,), (0.02, 0.9, 2)), task("load", (1,), (0.1, 0.0, 3), coding=0.94)),
+        ("load", None),
+        "sink 'load' is the bottleneck: to encode or decode its records takes 94 % of the thread that links share, ",
+    ),
+    "a thread that links share with operators": (
+        metrics(
+            READ,
+            task("parse", (0,), (0.5, 0.2, 2), own=False),
+            task("load", (1,), (0.1, 0.0, 2), coding=0.45),
+        ),
+        ("parse", None),
+        "map 'parse' is the bottleneck: busy 50 %, of a thread that is busy 95 %",
+    ),
+    "a quiet source beside one that waits": (
+        metrics(task("quiet", (), (0.0, 0.0)), READ, task("load", (0, 1), (0.9, 0.0, 2))),
+        ("load", None),
+        "sink 'load' is the bottleneck: busy 90 %",
+    ),
+    "sources that ended early, in a job that has ended": (
+        metrics(task("read", (), (0.9, 0.05), lives=0.1), task("load", (0,), (0.97, 0.0, 2)), state="finished"),
+        ("load", None),
+        "the sources ended early, and sink 'load' set the pace: busy 97 %",
+    ),
+    "a part of the source that ended early": (
+        metrics(
+            task("read", (), (0.9, 0.05), lives=0.1),
+            task("other", (), (0.3, 0.0)),
+            task("load", (0, 1), (0.2, 0.0, 2)),
+            state="finished",
+        ),
+        (None, None),
+        "the sources 'read' and 'other' were the slow side: the busiest busy 30 % and back-pressured 0 % of the time",
     ),
     "two sources": (
         metrics(task("a", (), (0.05, 0.0)), task("b", (), (0.2, 0.0)), task("load", (0, 1), (0.1, 0.0, 2))),
         (None, None),
-        "the sources 'a' and 'b' are the slow side: nothing behind them is back-pressured; the 2 sources read 200/s",
+        "the sources 'a' and 'b' are the slow side: the busiest busy 20 % and back-pressured 0 % of the time; the 2 ",
     ),
     "a shared thread without time": (
         metrics(

@@ -50,7 +50,7 @@ def test_all_there_is_to_see_in_80_columns() -> None:
         "-------- -------- ----- ----- ------ ----- ----- ----",
         "read     worker 1       2,000                      0% " + 26 * "▒",
         "load     worker 2 2,000 2,000    400 8,192 5.0ms 100% " + 26 * "█",
-        "█ busy  ▒ back-pressured: nowhere to write  · idle: nothing to read",
+        "█ busy  ▒ back-pressured: nowhere to write  · idle: nothing to read, or no turn",
         "",
         "process  pid  CPU memory     heard round trip refused",
         "-------- --- ---- ------ --------- ---------- -------",
