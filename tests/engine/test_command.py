@@ -35,6 +35,12 @@ class Slow(Sink, Writer):
             print("loading", flush=True)
         time.sleep(len(records) / 2000)
 
+class Drip(Slow):
+    batch_records = 1
+    def write(self, records):
+        super().write(records)
+        time.sleep(0.05)
+
 def divide(x):
     return 60 // (3 - x)
 
@@ -48,6 +54,9 @@ def short():
 
 def endless():
     return make(Slow())
+
+def long_to_drain():
+    return make(Drip())
 
 def wrong():
     flow = Dataflow("wrong")
@@ -137,7 +146,7 @@ def test_the_first_interrupt_stops_the_job_and_that_is_no_failure(job: Path) -> 
 
 
 def test_the_second_interrupt_cancels_it(job: Path) -> None:
-    with loading(job, "endless") as (process, errors):
+    with loading(job, "long_to_drain") as (process, errors):
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == CANCELLED
