@@ -1,4 +1,4 @@
-"""q0, q1 and q2 of Nexmark in small, beside loops by hand; speeds are only noted."""
+"""q0, q1, q2 and q5 of Nexmark in small, beside loops by hand; speeds are only noted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.paired import scaled
 EVENTS = scaled(1_000_000)
 
 
-@pytest.mark.parametrize("query", ["q0", "q1", "q2"])
+@pytest.mark.parametrize("query", ["q0", "q1", "q2", "q5"])
 def test_nexmark(benchmark: BenchmarkFixture, query: str, tmp_path: Path) -> None:
     paths = write_files(tmp_path, Generator(), EVENTS)
     run = (query, paths, EVENTS, tmp_path, 1, 3, competitors(query, 1, False, print))

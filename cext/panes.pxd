@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 
 from cext.groups cimport Groups
 from cext.instant cimport Instant
+from cext.spans cimport Spans
 from cext.windowed cimport Windows
 
 
@@ -31,6 +32,7 @@ cdef class Panes(Windows):
     cdef int64_t width        # panes in a window
     cdef int64_t step         # panes from one window's start to the next one's
     cdef dict panes           # by index
+    cdef readonly Spans spans  # what is known of several panes together
     cdef Pane last            # the one that the last record went to
     cdef list due             # a heap of (end, window) of windows that have panes and were not given
     cdef set waiting          # those windows

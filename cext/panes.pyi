@@ -7,6 +7,7 @@ from typing_extensions import disjoint_base
 
 from cext.groups import Groups
 from cext.instant import Instant
+from cext.spans import Spans
 from cext.windowed import Windows
 
 @disjoint_base
@@ -24,6 +25,7 @@ class Pane: ...
 class Panes(Windows):
     grid: Grid
     instant: Instant
+    spans: Spans
     def __new__(
         cls,
         grid: Grid,

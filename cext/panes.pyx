@@ -1,7 +1,8 @@
 """Panes: tumbling and sliding windows, made of panes: runs of time that no window's bound divides.
 
-A record is added to one pane, however many windows that is part of. A window that is due combines its panes, so the
-work for each further window is one step a key, not one a record. A pane is dropped when its last window takes no more.
+A record is added to one pane, however many windows that is part of. A window that is due combines its panes, by spans
+where it is wide, so the work for each further window is a few steps a key, not one a record. A pane is dropped when its
+last window takes no more.
 """
 
 from heapq import heappop, heappush
@@ -63,6 +64,7 @@ cdef class Panes(Windows):
         self.step = step
         self.lateness = lateness
         self.panes = {}
+        self.spans = Spans(make_groups, width)
         self.due = []
         self.waiting = set()
         self.closing = []
@@ -79,6 +81,8 @@ cdef class Panes(Windows):
             if pane is None:
                 return LATE
             self.last = pane
+        if pane.end <= self.watermark:
+            self.spans.changes(pane.index)
         cdef bint given = self.lateness > 0 and pane.first_end <= self.watermark
         if given:
             self.changed = pane.groups.key.get(row)
@@ -113,6 +117,7 @@ cdef class Panes(Windows):
                 heappush(self.due, (end, window))
         heappush(self.closing, (self._end(last) + self.lateness, index))
         self.panes[index] = pane
+        self.spans.open(index, pane.groups)
         return pane
 
     cdef int64_t _end(self, int64_t window) except? -1:
@@ -159,19 +164,12 @@ cdef class Panes(Windows):
 
     cdef Groups of_window(self, int64_t window):
         """What is known of each key in a window; None where it has no panes."""
-        cdef Groups whole = None
+        cdef int64_t first = window * self.step
         cdef Pane pane
-        cdef int64_t index
-        for index in range(window * self.step, window * self.step + self.width):
-            pane = self.panes.get(index)
-            if pane is None:
-                continue
-            if self.width == 1:
-                return pane.groups
-            if whole is None:
-                whole = self.make_groups()
-            whole.merge(pane.groups)
-        return whole
+        if self.width > 1:
+            return self.spans.combined(first, first + self.width)
+        pane = self.panes.get(first)
+        return None if pane is None else pane.groups
 
     cdef list _bounds(self, int64_t window):
         return [self.bound(self.grid.start(window * self.step)), self.bound(self._end(window))]
@@ -205,5 +203,6 @@ cdef class Panes(Windows):
             _, index = heappop(self.closing)
             pane = self.panes.pop(index)
             self.held -= pane.records
+            self.spans.close(index)
             self.last = None
         return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.codec import Codec
 from engine.errors import GraphError
-from engine.event_time import EventTime
+from engine.event_time import EventTime, follows_source
 from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
@@ -127,7 +127,7 @@ class Plan:
         if processes is not None and (not isinstance(processes, int) or processes < 1):
             raise GraphError(f"flow {flow.name!r} runs in a number of processes of at least 1, not {processes!r}")
         tasks, home = _fuse(flow.graph, layout(flow.graph, processes))
-        _check_idle(tasks)
+        _check_event_time(flow.graph, tasks)
         plan = cls(flow.name, flow.settings, tasks)
         for consumer in tasks:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
@@ -286,15 +286,24 @@ def _is_source(task: TaskPlan) -> bool:
     return isinstance(task.nodes[0].operation, FromSource)
 
 
-def _check_idle(tasks: list[TaskPlan]) -> None:
-    """Only who asks a source knows that it has nothing; what comes late from an operator may be held up by another."""
+def _check_event_time(graph: Graph, tasks: list[TaskPlan]) -> None:
+    """Only who asks a source knows its partitions apart, how far each has come, and that it has nothing."""
     for task in tasks:
         for node in task.nodes:
             operation = node.operation
-            if isinstance(operation, EventTime) and operation.idle_after >= 0 and not _is_source(task):
+            if not isinstance(operation, EventTime) or _is_source(task):
+                continue
+            hint = "write events = flow.source(...).event_time(...) once, and the other operators behind that"
+            if operation.idle_after >= 0:
                 raise GraphError(
                     f"{node} says idle_after, which is for partitions of a source, but is not what alone follows one",
-                    hint="write flow.source(...).event_time(...), and the other operators behind that",
+                    hint=hint,
+                )
+            source = node.inputs[0].node
+            if source is not None and follows_source(node.inputs) and len(list(graph.consumers(source, 0))) > 1:
+                raise GraphError(
+                    f"{node} shares its source with other operators, so it cannot tell that one's partitions apart",
+                    hint=hint,
                 )
 
 

@@ -72,7 +72,7 @@ def member(
 
 
 def _given(query: str, events: Stream[Any], patience: timedelta, batched: bool) -> Stream[Any]:
-    return op.map(query, events, by_hand.LOOPS[query]) if batched else QUERIES[query](events, patience)
+    return op.map(query, events, by_hand.BLOCKS[query]) if batched else QUERIES[query](events, patience)
 
 
 class _Source(FixedPartitionedSource[Any, None]):

@@ -8,51 +8,18 @@ from typing import Any, TypeAlias
 
 import bytewax.operators as op
 import bytewax.operators.windowing as win
-import msgspec
 from bytewax.dataflow import Stream
 
 from benchmarks.nexmark.queries.q1 import in_euros
 from benchmarks.nexmark.queries.q2 import is_selected, price_of
+from benchmarks.nexmark.queries.q5 import HotItem
+from benchmarks.nexmark.queries.q7 import HighestBid, with_highest
+from benchmarks.nexmark.queries.q8 import NewUser
+from benchmarks.nexmark.queries.q11 import UserSession
 from benchmarks.nexmark.records import Auction, Bid, Event, Person, is_auction, is_bid, is_person
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
-
-
-class HotItem(msgspec.Struct):
-    """A result of q5."""
-
-    auction: int
-    num: int
-    window_start: int
-    window_end: int
-
-
-class HighestBid(msgspec.Struct):
-    """A result of q7."""
-
-    auction: int
-    bidder: int
-    price: int
-    date_time: int
-    extra: str
-
-
-class NewUser(msgspec.Struct):
-    """A result of q8."""
-
-    id: int
-    name: str
-    window_start: int
-
-
-class UserSession(msgspec.Struct):
-    """A result of q11."""
-
-    bidder: int
-    bid_count: int
-    window_start: int
-    window_end: int
 
 
 Query: TypeAlias = Callable[[Stream[Any], timedelta], Stream[Any]]
@@ -92,27 +59,19 @@ def _with_most(most: list[tuple[int, int]], count: tuple[int, int]) -> list[tupl
 
 def _hot_items(window: tuple[str, list[tuple[int, int]]]) -> list[HotItem]:
     start = int(window[0]) * 2_000
-    return [HotItem(auction, num, start, start + 10_000) for auction, num in window[1]]
+    return [HotItem(auction, start, start + 10_000, num) for auction, num in window[1]]
 
 
 def q7(events: Stream[Event], patience: timedelta) -> Stream[HighestBid]:
     """Tumbling windows over all bids."""
     bids = op.key_on("all", op.filter("bids", events, is_bid), lambda bid: "all")
-    highest = win.fold_window(
-        "highest", bids, _clock(patience), _tumbling(), list, _with_highest, _highest_of_both
-    ).down
+    highest = win.fold_window("highest", bids, _clock(patience), _tumbling(), list, with_highest, _highest_of_both).down
     return op.flat_map("rows", highest, lambda each: [_highest_bid(bid) for bid in each[1][1]])
-
-
-def _with_highest(highest: list[Bid], bid: Bid) -> list[Bid]:
-    if not highest or bid.price > highest[0].price:
-        return [bid]
-    return [*highest, bid] if bid.price == highest[0].price else highest
 
 
 def _highest_of_both(one: list[Bid], other: list[Bid]) -> list[Bid]:
     for bid in other:
-        one = _with_highest(one, bid)
+        one = with_highest(one, bid)
     return one
 
 

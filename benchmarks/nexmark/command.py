@@ -42,15 +42,16 @@ class Queries(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
 def nexmark(names: list[str] | None, processes: int, events: int, rounds: int, peers: bool, seed: int) -> None:
     """The queries of Nexmark over a file of JSON lines for each process: events/s, cores, events/s a core.
 
-    Bytewax also runs q5, q7, q8 and q11. Before anything is measured, the answers are checked against DuckDB's.
+    Before that the answers are checked against DuckDB's. A query's lines are printed as soon as it is measured.
     """
     chosen = names or queries.names()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _check([query for query in chosen if query in queries.names()], folder, processes, seed)
         paths = _written(folder, Generator(seed=seed), events, processes)
-        results = [_compared(query, paths, events, folder, processes, rounds, peers) for query in chosen]
-    click.echo(compare.text(results))
+        _print(compare.heading())
+        for query in chosen:
+            _print(compare.lines(_compared(query, paths, events, folder, processes, rounds, peers)))
 
 
 def _check(names: Sequence[str], folder: Path, processes: int, seed: int) -> None:
@@ -73,6 +74,10 @@ def _compared(
     who = compare.competitors(query, processes, peers and processes <= 2, _say)
     _say(f"{query}: {', '.join(who) or 'nobody runs it yet'}")
     return compare.compare(query, paths, events, folder, processes, rounds, who)
+
+
+def _print(lines: Sequence[str]) -> None:
+    click.echo("\n".join(lines))
 
 
 def _say(line: str) -> None:

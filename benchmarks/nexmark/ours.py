@@ -60,7 +60,7 @@ def run(query: str, paths: Sequence[Path], folder: Path, processes: int) -> Meas
     """Run it and let the results go."""
     flow, before = Dataflow(query), time.process_time()
     events = flow.source(Noted(json_lines(list(paths), type=Event), folder))
-    queries.load(query)(events).sink(Blackhole(folder))
+    queries.results(query, events).sink(Blackhole(folder))
     flow.run(processes=processes, progress=False)
     found = collect(folder)
     # Over several processes this one only looks after the others.
@@ -70,6 +70,6 @@ def run(query: str, paths: Sequence[Path], folder: Path, processes: int) -> Meas
 def results(query: str, paths: Sequence[Path], processes: int) -> list[Any]:
     """Run it and return the results."""
     flow, records = Dataflow(query), list[Any]()
-    queries.load(query)(flow.source(json_lines(list(paths), type=Event))).sink(into(records))
+    queries.results(query, flow.source(json_lines(list(paths), type=Event))).sink(into(records))
     flow.run(processes=processes, progress=False)
     return records

@@ -68,3 +68,8 @@ def is_auction(event: Event) -> TypeGuard[Auction]:
 def is_bid(event: Event) -> TypeGuard[Bid]:
     """Whether it is an offer."""
     return type(event) is Bid
+
+
+def is_person_or_auction(event: Event) -> TypeGuard[Person | Auction]:
+    """Whether it is no offer."""
+    return type(event) is not Bid

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cext.channel import Channel
-from cext.columns import Collect, Count
+from cext.columns import Collect, Count, Custom
 from cext.counted import Counted
 from cext.frame import end, watermark
 from cext.getter import Getter
@@ -130,11 +130,12 @@ def compare(windows: Windows, oracle: Any, script: list[Any], ordered: bool = Tr
             assert (None if found is None else checked(found)) == right
     assert sorted(checked(windows.end())) == sorted(oracle.pass_on(10**9))
     assert len(windows) == 0  # type: ignore[arg-type]
+    assert not isinstance(windows, Panes) or len(windows.spans) == 0
 
 
 @given(
     events,
-    st.sampled_from([(10, 10, 10), (10, 5, 5), (9, 6, 3), (30, 2, 2), (7, 3, 1), (5, 5, 5)]),
+    st.sampled_from([(10, 10, 10), (10, 5, 5), (9, 6, 3), (30, 2, 2), (64, 2, 2), (51, 6, 3), (7, 3, 1), (5, 5, 5)]),
     st.integers(-7, 7),
     st.sampled_from([0, 0, 3, 25]),
 )
@@ -142,6 +143,34 @@ def test_panes_are_what_lists_of_records_are(
     script: list[Any], shape: tuple[int, int, int], offset: int, lateness: int
 ) -> None:
     compare(panes(*shape, offset, lateness), Oracle(*shape[:2], offset, lateness), script)
+
+
+@pytest.mark.parametrize("late", [2, 4])
+def test_a_late_record_is_in_the_windows_to_come_whose_spans_are_made(late: int) -> None:
+    script = [(0, 2), (0, 3), (0, 5), (1, 7), 8, (0, late), 9, (1, late), 10]
+    compare(panes(8, 1, 1), Oracle(8, 1, 0, 0), script)
+
+
+def test_a_wide_window_is_made_of_few_spans() -> None:
+    combined: list[tuple[int, int]] = []
+
+    def combine(one: int, other: int) -> int:
+        combined.append((one, other))
+        return one + other
+
+    def counts() -> Groups:
+        column = Custom(Getter(), int, lambda total, row: total + 1, None, combine)
+        return Groups(KEY, [column], lambda key, got: tuple(got))
+
+    windows = Panes(Grid(1), TIME, counts, int, 50)
+    got: list[tuple[int, int, int]] = []
+    for time in range(500):
+        windows.put((0, time, 0))
+        got += windows.pass_on(time)
+        assert len(windows) <= 50
+        assert len(windows.spans) <= 50 + 25 + 12 + 6
+    assert got[49:] == [(start, start + 50, 50) for start in range(450)]
+    assert len(combined) < 14 * len(got)  # not 50
 
 
 @given(events, st.integers(1, 20), st.sampled_from([0, 0, 3, 25]))

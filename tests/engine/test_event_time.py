@@ -74,6 +74,19 @@ def test_only_what_alone_follows_a_source_knows_that_it_is_idle() -> None:
         stream._flow.explain()
 
 
+def test_a_source_that_others_read_too_is_shared_behind_its_event_time() -> None:
+    stream = trips()
+    stream.event_time("at").sink(discard())
+    stream.sink(discard(), name="another")
+    with pytest.raises(GraphError, match=r"'event_time' \(.*\) shares its source with other operators") as refusal:
+        stream._flow.explain()
+    assert "write events = flow.source(...).event_time(...) once" in str(refusal.value)
+    stream = trips().event_time("at")
+    stream.sink(discard())
+    stream.sink(discard(), name="another")
+    assert "event_time" in stream._flow.explain()
+
+
 @pytest.mark.parametrize(("field", "is_datetime"), [("at", False), ("left", True), ("back", True)])
 def test_whether_times_are_datetimes(field: str, is_datetime: bool) -> None:
     assert time_of(trips().event_time(field)._inputs) == Time(field, None, is_datetime)

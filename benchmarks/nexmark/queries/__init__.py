@@ -12,6 +12,9 @@ from engine import Stream
 
 Query = Callable[[Stream[Event]], Stream[Any]]
 
+BY_TIME = frozenset({"q5", "q7", "q8", "q11", "q12"})
+"""Those that go by event time, and refuse a stream that does not say where it stands."""
+
 
 def names() -> list[str]:
     """The queries that are here, in the order of their numbers."""
@@ -23,3 +26,10 @@ def load(name: str) -> Query:
     """The function of the query `name`."""
     query: Query = import_module(f"{__name__}.{name}").query
     return query
+
+
+def results(name: str, events: Stream[Event], out_of_order: int = 0) -> Stream[Any]:
+    """What the query `name` gives for what a source gives, by so many ms out of order."""
+    if name in BY_TIME:
+        events = events.event_time("date_time", out_of_order=out_of_order)
+    return load(name)(events)

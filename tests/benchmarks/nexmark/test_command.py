@@ -7,6 +7,7 @@ import importlib
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -38,6 +39,18 @@ def test_it_prints_a_row_for_each_competitor() -> None:
     assert rows == [("q1 headgate", "920"), ("q1 by hand", "920"), ("q13 headgate", "920")]
 
 
+def test_what_was_measured_is_printed_before_the_next_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(query: str, *rest: Any) -> Compared:
+        if query == "q2":
+            raise KeyboardInterrupt
+        return Compared(query, 1000, {"headgate": [Measured(0.5, 0.5, 920)]})
+
+    monkeypatch.setattr("benchmarks.nexmark.compare.compare", interrupted)
+    result = CliRunner().invoke(nexmark, ["--queries", "q0,q2", "--events", "1000", "--no-peers"])
+    assert result.exit_code == 1
+    assert re.search(r"^q0 headgate +2,000 +1\.00 +2,000 +920$", result.output, re.MULTILINE), result.output
+
+
 def test_an_unknown_query_is_refused() -> None:
     result = CliRunner().invoke(nexmark, ["--queries", "q1,q99"])
     assert result.exit_code == 2
@@ -55,7 +68,7 @@ def test_without_bytewax_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_query_that_no_flow_expresses_has_no_run_of_ours() -> None:
-    assert competitors("q6", 1, False, print) == {}
+    assert competitors("q10", 1, False, print) == {}
 
 
 @pytest.mark.parametrize("query", by_hand.LOOPS)
@@ -92,6 +105,12 @@ def test_the_ratio_is_that_of_the_median_pair() -> None:
     compared = Compared("q0", 100, runs)
     assert compared.ratio("by hand") == 0.5
     assert compared.rows()[0][:4] == ["q0 headgate", "50", "1.00", "50"]
+
+
+def test_what_is_to_be_reached_depends_on_the_query_too() -> None:
+    same = {who: [Measured(1.0, 1.0, 0)] for who in ("headgate", "by hand", "Bytewax")}
+    reaches = {query: [row[5] for row in Compared(query, 100, same).rows()] for query in ("q0", "q5", "q11")}
+    assert reaches == {"q0": ["", ">= 0.85", ""], "q5": ["", ">= 0.7", ">= 20"], "q11": ["", "", ">= 20"]}
 
 
 @pytest.mark.parametrize("module", ["draws", "generator", "notes", "oracle", "source"])

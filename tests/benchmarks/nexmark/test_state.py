@@ -1,0 +1,58 @@
+"""What queries over windows keep is bounded by the windows that are open, however long the stream."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from benchmarks.nexmark import queries
+from benchmarks.nexmark.generator import Generator
+from benchmarks.nexmark.records import Event
+from benchmarks.nexmark.source import Nexmark
+from connectors.memory import discard
+from engine import Dataflow
+from engine.windowed import InWindows
+
+COUNT = 600_000
+"""Events, of a minute: six windows of 10 s, or thirty panes of 2 s."""
+AHEAD = 3
+"""Seconds by which records may be ahead of the event time that windows were told: those in flight, at the most."""
+PEOPLE = 200
+"""New ones a second."""
+
+KEPT = {
+    "q5": {"Sliding('10s', every='2s')": 10 // 2 + 1 + AHEAD, "Tumbling('2s')": 2 + AHEAD},
+    "q7": {"Tumbling('10s')": 2},
+    "q8": {"Tumbling('10s')": 2},
+    "q11": {"Session('10001ms')": Generator().active_people + (11 + AHEAD) * PEOPLE},
+    "q12": {"Tumbling('10s')": 2},
+}
+"""The most panes or sessions that each of a query's windows may have."""
+
+
+@pytest.mark.parametrize("query", KEPT)
+def test_state_is_bounded_by_open_windows(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: dict[str, Any] = {}
+    build = InWindows.build_head
+
+    def noted(self: InWindows, *arguments: Any) -> Any:
+        return heads.setdefault(repr(self.window), build(self, *arguments))
+
+    monkeypatch.setattr(InWindows, "build_head", noted)
+    most = Counter[str]()
+
+    def watch(events: list[Event]) -> list[Event]:
+        for window, head in heads.items():
+            most[window] = max(most[window], len(head.windows))
+        return events
+
+    flow = Dataflow(query)
+    events = flow.source(Nexmark(Generator(), count=COUNT)).map_batch(watch)
+    queries.results(query, events).sink(discard())
+    metrics = flow.run()
+    assert (metrics.records_read, metrics.late) == (COUNT, 0)
+    assert {window: len(head.windows) for window, head in heads.items()} == dict.fromkeys(KEPT[query], 0)
+    for window, bound in KEPT[query].items():
+        assert 0 < most[window] <= bound, window
