@@ -33,13 +33,17 @@ check: build
 test: check
 	$(BIN)/pytest
 	HEADGATE_BENCH_SCALE=0.02 $(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -q
-	$(MAKE) test-debug
+	$(MAKE) test-debug DEBUG_TESTS="tests/cext $(foreach name,$(RUNS),tests/engine/test_$(name).py)"
+
+# What of the engine's tests runs jobs of every kind: `make test` has no time for all of them on two builds.
+RUNS := processes crossing windows joins event_time random_flows dropped map_async parallelism
+DEBUG_TESTS ?= tests/cext tests/engine
 
 # Core and engine once more, on a build that checks invariants and counts live objects. The checkout stands on the path
 # behind that build, as workers need the tests too.
 test-debug: build
 	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib
-	$(BIN)/pytest -o "pythonpath=build/debug/lib ." tests/cext tests/engine
+	$(BIN)/pytest -o "pythonpath=build/debug/lib ." $(DEBUG_TESTS)
 
 # The links' code in ten thousand schedules of a simulated network; one that fails prints its seed.
 test-schedules: build
