@@ -36,7 +36,7 @@ test: check
 	$(MAKE) test-debug DEBUG_TESTS="tests/cext $(foreach name,$(RUNS),tests/engine/test_$(name).py)"
 
 # What of the engine's tests runs jobs of every kind: `make test` has no time for all of them on two builds.
-RUNS := processes crossing windows joins event_time random_flows dropped map_async parallelism
+RUNS := processes crossing windows joins
 DEBUG_TESTS ?= tests/cext tests/engine
 
 # Core and engine once more, on a build that checks invariants and counts live objects. The checkout stands on the path
