@@ -58,8 +58,11 @@ cdef class Batch(Holding):
     cdef object _call(self, list rows, Sideline side)
 
 
-cdef class Aggregate(Holding):
-    cdef readonly Groups groups
-    cdef object results     # the results still to be emitted, once the stream has ended
+cdef class Giving(Holding):
+    cdef object results     # an iterator of those that are due and still to be given, or None
 
     cdef list _results(self, Py_ssize_t limit, Sideline side)
+
+
+cdef class Aggregate(Giving):
+    cdef readonly Groups groups

@@ -49,7 +49,10 @@ class Expand(Holding):
 class Batch(Holding):
     def __new__(cls, name: str, guard: Guard, function: Callable[[list[Any]], Iterable[Any]], size: int) -> Self: ...
 
+@disjoint_base
+class Giving(Holding): ...
+
 @final
-class Aggregate(Holding):
+class Aggregate(Giving):
     groups: Groups
     def __new__(cls, name: str, guard: Guard, groups: Groups) -> Self: ...

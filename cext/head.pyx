@@ -242,8 +242,29 @@ cdef class Batch(Holding):
         return Holding.discard(self) - gone
 
 
+cdef class Giving(Holding):
+    """The base of heads that give results of their own, which may be more than there is credit for at once."""
+
+    cdef list _results(self, Py_ssize_t limit, Sideline side):
+        cdef list out = []
+        try:
+            out.extend(islice(self.results, limit))
+        except BaseException as error:
+            self.guard.fail(None, error, side)
+        if len(out) < limit:
+            self.results = None
+        return out
+
+    cpdef bint drained(self):
+        return self.frame is None and self.results is None
+
+    cpdef Py_ssize_t discard(self):
+        self.results = None
+        return Holding.discard(self)
+
+
 @cython.final
-cdef class Aggregate(Holding):
+cdef class Aggregate(Giving):
     """aggregate, reduce and fold: takes every record into `groups`, and gives their results at the end."""
 
     def __cinit__(self, str name, Guard guard, Groups groups not None):
@@ -270,23 +291,6 @@ cdef class Aggregate(Holding):
                 self.spent += 1
         return []
 
-    cdef list _results(self, Py_ssize_t limit, Sideline side):
-        cdef list out = []
-        try:
-            out.extend(islice(self.results, limit))
-        except BaseException as error:
-            self.guard.fail(None, error, side)
-        if len(out) < limit:
-            self.results = None
-        return out
-
-    cpdef bint drained(self):
-        return self.frame is None and self.results is None
-
     cpdef finish(self, bint whole):
         if whole:
             self.results = iter(self.groups)
-
-    cpdef Py_ssize_t discard(self):
-        self.results = None
-        return Holding.discard(self)

@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from cext.guard cimport Sideline
-from cext.head cimport Holding
+from cext.head cimport Giving
 
 cdef enum:
     FOREVER = 0x4000000000000000  # after any event time
@@ -24,9 +24,6 @@ cdef class Windows:
     cdef object finish(self)
 
 
-cdef class Windowed(Holding):
+cdef class Windowed(Giving):
     cdef readonly Windows windows
-    cdef object results           # those that are due and still to be given, or None
     cdef readonly uint64_t late   # records that came too late
-
-    cdef list _results(self, Py_ssize_t limit, Sideline side)

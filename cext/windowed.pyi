@@ -5,7 +5,7 @@ from typing import Any, Self
 from typing_extensions import disjoint_base
 
 from cext.guard import Guard
-from cext.head import Holding
+from cext.head import Giving
 
 @disjoint_base
 class Windows:
@@ -17,7 +17,7 @@ class Windows:
     def end(self) -> list[Any]: ...
 
 @disjoint_base
-class Windowed(Holding):
+class Windowed(Giving):
     windows: Windows
     late: int
     def __new__(cls, name: str, guard: Guard, windows: Windows) -> Self: ...

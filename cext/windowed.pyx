@@ -1,7 +1,5 @@
 """Windowed: the head that takes records into windows and gives what these come to once event time has passed them."""
 
-from itertools import islice
-
 from cext.guard cimport Guard
 from cext.instant cimport NEVER
 
@@ -48,7 +46,7 @@ cdef class Windows:
         return list(self.finish())
 
 
-cdef class Windowed(Holding):
+cdef class Windowed(Giving):
     """Takes every record into `windows`, and gives their results as they become due, within credit."""
 
     def __cinit__(self, str name, Guard guard, Windows windows not None):
@@ -68,7 +66,7 @@ cdef class Windowed(Holding):
         cdef Py_ssize_t end = self.frame.records  # most records leave nothing, so these need no credit
         cdef list out = [], rows = self.frame.rows
         cdef Windows windows = self.windows
-        cdef int verdict
+        cdef int verdict = TAKEN
         while self.at < end and len(out) + len(side.late) + len(side.letters) < limit and self.results is None:
             try:
                 while self.at < end:
@@ -93,22 +91,5 @@ cdef class Windowed(Holding):
                 out += self._results(limit - len(out), side)
         return out
 
-    cdef list _results(self, Py_ssize_t limit, Sideline side):
-        cdef list out = []
-        try:
-            out.extend(islice(self.results, limit))
-        except BaseException as error:
-            self.guard.fail(None, error, side)
-        if len(out) < limit:
-            self.results = None
-        return out
-
-    cpdef bint drained(self):
-        return self.frame is None and self.results is None
-
     cpdef finish(self, bint whole):
         self.results = self.windows.finish() if whole else None
-
-    cpdef Py_ssize_t discard(self):
-        self.results = None
-        return Holding.discard(self)

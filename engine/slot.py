@@ -115,7 +115,7 @@ class LocalSlot:
         line = self._line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r") + cut
         self._line.clear()
         self._last.append(line)
-        with suppress(Exception):
+        with suppress(Exception):  # a terminal that is gone: the worker must not wait for somebody to read its pipe
             self._on_line(self.name, line)
 
 

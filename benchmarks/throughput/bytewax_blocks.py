@@ -6,17 +6,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import StatefulBatchLogic
-from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from benchmarks.throughput.bids import Bid, leave
 from benchmarks.throughput.by_hand import batches
-from benchmarks.throughput.bytewax_members import run_members
+from benchmarks.throughput.bytewax_members import Totals, run_members
 
 Item = tuple[str, list[Bid]]
 
@@ -30,7 +28,7 @@ def counting(paths: Sequence[Path], folder: Path, me: int) -> Dataflow:
     """What one process of the cluster does."""
     flow = Dataflow("throughput")
     counted = op.stateful_batch("count", op.input("bids", flow, _Source(paths, folder)), lambda _: _Count())
-    op.output("totals", counted, _Sink(folder, me))
+    op.output("totals", counted, Totals(folder, me, lambda item: item[1]))
     return flow
 
 
@@ -72,20 +70,3 @@ class _Count(StatefulBatchLogic[list[Bid], dict[int, int], None]):
 
     def snapshot(self) -> None:
         return None
-
-
-class _Sink(DynamicSink[Any]):
-    def __init__(self, folder: Path, me: int) -> None:
-        self.folder, self.me = folder, me
-
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition[Any]:
-        return _Totals(self.folder, self.me)
-
-
-class _Totals(StatelessSinkPartition[Any]):
-    def __init__(self, folder: Path, me: int) -> None:
-        self.folder, self.me = folder, me
-
-    def write_batch(self, items: list[tuple[str, dict[int, int]]]) -> None:
-        for side, counts in items:
-            leave(self.folder, f"sink-{side}-{self.me}", 0.0, counts)

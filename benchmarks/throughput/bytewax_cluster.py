@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import bytewax.operators as op
 import msgspec
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import StatefulBatchLogic
-from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from benchmarks.throughput.bids import BLOCK, Bid, leave
-from benchmarks.throughput.bytewax_members import run_members
+from benchmarks.throughput.bytewax_members import Totals, run_members
 
 Pair = tuple[str, int]
 
@@ -31,7 +28,7 @@ def counting(paths: Sequence[Path], folder: Path, me: int) -> Dataflow:
     flow = Dataflow("throughput")
     pairs = op.flat_map_batch("decode", op.input("lines", flow, _Source(paths, folder)), decoded)
     counted = op.stateful_batch("count", pairs, lambda _: _Count())
-    op.output("totals", counted, _Sink(folder, me))
+    op.output("totals", counted, Totals(folder, me, lambda item: {int(item[0]): item[1]}))
     return flow
 
 
@@ -81,23 +78,3 @@ class _Count(StatefulBatchLogic[int, int, None]):
 
     def snapshot(self) -> None:
         return None
-
-
-class _Sink(DynamicSink[Any]):
-    def __init__(self, folder: Path, me: int) -> None:
-        self.folder, self.me = folder, me
-
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition[Any]:
-        return _Totals(self.folder, self.me)
-
-
-class _Totals(StatelessSinkPartition[Any]):
-    def __init__(self, folder: Path, me: int) -> None:
-        self.folder, self.me = folder, me
-        self.counts: Counter[int] = Counter()
-
-    def write_batch(self, items: list[Pair]) -> None:
-        self.counts.update({int(key): count for key, count in items})
-
-    def close(self) -> None:
-        leave(self.folder, f"sink-{self.me}", 0.0, dict(self.counts))
