@@ -16,6 +16,8 @@ cdef class Operator:
     cdef object step(self, object row)
     cdef list apply(self, list rows, Sideline side)
     cdef list run(self, list rows, Sideline side)
+    cpdef object snapshot(self)
+    cpdef restore(self, list states)
 
 
 cdef class Map(Operator):

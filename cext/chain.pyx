@@ -6,6 +6,8 @@ from cpython.ref cimport PyObject
 from cext.clock cimport monotonic_ns
 from cext.partition cimport find
 
+from cext.state import State
+
 cdef extern from "Python.h":
     # As C sees them: no reference is counted and no error is raised behind our back.
     PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument) noexcept
@@ -102,6 +104,14 @@ cdef class Operator:
         self.records_in += PyList_GET_SIZE(rows)
         self.records_out += PyList_GET_SIZE(out)
         return out
+
+    cpdef object snapshot(self):
+        """What it knows, as a State; None: a new one knows as much."""
+        return None
+
+    cpdef restore(self, list states):
+        """Go on from the States of all instances that the operator had, each without the keys of others; called first."""
+        raise NotImplementedError(f"{type(self).__name__} {self.name!r} has no state, got {len(states)}")
 
     def __call__(self, list rows not None):
         """Run it over `rows` alone and return (records that go on, dead letters); raise what ends it."""
@@ -240,6 +250,13 @@ cdef class StatefulMap(Operator):
         else:
             self.states[key] = (<tuple>result)[0]
         return (<tuple>result)[1]
+
+    cpdef object snapshot(self):
+        return State({"states": (list(self.states), list(self.states.values()))}, {})
+
+    cpdef restore(self, list states):
+        for tables, _ in states:
+            self.states.update(zip(*tables["states"], strict=True))
 
 
 @cython.final

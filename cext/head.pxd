@@ -26,6 +26,8 @@ cdef class Head:
     cpdef str open_thread(self)
     cpdef Py_ssize_t discard(self)
     cpdef int64_t deadline(self)
+    cpdef object snapshot(self, int64_t checkpoint)
+    cpdef restore(self, list states)
 
 
 cdef class Holding(Head):

@@ -82,6 +82,14 @@ cdef class Head:
         """When `more` should be called again though nothing comes in, monotonic ns; below 0: never."""
         return -1
 
+    cpdef object snapshot(self, int64_t checkpoint):
+        """What it knows, as a State for `checkpoint`, now that it is drained; None: a new one knows as much."""
+        return None
+
+    cpdef restore(self, list states):
+        """Go on from the States of all instances that the operator had, each without the keys of others; called first."""
+        raise NotImplementedError(f"{type(self).__name__} {self.name!r} has no state, got {len(states)}")
+
 
 cdef class Holding(Head):
     """The base of heads that work on one frame at a time."""

@@ -363,3 +363,12 @@ cpdef int owner(int group, int max_parallelism, int parallelism) noexcept nogil:
     if not 0 <= group < max_parallelism:
         return -1
     return <int>(<int64_t>group * parallelism // max_parallelism)
+
+
+def owned(list keys not None, int max_parallelism, int parallelism, int index):
+    """Of each key, whether the task `index` owns its key group.
+
+    >>> owned(["weir", "dam", "lock"], 128, 1, 0)
+    [True, True, True]
+    """
+    return [owner(key_group(key, max_parallelism), max_parallelism, parallelism) == index for key in keys]

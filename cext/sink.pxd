@@ -20,6 +20,11 @@ cdef class Sink(Head):
     cdef bint shared              # `rows` is a frame's own list, not ours to change
     cdef list owed                # [channel, records, born] of the frames that `rows` came from, in order
     cdef int64_t last             # when the last of them came
+    # Checkpoints, of a writer that can keep what it has written from sight until one is complete.
+    cdef public bint prepares     # it is such a writer
+    cdef list prepared            # (checkpoint, what its prepare gave) of what is not to be seen yet, in order
+    cdef readonly list earlier    # what earlier writers had prepared for the checkpoint that the job goes on from
+    cdef int64_t completed        # the last complete checkpoint; written by any thread
     cdef readonly uint64_t written
     cdef readonly Histogram latency  # from the source to here, ns
 
@@ -27,6 +32,7 @@ cdef class Sink(Head):
     cdef bint gathers(self) noexcept
     cdef uint64_t _settled(self) noexcept
     cdef int _open(self) except -1
+    cdef bint commit(self) except -1
     cdef bint _try(self, list rows, bint final, Sideline side) except -1
     cdef bint _write(self, list rows, Sideline side) except -1
     cdef int _pay(self, Py_ssize_t records, int64_t now) except -1

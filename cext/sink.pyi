@@ -13,6 +13,8 @@ class Sink(Head):
     cost: Cost
     written: int
     latency: Histogram
+    prepares: bool
+    earlier: list[Any]
     def __new__(
         cls,
         name: str,
@@ -23,3 +25,4 @@ class Sink(Head):
         linger: int = 1_000_000,
         clock: Callable[[], int] = ...,
     ) -> Self: ...
+    def complete(self, checkpoint: int) -> None: ...

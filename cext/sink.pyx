@@ -7,6 +7,8 @@ from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.guard cimport FAIL, Guard
 
+from cext.state import State
+
 
 @cython.final
 cdef class Sink(Head):
@@ -37,6 +39,8 @@ cdef class Sink(Head):
         self.clock = clock
         self.rows = []
         self.owed = []
+        self.prepared = []
+        self.earlier = []
         self.latency = Histogram()
 
     cpdef bint hungry(self):
@@ -100,6 +104,37 @@ cdef class Sink(Head):
         except BaseException as error:
             raise self.guard.described(None, error)
         return 0
+
+    # Checkpoints.
+
+    def complete(self, int64_t checkpoint):
+        """What was prepared up to `checkpoint` may be seen. From any thread."""
+        self.completed = checkpoint
+
+    cpdef object snapshot(self, int64_t checkpoint):
+        if not self.prepares:
+            return None
+        if self.writer is None:
+            self._open()
+        try:
+            self.prepared.append((checkpoint, self.writer.prepare(checkpoint)))
+        except BaseException as error:
+            raise self.guard.described(None, error)
+        return State({}, {"prepared": [token for _, token in self.prepared]})
+
+    cpdef restore(self, list states):
+        for _, single in states:
+            self.earlier += single["prepared"]
+
+    cdef bint commit(self) except -1:
+        """Make visible what may be; whether anything is still not to be seen."""
+        try:
+            while self.prepared and (<tuple>self.prepared[0])[0] <= self.completed:
+                self.writer.commit((<tuple>self.prepared[0])[1])
+                del self.prepared[0]
+        except BaseException as error:
+            raise self.guard.described(None, error)
+        return len(self.prepared) > 0
 
     cdef bint _write(self, list rows, Sideline side) except -1:
         """All of `rows`; where a refused record does not end the job, it is found by trying each alone. Whether the

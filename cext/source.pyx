@@ -5,6 +5,8 @@ from cext.clock cimport monotonic_ns
 from cext.guard cimport Guard
 from cext.instant cimport NEVER
 
+from cext.state import State
+
 cdef int64_t FIRST_BACKOFF_NS = 1_000_000
 cdef int64_t LAST_BACKOFF_NS = 16_000_000
 cdef double LONGEST_HINT = 3600  # seconds
@@ -19,8 +21,9 @@ cdef int64_t reached(Reading reading) noexcept:
 cdef class Reading:
     """One partition that is being read."""
 
-    def __cinit__(self, reader, Part part=None):
+    def __cinit__(self, reader, str partition, Part part=None):
         self.reader = reader
+        self.partition = partition
         self.part = part
 
 
@@ -48,6 +51,8 @@ cdef class Source(Head):
     ):
         self.open_reader = open_reader
         self.unopened = partitions[::-1]
+        self.finished = set()
+        self.earlier = {}
         self.readers = []
         self.in_turn = in_turn or watermarks is not None
         self.watermarks = watermarks
@@ -59,6 +64,28 @@ cdef class Source(Head):
         """Ask for no more records; `whole`: what was read so far is to count as the whole stream. From any thread."""
         self.whole = whole
         self.stopping = True
+
+    def request(self, int64_t checkpoint):
+        """Ask for the barrier of `checkpoint` behind what was read so far. From any thread."""
+        self.requested = checkpoint
+
+    cpdef object snapshot(self, int64_t checkpoint):
+        """Where each partition stands: (position, event time), None where it was read to its end."""
+        cdef dict known = {**self.earlier, **dict.fromkeys(self.finished)}
+        for reading in self.readers:
+            known[(<Reading>reading).partition] = self._known(reading)
+        return State({}, {"partitions": known})
+
+    cdef object _known(self, Reading reading):
+        return reading.reader.position(), reached(reading)
+
+    cpdef restore(self, list states):
+        cdef dict known = {}
+        for _, single in states:
+            known.update(single["partitions"])
+        self.finished.update([partition for partition in self.unopened if known.get(partition, partition) is None])
+        self.unopened = [partition for partition in self.unopened if partition not in self.finished]
+        self.earlier = {partition: known[partition] for partition in self.unopened if partition in known}
 
     cpdef bint hungry(self):
         return False
@@ -100,10 +127,18 @@ cdef class Source(Head):
 
     cdef int _open(self) except -1:
         while self.unopened and (self.in_turn or not self.readers):
-            partition = self.unopened.pop()
-            part = None if self.watermarks is None else self.watermarks.begin()
-            self.readers.append(Reading(self.open_reader(partition), part))
+            self.readers.append(self._begin(self.unopened.pop()))
         return 0
+
+    cdef Reading _begin(self, str partition):
+        cdef tuple known = self.earlier.pop(partition, None)
+        cdef Part part = None
+        if self.watermarks is not None:
+            part = self.watermarks.begin(NEVER if known is None else known[1])
+        reader = self.open_reader(partition)
+        if known is not None:
+            reader.seek(known[0])
+        return Reading(reader, partition, part)
 
     cdef list _ask(self, Py_ssize_t limit, int64_t now, Sideline side):
         """Rows of the reader whose turn it is, none when it has ended or all were bad; None: nothing came."""
@@ -112,6 +147,7 @@ cdef class Source(Head):
         rows = reading.reader.read(limit)
         if rows is None:
             del self.readers[self.turn]
+            self.finished.add(reading.partition)
             if self.watermarks is not None:
                 self.watermarks.end(reading.part)
             reading.reader.close()

@@ -52,6 +52,10 @@ cdef class Task:
     cdef int64_t marked_at      # when it was last told, by the task's own watermarks, monotonic ns
     cdef bint idle              # those downstream have been told that nothing comes for now
     cdef bint whole             # no lane has ended cut short
+    # Checkpoints.
+    cdef public object checkpointed  # (task, checkpoint, is_last, {operator: State}), called as each barrier leaves; or None
+    cdef public int64_t checkpoint   # the last one whose barrier has left
+    cdef bint kept              # what it knew at its end is in the hands of `checkpointed`
     # Its life.
     cdef readonly object failure  # what ended it, or None
     cdef bint cancelled         # written by any thread
@@ -90,6 +94,8 @@ cdef class Task:
     cdef int _go_on(self, Py_ssize_t room, int64_t now) except -1
     cdef int _through(self, list rows, int64_t now, Py_ssize_t first=*) except -1
     cdef int _pass_mark(self) except -1
+    cdef int _keep(self, int64_t checkpoint, bint is_last) except -1
+    cdef bint _may_close(self) except -1
     cdef int _end(self) except -1
     cdef int _adapt(self, int64_t now) except -1
     cdef int _rest(self, int64_t now) except -1

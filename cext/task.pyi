@@ -1,12 +1,13 @@
 """Task: a head and a chain of operators between input lanes and output ports, run a step at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self, final
 
 from cext.chain import Operator, Router
 from cext.channel import Channel
 from cext.head import Head
 from cext.port import Port
+from cext.state import State
 
 @final
 class Lane:
@@ -27,6 +28,8 @@ class Task:
     records_out: int
     frames_in: int
     dropped: int
+    checkpointed: Callable[[Task, int, bool, dict[str, State]], None] | None
+    checkpoint: int
     def __new__(
         cls,
         name: str,

@@ -124,6 +124,11 @@ cdef class Task:
             return self._pass_mark()
         if self.dropping:
             return self._drop()
+        if self.source is not None and self.source.requested > self.checkpoint and not self._has_rest():
+            self.mark = mark_frame(BARRIER, self.source.requested)
+            return BUSY
+        if self.sink is not None:
+            self.sink.commit()
         cdef Py_ssize_t room = self._room()
         if room <= 0:
             if self.source is not None and self.source.stopping and not self._has_rest():  # its end costs no credit
@@ -374,8 +379,12 @@ cdef class Task:
 
     cdef int _pass_mark(self) except -1:
         """Send the mark to every port, in as many steps as their rings need; the end closes the head first."""
+        if self.mark.kind == BARRIER and not self.passing:
+            self._keep(self.mark.value, False)
         if self.mark.kind == END:
             if not self.closed:
+                if self.mark.value and not self._may_close():
+                    return IDLE
                 self.closed = True
                 self.head.close(self.mark.value)
             if self.head.open_thread() is not None and not self.abandoned:
@@ -393,6 +402,37 @@ cdef class Task:
         if not (self.done or self.dropping):
             self._raise_watermark()  # the lane whose end let a barrier go on may have held event time back too
         return BUSY
+
+    # Checkpoints.
+
+    cdef int _keep(self, int64_t checkpoint, bint is_last) except -1:
+        """Hand on what it knows as `checkpoint` has it."""
+        cdef dict states = {}
+        cdef Operator operator
+        self.checkpoint = checkpoint
+        if self.checkpointed is None:
+            return 0
+        state = self.head.snapshot(checkpoint)
+        if state is not None:
+            states[self.head.name] = state
+        for operator in self.chain:
+            state = operator.snapshot()
+            if state is not None:
+                states[operator.name] = state
+        self.checkpointed(self, checkpoint, is_last, states)
+        return 0
+
+    cdef bint _may_close(self) except -1:
+        """At a whole end: whether what it knows is in a complete checkpoint, as far as somebody outside is to see it.
+
+        It passes no further barrier, so whatever checkpoint is complete after the last one has its last word in it.
+        """
+        if self.checkpointed is None or self.abandoned:
+            return True
+        if not self.kept:
+            self.kept = True
+            self._keep(self.checkpoint + 1, True)
+        return self.sink is None or not self.sink.commit()
 
     # The end.
 

@@ -26,7 +26,7 @@ cdef class Watermarks(Operator):
     cdef list take_rest(self, Py_ssize_t limit)
     cpdef int64_t watermark(self) noexcept
     cpdef bint is_idle(self) noexcept
-    cdef Part begin(self)
+    cdef Part begin(self, int64_t furthest=*)
     cdef int end(self, Part part) except -1
     cdef int silent(self, Part part, int64_t now) except -1
     cdef int64_t deadline(self) noexcept

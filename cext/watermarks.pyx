@@ -12,6 +12,8 @@ cimport cython
 from cext.guard cimport Guard, Sideline
 from cext.instant cimport NEVER
 
+from cext.state import State
+
 
 @cython.final
 cdef class Part:
@@ -112,11 +114,20 @@ cdef class Watermarks(Operator):
                 return False
         return len(self.parts) > 0
 
+    cpdef object snapshot(self):
+        """What is known of parts that have not ended is kept by who reads them."""
+        return State({}, {"time": self.watermark(), "furthest": self.furthest})
+
+    cpdef restore(self, list states):
+        self.time = min([single["time"] for _, single in states])
+        self.furthest = min([single["furthest"] for _, single in states])
+
     # Parts.
 
-    cdef Part begin(self):
-        """One more part of the stream."""
+    cdef Part begin(self, int64_t furthest=NEVER):
+        """One more part of the stream, in which event time has come to `furthest` before."""
         cdef Part part = Part.__new__(Part)
+        part.furthest = furthest
         self.parts.append(part)
         self.part = part
         return part

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from engine.checkpoint_store import Blob
 from engine.failures import Failure
 from engine.report import Report
 from engine.transport import Addresses, Place
@@ -56,6 +57,32 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     failure: Failure
 
 
+class Piece(msgspec.Struct, frozen=True):
+    """What one instance of an operator keeps for a checkpoint: `blob` says where it is written; else it is `data`."""
+
+    operator: str
+    instance: int
+    data: bytes | None
+    blob: Blob | None
+
+
+class Kept(msgspec.Struct, frozen=True, tag=True):
+    """All that one instance of a planned task keeps for a checkpoint, or `is_last`, for all later than its end."""
+
+    planned: int
+    instance: int
+    checkpoint: int
+    is_last: bool
+    pieces: list[Piece]
+
+
+class NotKept(msgspec.Struct, frozen=True, tag=True):
+    """Something of a checkpoint could not be written."""
+
+    checkpoint: int
+    why: str
+
+
 class Drained(msgspec.Struct, frozen=True, tag=True):
     """Its tasks are done, and its channels to and from others have ended; it still answers those."""
 
@@ -93,6 +120,18 @@ class StopSources(msgspec.Struct, frozen=True, tag=True):
     whole: bool
 
 
+class BeginCheckpoint(msgspec.Struct, frozen=True, tag=True):
+    """Its sources send the barrier of this checkpoint."""
+
+    checkpoint: int
+
+
+class CompleteCheckpoint(msgspec.Struct, frozen=True, tag=True):
+    """This checkpoint lasts: sinks show what belongs to it."""
+
+    checkpoint: int
+
+
 class Cancel(msgspec.Struct, frozen=True, tag=True):
     """Drop what is on its way."""
 
@@ -105,8 +144,8 @@ class Close(msgspec.Struct, frozen=True, tag=True):
     """Everybody has drained: end."""
 
 
-FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Drained | Ended
-ToWorker: TypeAlias = Welcome | Start | StopSources | Cancel | Abandon | Close
+FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Kept | NotKept | Drained | Ended
+ToWorker: TypeAlias = Welcome | Start | StopSources | BeginCheckpoint | CompleteCheckpoint | Cancel | Abandon | Close
 
 Word = TypeVar("Word")
 

@@ -8,6 +8,7 @@
     │   │   ├── InputError             a record that a source could not read
     │   │   └── OutputError            a record that a sink refused
     │   ├── WorkerLost                 a process of the job ended before its work did, or fell silent
+    │   ├── CheckpointError            a checkpoint that cannot be written, or that nothing can go on from
     │   └── JobCancelled               the user stopped the job hard
     ├── EncodeError (TypeError)        a record that cannot be sent to another process; the cause of an OperatorError
     └── DecodeError (ValueError)       records that another process sent and this one cannot read; likewise
@@ -81,6 +82,10 @@ class WorkerLost(JobError):
     def __init__(self, message: str, *, hint: str | None = None, worker: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.worker = worker
+
+
+class CheckpointError(JobError):
+    """A checkpoint cannot be written, read or gone on from; the message names it, and the operator if there is one."""
 
 
 class JobCancelled(JobError):

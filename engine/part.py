@@ -104,6 +104,18 @@ class Part:
             source.stop(whole)
         self.worker.wake()
 
+    def begin_checkpoint(self, checkpoint: int) -> None:
+        """Have every source send the barrier of `checkpoint`."""
+        for source in self.worker.sources:
+            source.request(checkpoint)
+        self.worker.wake()
+
+    def complete_checkpoint(self, checkpoint: int) -> None:
+        """Have every sink show what belongs to `checkpoint`."""
+        for sink in self.worker.sinks:
+            sink.complete(checkpoint)
+        self.worker.wake()
+
     def cancel(self) -> None:
         """Drop what is on its way."""
         with self._lock:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 T_contra = TypeVar("T_contra", contravariant=True)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What a sink whose delivery is "exactly once" is told in a job that makes checkpoints.
+
+    `job`: its name. `epoch`: grows with each life of the job; what lower ones left behind is not to be waited for, and
+    they must not change anything any more. `prepared`: what this writer must `commit` again before all else, from the
+    checkpoint that the job goes on from; all else that earlier epochs prepared for it is to be dropped.
+    """
+
+    job: str
+    epoch: int
+    prepared: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -13,19 +28,23 @@ class SinkContext:
     """What a sink is told when it is opened.
 
     `operator`: the sink's name in the graph; `type`: the stream's record type, or None where it is not known;
-    `index` and `parallelism`: which of how many writers this is, from 0.
+    `index` and `parallelism`: which of how many writers this is, from 0. `recovery`: None unless the job makes
+    checkpoints and the sink can deliver exactly once: then what is written must not be seen before it is committed.
     """
 
     operator: str
     type: Any = None
     index: int = 0
     parallelism: int = 1
+    recovery: Recovery | None = None
 
 
 class Writer(Generic[T_contra]):
     """Writes what reaches one sink. Every method is called from one and the same thread.
 
-    After `open`: any number of `write`, then exactly one of `finish` and `abort`, and nothing after it.
+    After `open`: any number of `write`, then exactly one of `finish` and `abort`, and nothing after it. With checkpoints,
+    and where the sink's delivery is "exactly once", `prepare` and `commit` come in between, and before `finish` all is
+    committed.
     """
 
     def write(self, records: list[T_contra]) -> None:
@@ -39,6 +58,20 @@ class Writer(Generic[T_contra]):
         Raise `OutputError`, or anything else, when a record is: where the sink's `on_error` is not "fail", a batch
         that was refused is tried again record by record, so that only those at fault are set aside. If a record
         is to blame for an `OSError`, as one that names a file that is not there, raise `OutputError` from it.
+        """
+        raise NotImplementedError
+
+    def prepare(self, checkpoint: int) -> Any:
+        """Make all that was written since the last `prepare` last, and keep it from sight; return plain data that names it.
+
+        That is kept in the checkpoint, whose number is `checkpoint`. Called at its barrier, and at the stream's end.
+        """
+        raise NotImplementedError
+
+    def commit(self, prepared: Any) -> None:
+        """Make visible what `prepare` gave a name to, at once and as a whole: the checkpoint is complete.
+
+        After a crash it is called again, with what may have been committed already: then nothing happens.
         """
         raise NotImplementedError
 
@@ -67,6 +100,10 @@ class Sink(Generic[T_contra]):
     at_home: bool = False
     """True: it writes to memory, or to a terminal, of the process that runs the job, so it runs there, whatever
     the number of processes."""
+
+    delivery: Literal["at least once", "exactly once"] = "at least once"
+    """What a job that makes checkpoints delivers when it goes on from one: "exactly once" where writers have `prepare`
+    and `commit`; else what was written after that checkpoint is written again."""
 
     batch_records: int = 0
     """How many records make a good `write`. A batch that is not full is written once nothing more has come for

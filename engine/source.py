@@ -53,6 +53,20 @@ class Reader(Generic[T_co]):
         """
         return None
 
+    def position(self) -> Any:
+        """Where the next read goes on, behind all records given so far: what `seek` will be given, in plain data.
+
+        Called where the source is `resumable` and the job makes checkpoints, between two reads.
+        """
+        raise NotImplementedError
+
+    def seek(self, position: Any) -> None:
+        """Go on from a `position` that an earlier reader of this partition told; called before the first `read`.
+
+        Raise `ConnectorError` where that is no longer possible, as when a file has become shorter.
+        """
+        raise NotImplementedError
+
     def close(self) -> None:
         """Let go of files and connections."""
 
@@ -80,6 +94,9 @@ class Source(Generic[T_co]):
 
     bounded: bool = True
     """True: it ends, and its partitions are read one after the other, in order. False: all are read in turn."""
+
+    resumable: bool = False
+    """True: its readers have `position` and `seek`, so a job that makes checkpoints can go on from one."""
 
     at_home: bool = False
     """True: it reads memory of the process that runs the job, so it runs there, whatever the number of processes."""

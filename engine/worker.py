@@ -94,6 +94,11 @@ class Worker:
         return [task.head for task in self.tasks if isinstance(task.head, SourceHead)]
 
     @property
+    def sinks(self) -> list[SinkHead]:
+        """The heads that write."""
+        return [task.head for task in self.tasks if isinstance(task.head, SinkHead)]
+
+    @property
     def open_threads(self) -> list[str]:
         """Names of threads, besides those of the loops, that run on behalf of an operator."""
         return [name for task in self.tasks if (name := task.head.open_thread()) is not None]

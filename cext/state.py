@@ -1,0 +1,14 @@
+"""State: what an operator knows, as checkpoints keep it."""
+
+from typing import Any, NamedTuple
+
+
+class State(NamedTuple):
+    """A copy that nobody changes any more.
+
+    `tables`: what is known of keys, by name: a list of keys and others as long, whose i-th items belong to the i-th key;
+    a key may stand there several times. `single`: what belongs to no key.
+    """
+
+    tables: dict[str, tuple[list[Any], ...]]
+    single: dict[str, Any]

@@ -1,0 +1,165 @@
+"""Coordinator: when a checkpoint begins and when it is complete; no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+
+Kept = TypeVar("Kept")
+
+
+class TaskId(NamedTuple):
+    """One instance of a planned task, by where that stands in the plan."""
+
+    planned: int
+    instance: int
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Every source sends the barrier of `checkpoint`."""
+
+    checkpoint: int
+
+
+@dataclass(frozen=True)
+class Store(Generic[Kept]):
+    """Every task has said what it keeps: make the checkpoint last. `is_last`: the job has come to its end."""
+
+    checkpoint: int
+    kept: dict[TaskId, Kept]
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Announce:
+    """The checkpoint lasts: sinks may show what belongs to it."""
+
+    checkpoint: int
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """The checkpoint is none: the one before stays the last. `failures`: how many in a row were given up."""
+
+    checkpoint: int
+    why: str
+    failures: int
+
+
+Instruction: TypeAlias = Begin | Store[Kept] | Announce | GiveUp
+
+
+@dataclass
+class _Pending(Generic[Kept]):
+    """A checkpoint that does not last yet."""
+
+    checkpoint: int
+    began: float
+    said: dict[TaskId, Kept] = field(default_factory=dict)
+    is_complete: bool = False
+
+
+class Coordinator(Generic[Kept]):
+    """Events in, instructions out; times are seconds of any clock.
+
+    One checkpoint is made at a time, every `interval`, with at least `pause` between the end of one and the beginning
+    of the next; one that is not complete after `timeout` is given up. Their numbers go on from `last`. A task that has
+    come to its end says so once: what it keeps then belongs to every checkpoint that completes later.
+    """
+
+    def __init__(
+        self, tasks: Iterable[TaskId], last: int, interval: float, pause: float, timeout: float, now: float
+    ) -> None:
+        self._tasks = frozenset(tasks)
+        self._last = last
+        self._interval, self._pause, self._timeout = interval, pause, timeout
+        self._due = now + interval
+        self._pending: _Pending[Kept] | None = None
+        self._ended: dict[TaskId, Kept] = {}
+        self._failures = 0
+        self.is_over = False
+        """Whether the checkpoint of the job's end lasts."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` has something to do, if nothing else happens before; None: it has not."""
+        if self._pending is None:
+            return None if self.is_over else self._due
+        return None if self._pending.is_complete else self._pending.began + self._timeout
+
+    def want(self, now: float) -> list[Instruction[Kept]]:
+        """A checkpoint is wanted as soon as may be: now, or once the one under way is over."""
+        self._due = now
+        return self.tick(now)
+
+    def tick(self, now: float) -> list[Instruction[Kept]]:
+        """Time goes by."""
+        pending, gave_up = self._pending, list[Instruction[Kept]]()
+        if pending is not None and not pending.is_complete and now >= pending.began + self._timeout:
+            missing = len(self._tasks - pending.said.keys() - self._ended.keys())
+            gave_up = self._give_up(f"{missing} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s", now)
+        if self._pending is not None or self.is_over or now < self._due:
+            return gave_up
+        begun = self._begin(now)
+        return [*gave_up, *(self._store_if_complete() or [Begin(begun.checkpoint)])]
+
+    def said(
+        self, task: TaskId, checkpoint: int, is_last: bool, kept: Kept, now: float
+    ) -> list[Instruction[Kept]]:
+        """What a task keeps for `checkpoint` is written; `is_last`: it has come to its end."""
+        if is_last:
+            self._ended[task] = kept
+            if self._pending is None and self._have_all_ended:
+                self._begin(now)
+        elif self._pending is not None and self._pending.checkpoint == checkpoint:
+            self._pending.said[task] = kept
+        return self._store_if_complete()
+
+    def stored(self, now: float) -> list[Instruction[Kept]]:
+        """The complete checkpoint lasts."""
+        pending, self._pending = self._pending, None
+        assert pending is not None
+        self._failures = 0
+        self.is_over = self._is_last(pending)
+        self._due = max(pending.began + self._interval, now + self._pause)
+        if self._have_all_ended and not self.is_over:
+            self._begin(now)
+        return [Announce(pending.checkpoint, self.is_over), *self._store_if_complete()]
+
+    def failed(self, checkpoint: int, why: str, now: float) -> list[Instruction[Kept]]:
+        """Something of `checkpoint` could not be written."""
+        if self._pending is None or self._pending.checkpoint != checkpoint:
+            return []
+        return self._give_up(why, now)
+
+    # What follows.
+
+    @property
+    def _have_all_ended(self) -> bool:
+        return len(self._ended) == len(self._tasks)
+
+    def _is_last(self, pending: _Pending[Kept]) -> bool:
+        """Whether nobody has passed its barrier: all have ended before it."""
+        return not pending.said and self._have_all_ended
+
+    def _begin(self, now: float) -> _Pending[Kept]:
+        self._last += 1
+        self._pending = _Pending(self._last, now)
+        return self._pending
+
+    def _store_if_complete(self) -> list[Instruction[Kept]]:
+        pending = self._pending
+        if pending is None or pending.is_complete or pending.said.keys() | self._ended.keys() != self._tasks:
+            return []
+        pending.is_complete = True
+        return [Store(pending.checkpoint, {**self._ended, **pending.said}, self._is_last(pending))]
+
+    def _give_up(self, why: str, now: float) -> list[Instruction[Kept]]:
+        assert self._pending is not None
+        gone, self._pending = self._pending.checkpoint, None
+        self._failures += 1
+        self._due = now + self._pause if self._have_all_ended else max(self._due, now + self._pause)
+        return [GiveUp(gone, why, self._failures)]

@@ -1,0 +1,94 @@
+"""How the state of an operator becomes bytes: quickly where it holds scalars, and always as it was at the barrier."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from cext.state import State
+from engine.errors import CheckpointError
+
+VERSION = 1
+_HEAD = b"headgate state "
+
+_SCALARS = frozenset({int, float, str, bytes, bool, type(None)})
+_CHUNK = 16_384
+"""Items that are encoded at once, holding the interpreter's lock: about a millisecond's worth."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_chunk = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class _Column(msgspec.Struct, array_like=True, frozen=True):
+    """One list, in pieces: msgpack, or else pickles."""
+
+    is_pickled: bool
+    chunks: list[bytes]
+
+
+class _Form(msgspec.Struct, array_like=True, frozen=True):
+    """A State as a blob has it."""
+
+    tables: dict[str, list[_Column]]
+    single: _Column
+
+
+_decode_form = msgspec.msgpack.Decoder(_Form).decode
+
+
+def freeze(state: State) -> Callable[[], bytes]:
+    """What makes `state` bytes, in any thread and at any time: objects that may change are pickled now.
+
+    >>> later = freeze(State({"counts": (["weir", "dam"], [1, 2])}, {"watermark": 7}))
+    >>> thaw(later())
+    State(tables={'counts': (['weir', 'dam'], [1, 2])}, single={'watermark': 7})
+    """
+    tables = {name: [_frozen(column) for column in columns] for name, columns in state.tables.items()}
+    single = _frozen([state.single])
+
+    def encode() -> bytes:
+        made = {name: [column() for column in columns] for name, columns in tables.items()}
+        return _HEAD + bytes([VERSION]) + _encode(_Form(made, single()))
+
+    return encode
+
+
+def thaw(blob: bytes) -> State:
+    """The State that a blob was made of; CheckpointError where it cannot be one."""
+    head, version, body = blob[: len(_HEAD)], blob[len(_HEAD) :][:1], memoryview(blob)[len(_HEAD) + 1 :]
+    if head != _HEAD or not version:
+        raise CheckpointError(f"wanted state, got {len(blob):,} bytes that begin with {blob[:20]!r}")
+    if version[0] != VERSION:
+        raise CheckpointError(
+            f"wanted state in format {VERSION}, got format {version[0]}",
+            hint="restore it with the release that wrote it",
+        )
+    form = _decode_form(body)
+    tables = {name: tuple(map(_thawed, columns)) for name, columns in form.tables.items()}
+    return State(tables, _thawed(form.single)[0])
+
+
+def _frozen(column: list[Any]) -> Callable[[], _Column]:
+    if set(map(type, column)) <= _SCALARS:
+        return lambda: _packed(column)
+    pickled = _pickled(column)
+    return lambda: pickled
+
+
+def _packed(column: list[Any]) -> _Column:
+    try:
+        return _Column(False, [_encode(column[at : at + _CHUNK]) for at in range(0, len(column), _CHUNK)])
+    except (OverflowError, UnicodeEncodeError):  # an int of more than 64 bits, half a surrogate pair
+        return _pickled(column)
+
+
+def _pickled(column: list[Any]) -> _Column:
+    return _Column(True, [pickle.dumps(column, protocol=5)])
+
+
+def _thawed(column: _Column) -> list[Any]:
+    load: Callable[[bytes], list[Any]] = pickle.loads if column.is_pickled else _decode_chunk
+    return [item for chunk in column.chunks for item in load(chunk)]
