@@ -1,0 +1,80 @@
+"""Keeper: a thread of each process that writes what its tasks keep for checkpoints, while they go on."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from cext.state import State
+from cext.task import Task
+from engine.checkpoint_store import Blob
+from engine.control import Kept, NotKept, Piece
+from engine.coordinator import TaskId
+from engine.state_codec import freeze
+from engine.worker import Worker
+
+Write: TypeAlias = Callable[[int, str, int, bytes], Blob]
+
+
+@dataclass(frozen=True)
+class _Handed:
+    """What a task has handed over: by operator, what makes its state bytes."""
+
+    who: TaskId
+    checkpoint: int
+    is_last: bool
+    frozen: Mapping[str, Callable[[], bytes]]
+
+
+class Keeper:
+    """What the tasks of `worker` keep becomes bytes and is given to `write(checkpoint, operator, instance, data)`.
+
+    `say(word)`, called in its thread, gets a Kept for each task and checkpoint, or a NotKept where something failed.
+    What a task keeps at its end is little, belongs to every later checkpoint, and travels in the word itself.
+    """
+
+    def __init__(self, worker: Worker, write: Write, say: Callable[[Kept | NotKept], None]) -> None:
+        self._write, self._say = write, say
+        self._work: queue.SimpleQueue[_Handed | None] = queue.SimpleQueue()
+        """Bounded all the same: a checkpoint begins when the one before it is over."""
+        for at, planned in enumerate(worker.plan.tasks):
+            for instance, task in worker.instances_of(planned).items():
+                task.checkpointed = partial(self._take, TaskId(at, instance))
+        self._thread = threading.Thread(target=self._run, name="headgate-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; called once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Return when all that tasks have handed over is written and said."""
+        self._work.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _take(self, who: TaskId, task: Task, checkpoint: int, is_last: bool, states: Mapping[str, State]) -> None:
+        """In the task's own thread, which goes on once everything that may change is copied."""
+        frozen = {operator: freeze(state) for operator, state in states.items()}
+        self._work.put(_Handed(who, checkpoint, is_last, frozen))
+
+    def _run(self) -> None:
+        while (handed := self._work.get()) is not None:
+            try:
+                word: Kept | NotKept = self._kept(handed)
+            except Exception as error:
+                word = NotKept(handed.checkpoint, f"{type(error).__name__}: {error}")
+            self._say(word)
+
+    def _kept(self, handed: _Handed) -> Kept:
+        pieces = [self._piece(handed, operator, encode()) for operator, encode in handed.frozen.items()]
+        return Kept(*handed.who, handed.checkpoint, handed.is_last, pieces)
+
+    def _piece(self, handed: _Handed, operator: str, data: bytes) -> Piece:
+        instance = handed.who.instance
+        if handed.is_last:
+            return Piece(operator, instance, data, None)
+        return Piece(operator, instance, None, self._write(handed.checkpoint, operator, instance, data))
