@@ -142,6 +142,8 @@ class Supervision:
             return []
         if isinstance(message, control.Failed):
             return [Fail(unpack(message.failure))]
+        if isinstance(message, control.Kept | control.NotKept):
+            return []
         if isinstance(message, control.Drained):
             member.enter("drained", now)
             return self._close_if_drained()
@@ -174,6 +176,10 @@ class Supervision:
         """The sources must stop, everywhere."""
         self._said.append(StopSources(whole))
         return self._tell(StopSources(whole))
+
+    def tell(self, word: ToWorker) -> list[Instruction]:
+        """Everybody who runs is to know it; home knows."""
+        return [each for each in self._tell(word) if isinstance(each, Send)]
 
     def cancel(self, now: float) -> list[Instruction]:
         """Drop everything, everywhere; who does not run yet has nothing to drop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -31,7 +32,7 @@ from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink
 from engine.plan import Edge, Plan, TaskPlan, letters_per_record
-from engine.sink import SinkContext
+from engine.sink import Recovery, Sink, SinkContext, Writer
 from engine.source import BadRecord
 
 
@@ -40,13 +41,22 @@ class Worker:
 
     `partitions`: those of every source (see `list_partitions`), of which each instance has its share; nothing is opened
     before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries.
+    `life`: the number of it, where the job makes checkpoints.
     """
 
-    def __init__(self, plan: Plan, partitions: dict[str, list[str]], number: int = HOME, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        partitions: dict[str, list[str]],
+        number: int = HOME,
+        epoch: int = 0,
+        life: int | None = None,
+    ) -> None:
         self.plan = plan
         self.partitions = partitions
         self.number = number
         self.epoch = epoch
+        self.life = life
         self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
         """What each operator has skipped and sent to the dead letters, in all places that work for it."""
         self.refused: dict[str, int] = {}
@@ -241,10 +251,19 @@ class Worker:
             watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
             return SourceHead(node.name, guard, source.open, share, in_turn, BadRecord, source.blocking, watermarks)
         if isinstance(operation, ToSink):
-            sink, context = operation.sink, SinkContext(node.name, node.type, index, planned.parallelism)
-            linger = self.plan.settings.linger_ns
-            return SinkHead(node.name, guard, lambda: sink.open(context), is_refusal, sink.batch_records, linger)
+            return self._sink_head(node, operation.sink, guard, SinkContext(node.name, node.type, index, planned.parallelism))
         return operation.build_head(node.name, guard, waker)
+
+    def _sink_head(self, node: Node, sink: Sink[Any], guard: Guard, context: SinkContext) -> SinkHead:
+        def open_writer() -> Writer[Any]:
+            if self.life is None or not head.prepares:
+                return sink.open(context)
+            return sink.open(replace(context, recovery=Recovery(self.plan.name, self.life, tuple(head.earlier))))
+
+        linger = self.plan.settings.linger_ns
+        head = SinkHead(node.name, guard, open_writer, is_refusal, sink.batch_records, linger)
+        head.prepares = self.life is not None and sink.delivery == "exactly once"
+        return head
 
     def _port(self, edge: Edge, index: int) -> Port:
         mine = [channel for (i, _), channel in self.channels[edge].items() if i == index]
