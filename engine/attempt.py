@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cext.processing_time import Clock
 from engine.control import BeginCheckpoint, CompleteCheckpoint
 from engine.layout import HOME
 from engine.part import Part
@@ -32,6 +33,7 @@ class Attempt:
         flow: Dataflow,
         plan: Plan,
         processes: int | None,
+        clock: Clock | None,
         failed: Callable[[Attempt, BaseException], None],
         ended: Callable[[Attempt], None],
         saving: Saving | None = None,
@@ -39,7 +41,7 @@ class Attempt:
         self._failed, self._ended, self._saving = failed, ended, saving
         epoch = secrets.randbits(63) if plan.workers else 0
         life = None if saving is None else saving.saved.life
-        worker = Worker(plan, list_partitions(plan), HOME, epoch, life)
+        worker = Worker(plan, list_partitions(plan), HOME, epoch, life, clock)
         self._part = Part(worker, self._has_failed, self._part_ended)
         self._crew = self._make_crew(flow, processes) if plan.workers else None
         if saving is not None:
@@ -80,6 +82,11 @@ class Attempt:
             self._part.complete_checkpoint(word.checkpoint)
         if self._crew is not None:
             self._crew.tell(word)
+
+    def save(self) -> None:
+        """Make a checkpoint as soon as may be."""
+        assert self._saving is not None
+        self._saving.want()
 
     def stop_sources(self, *, whole: bool) -> None:
         """Read no more, anywhere."""

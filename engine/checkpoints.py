@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.durations import Duration, nanoseconds
 from engine.errors import GraphError
+from engine.operations import FromSource
+
+if TYPE_CHECKING:
+    from engine.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +46,15 @@ class Checkpoints:
     def seconds(self, name: str) -> float:
         """One of its durations."""
         return nanoseconds(getattr(self, name)) / 1e9
+
+
+def checked_checkpoints(wanted: str | Checkpoints, plan: Plan) -> Checkpoints:
+    """As a job takes them; GraphError where `plan` has a source that cannot go on where it stopped."""
+    for task in plan.tasks:
+        operation = task.nodes[0].operation
+        if isinstance(operation, FromSource) and not operation.source.resumable:
+            raise GraphError(
+                f"{task.nodes[0]} cannot go on where it stopped, so a job that reads it can make no checkpoints",
+                hint="its readers would need position() and seek(), and the source resumable = True",
+            )
+    return wanted if isinstance(wanted, Checkpoints) else Checkpoints(into=wanted)
