@@ -42,22 +42,22 @@ class Attempt:
         epoch = secrets.randbits(63) if plan.workers else 0
         life = None if saving is None else saving.saved.life
         worker = Worker(plan, list_partitions(plan), HOME, epoch, life, clock)
-        self._part = Part(worker, self._has_failed, self._part_ended)
-        self._crew = self._make_crew(flow, processes) if plan.workers else None
+        self.part = Part(worker, self._has_failed, self._part_ended)
+        self.crew = self._make_crew(flow, processes) if plan.workers else None
         if saving is not None:
             saving.attend(worker, self._tell)
 
     def _make_crew(self, flow: Dataflow, processes: int | None) -> Crew:
         from engine.crew import Crew  # which only a job of several processes needs
 
-        return Crew(flow, processes, self._part, self._has_failed, self._end, self._saving)
+        return Crew(flow, processes, self.part, self._has_failed, self._end, self._saving)
 
     def start(self) -> None:
         """Start every thread and process; called once."""
-        if self._crew is not None:
-            self._crew.start()
+        if self.crew is not None:
+            self.crew.start()
             return
-        self._part.start()
+        self.part.start()
         if self._saving is not None:
             self._saving.start()
 
@@ -65,8 +65,8 @@ class Attempt:
         self._failed(self, error)
 
     def _part_ended(self) -> None:
-        if self._crew is not None:
-            self._crew.home_ended()
+        if self.crew is not None:
+            self.crew.home_ended()
         else:
             self._end()
 
@@ -77,11 +77,11 @@ class Attempt:
 
     def _tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
         if isinstance(word, BeginCheckpoint):
-            self._part.begin_checkpoint(word.checkpoint)
+            self.part.begin_checkpoint(word.checkpoint)
         else:
-            self._part.complete_checkpoint(word.checkpoint)
-        if self._crew is not None:
-            self._crew.tell(word)
+            self.part.complete_checkpoint(word.checkpoint)
+        if self.crew is not None:
+            self.crew.tell(word)
 
     def save(self) -> None:
         """Make a checkpoint as soon as may be."""
@@ -90,44 +90,44 @@ class Attempt:
 
     def stop_sources(self, *, whole: bool) -> None:
         """Read no more, anywhere."""
-        self._part.stop_sources(whole=whole)
-        if self._crew is not None:
-            self._crew.stop_sources(whole=whole)
+        self.part.stop_sources(whole=whole)
+        if self.crew is not None:
+            self.crew.stop_sources(whole=whole)
 
     def cancel(self) -> None:
         """Drop what is on its way, everywhere."""
-        self._part.cancel()
-        if self._crew is not None:
-            self._crew.cancel()
+        self.part.cancel()
+        if self.crew is not None:
+            self.crew.cancel()
 
     def leave_the_stuck(self) -> None:
         """Once cancelled for long enough, end without the threads that do not come back."""
-        self._part.leave_the_stuck()
+        self.part.leave_the_stuck()
 
     def join(self) -> None:
         """Wait for the threads that have ended, or are just about to."""
-        self._part.join()
-        if self._crew is not None:
-            self._crew.join()
+        self.part.join()
+        if self.crew is not None:
+            self.crew.join()
 
     # What is known of it.
 
     def reports(self, seconds: float) -> tuple[Report, ...]:
         """What each process has done so far; the one at home in so many seconds."""
-        others = () if self._crew is None else tuple(self._crew.supervision.reports)
-        return (self._part.report(seconds), *others)
+        others = () if self.crew is None else tuple(self.crew.supervision.reports)
+        return (self.part.report(seconds), *others)
 
     @property
     def silent(self) -> dict[int, float]:
         """How long each worker has said nothing, seconds."""
-        return {} if self._crew is None else self._crew.supervision.silent(time.monotonic())
+        return {} if self.crew is None else self.crew.supervision.silent(time.monotonic())
 
     @property
     def faults(self) -> list[BaseException]:
         """What ended a loop itself, not one of its tasks."""
-        return self._part.faults
+        return self.part.faults
 
     @property
     def stuck(self) -> list[str]:
         """The threads that were left behind, by name."""
-        return [*self._part.stuck, *(() if self._crew is None else self._crew.supervision.stuck)]
+        return [*self.part.stuck, *(() if self.crew is None else self.crew.supervision.stuck)]

@@ -46,9 +46,7 @@ class Checkpointer:
             self._events.put(lambda now: self._coordinator.failed(word.checkpoint, word.why, now))
         else:
             who = TaskId(word.planned, word.instance)
-            self._events.put(
-                lambda now: self._coordinator.said(who, word.checkpoint, word.is_last, word.pieces, now)
-            )
+            self._events.put(lambda now: self._coordinator.said(who, word.checkpoint, word.is_last, word.pieces, now))
 
     def want(self) -> None:
         """Make one as soon as may be; from any thread."""

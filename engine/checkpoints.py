@@ -19,8 +19,8 @@ class Checkpoints:
 
     `into`: a directory, or a URL that fsspec knows, of this job alone. `interval`: from the beginning of one to that of
     the next; `pause`: at least so long between the end of one and the beginning of the next; `timeout`: one that is not
-    complete by then is given up. `keep`: how many of the last are kept. `restarts`: how often in a row the job is started
-    anew from the last one, after it has failed or lost a process, without a new one in between.
+    complete by then is given up. `keep`: how many of the last are kept. `restarts`: how often in a row the job is
+    started anew from the last one, after it has failed or lost a process, without a new one in between.
 
     >>> Checkpoints(into="state/flights", interval="1m").keep
     3
@@ -35,7 +35,9 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         if not isinstance(self.into, str) or not self.into:
-            raise GraphError(f"checkpoints go into a directory or a URL, got {self.into!r}", hint='e.g. "state/flights"')
+            raise GraphError(
+                f"checkpoints go into a directory or a URL, got {self.into!r}", hint='e.g. "state/flights"'
+            )
         for name in ("interval", "timeout"):
             if nanoseconds(getattr(self, name)) == 0:
                 raise GraphError(f"Checkpoints.{name} must be more than zero")

@@ -89,7 +89,7 @@ class Job:
         self._checkpoints = None if checkpoint is None else checked_checkpoints(checkpoint, self.plan)
         self._restarts = Restarts(0 if self._checkpoints is None else self._checkpoints.restarts)
         self._store = None if self._checkpoints is None else _open_store(self._checkpoints)
-        self._attempt = self._new_attempt()
+        self.attempt = self._new_attempt()
 
     def _new_attempt(self) -> Attempt:
         saving = None
@@ -107,7 +107,7 @@ class Job:
         self._began = time.monotonic()
         self._beacon.start()
         try:
-            self._attempt.start()
+            self.attempt.start()
         except BaseException:
             self._beacon.close()
             raise
@@ -150,8 +150,8 @@ class Job:
                 self._errors = []
                 if self._asked == "finished":
                     self._store.renew()
-                    self._attempt = self._new_attempt()
-                    self._attempt.start()
+                    self.attempt = self._new_attempt()
+                    self.attempt.start()
                     return
         except BaseException as error:
             self._errors.append(error)
@@ -163,16 +163,16 @@ class Job:
             if checkpoint.is_last:
                 self._asked = "finished" if self._asked == "stopped" else self._asked
             elif self._asked == "stopped":
-                self._attempt.cancel()
+                self.attempt.cancel()
 
     def _given_up(self, checkpoint: GiveUp) -> None:
         _logger.warning("job %r: checkpoint %d was given up: %s", self.name, checkpoint.checkpoint, checkpoint.why)
         with self._lock:
             if self._asked == "stopped":
-                self._attempt.cancel()
+                self.attempt.cancel()
             elif checkpoint.failures >= MOST_FAILURES:
                 many = f"{checkpoint.failures} checkpoints in a row could not be made"
-                self._failed(self._attempt, CheckpointError(f"{many}; the last: {checkpoint.why}"))
+                self._failed(self.attempt, CheckpointError(f"{many}; the last: {checkpoint.why}"))
 
     def _end(self) -> None:
         with self._lock:
@@ -198,7 +198,7 @@ class Job:
     def snapshot(self) -> Snapshot:
         """What its processes have reported so far."""
         seconds = self._seconds if self._ended.is_set() or not self._began else time.monotonic() - self._began
-        attempt = self._attempt
+        attempt = self.attempt
         return Snapshot(
             self.name, os.getpid(), self.state, seconds, self._outline, attempt.reports(seconds), attempt.silent
         )
@@ -214,9 +214,9 @@ class Job:
             self._asked = "stopped"
             self._is_asked.set()
             if self._store is None:
-                self._attempt.stop_sources(whole=True)
+                self.attempt.stop_sources(whole=True)
             else:
-                self._attempt.save()
+                self.attempt.save()
 
     def cancel(self) -> None:
         """Stop at once: what is on its way is dropped, sinks keep what they have committed.
@@ -228,13 +228,13 @@ class Job:
             if not self._ended.is_set():
                 self._asked = "cancelled"
                 self._is_asked.set()
-                self._attempt.cancel()
+                self.attempt.cancel()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end, at most `timeout` seconds; whether it has come."""
         until = math.inf if timeout is None else time.monotonic() + timeout
         while not self._ended.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic()))):
-            self._attempt.leave_the_stuck()
+            self.attempt.leave_the_stuck()
             if time.monotonic() >= until:
                 break
         if not self._ended.is_set():
@@ -246,7 +246,7 @@ class Job:
         """Wait for the end and return the result; raise what made it fail, or TimeoutError after `timeout` seconds."""
         if not self.join(timeout):
             raise TimeoutError(f"job {self.name!r} still runs after {timeout} s")
-        self._attempt.join()
+        self.attempt.join()
         result = self.metrics()
         error = self._error()
         if error is not None:
@@ -258,20 +258,22 @@ class Job:
 
     @property
     def _all_errors(self) -> list[BaseException]:
-        return [*self._errors, *self._attempt.faults]
+        return [*self._errors, *self.attempt.faults]
 
     def _error(self) -> BaseException | None:
         if self._all_errors:
             first, *others = self._all_errors
             notes = [f"after that: {other}" for other in others]
             if self._earlier:
-                notes.append(f"it was started anew {self._restarts.count} times before, at first after: {self._earlier[0]}")
+                notes.append(
+                    f"it was started anew {self._restarts.count} times before, at first after: {self._earlier[0]}"
+                )
             for note in notes:
                 if note not in getattr(first, "__notes__", ()):
                     first.add_note(note)
             return first
-        if self._attempt.stuck:
-            who = ", ".join(self._attempt.stuck)
+        if self.attempt.stuck:
+            who = ", ".join(self.attempt.stuck)
             return JobCancelled(f"job {self.name!r} was cancelled, but a call of {who} did not come back; it was left")
         return JobCancelled(f"job {self.name!r} was cancelled") if self.state == "cancelled" else None
 

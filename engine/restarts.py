@@ -33,7 +33,7 @@ class Restarts:
         """Seconds until the restart; None: there is none."""
         if not self.is_left:
             return None
-        delay = min(LAST_SECONDS, FIRST_SECONDS * 2**self._in_a_row)
+        delay: float = min(LAST_SECONDS, FIRST_SECONDS * 2**self._in_a_row)
         self._in_a_row += 1
         self.count += 1
         return delay * self._random.uniform(1 - SPREAD, 1 + SPREAD)

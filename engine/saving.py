@@ -53,11 +53,9 @@ class Saving:
         self._checkpointer = Checkpointer(coordinator, self._store, tell, self._given_up, self._completed)
 
     def _coordinator(self, plan: Plan) -> Coordinator[Pieces]:
-        instances = (
-            TaskId(at, instance) for at, task in enumerate(plan.tasks) for instance in range(task.parallelism)
-        )
-        times = (self._wanted.seconds(name) for name in ("interval", "pause", "timeout"))
-        return Coordinator(instances, self.saved.checkpoint, *times, now=time.monotonic())
+        instances = (TaskId(at, instance) for at, task in enumerate(plan.tasks) for instance in range(task.parallelism))
+        interval, pause, timeout = (self._wanted.seconds(name) for name in ("interval", "pause", "timeout"))
+        return Coordinator(instances, self.saved.checkpoint, interval, pause, timeout, time.monotonic())
 
     def start(self) -> None:
         """Everybody runs."""

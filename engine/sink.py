@@ -42,9 +42,9 @@ class SinkContext:
 class Writer(Generic[T_contra]):
     """Writes what reaches one sink. Every method is called from one and the same thread.
 
-    After `open`: any number of `write`, then exactly one of `finish` and `abort`, and nothing after it. With checkpoints,
-    and where the sink's delivery is "exactly once", `prepare` and `commit` come in between, and before `finish` all is
-    committed.
+    After `open`: any number of `write`, then exactly one of `finish` and `abort`, and nothing after it. With
+    checkpoints, and where the sink's delivery is "exactly once", `prepare` and `commit` come in between, and before
+    `finish` all is committed.
     """
 
     def write(self, records: list[T_contra]) -> None:
@@ -62,9 +62,9 @@ class Writer(Generic[T_contra]):
         raise NotImplementedError
 
     def prepare(self, checkpoint: int) -> Any:
-        """Make all that was written since the last `prepare` last, and keep it from sight; return plain data that names it.
+        """Make last all that was written since the last `prepare`, but keep it from sight; return what names it.
 
-        That is kept in the checkpoint, whose number is `checkpoint`. Called at its barrier, and at the stream's end.
+        That is plain data, kept in the checkpoint of this number. Called at its barrier, and at the stream's end.
         """
         raise NotImplementedError
 

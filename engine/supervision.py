@@ -136,14 +136,12 @@ class Supervision:
             return self._hello(worker, member, message, now)
         if isinstance(message, control.Ready):
             return self._ready(worker, member, message, now)
-        if isinstance(message, control.Beat):
-            if not member.is_over:  # else one that was overtaken over a new connection
+        if isinstance(message, control.Beat | control.Kept | control.NotKept):
+            if isinstance(message, control.Beat) and not member.is_over:  # else overtaken over a new connection
                 member.report = message.report
             return []
         if isinstance(message, control.Failed):
             return [Fail(unpack(message.failure))]
-        if isinstance(message, control.Kept | control.NotKept):
-            return []
         if isinstance(message, control.Drained):
             member.enter("drained", now)
             return self._close_if_drained()

@@ -255,7 +255,9 @@ class Worker:
             watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
             return SourceHead(node.name, guard, source.open, share, in_turn, BadRecord, source.blocking, watermarks)
         if isinstance(operation, ToSink):
-            return self._sink_head(node, operation.sink, guard, SinkContext(node.name, node.type, index, planned.parallelism))
+            return self._sink_head(
+                node, operation.sink, guard, SinkContext(node.name, node.type, index, planned.parallelism)
+            )
         return operation.build_head(node.name, guard, waker)
 
     def _sink_head(self, node: Node, sink: Sink[Any], guard: Guard, context: SinkContext) -> SinkHead:
