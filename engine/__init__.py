@@ -19,10 +19,12 @@ from engine.job import Job
 from engine.keyed import KeyedStream
 from engine.letters import DeadLetter
 from engine.metrics import JobMetrics, JobResult, OperatorMetrics
+from engine.ranking import Ranked
 from engine.settings import Settings
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import BadRecord, Reader, Source
 from engine.stream import Stream
+from engine.triggers import Global, Trigger
 from engine.windowed import WindowedResults, WindowedStream
 from engine.windows import Bounds, Count, Session, Sliding, Tumbling, Window, WindowResult
 
@@ -36,6 +38,7 @@ __all__ = [
     "DeadLetter",
     "DecodeError",
     "EncodeError",
+    "Global",
     "GraphError",
     "HeadgateError",
     "InputError",
@@ -48,6 +51,7 @@ __all__ = [
     "OperatorError",
     "OperatorMetrics",
     "OutputError",
+    "Ranked",
     "Reader",
     "Session",
     "Settings",
@@ -56,6 +60,7 @@ __all__ = [
     "Sliding",
     "Source",
     "Stream",
+    "Trigger",
     "Tumbling",
     "Window",
     "WindowResult",
