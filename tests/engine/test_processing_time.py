@@ -103,7 +103,7 @@ def test_windows_are_given_while_nothing_comes() -> None:
 
 
 def test_a_job_that_is_parked_wakes_when_its_clock_is_moved() -> None:
-    """Nobody but the clock wakes it: its source does not want to be asked again for an hour."""
+    """Its source has nothing more to give."""
     clock, rows = ManualClock(EPOCH), list[Any]()
     flow = Dataflow("parked")
 

@@ -130,7 +130,7 @@ def test_rows_of_a_window_have_its_time(runner: Runner) -> None:
 
 
 def test_a_session_is_not_late_for_the_next_windows(runner: Runner) -> None:
-    """It is over one ms later than it ends, as a record at its end would join it, and event time may be told between."""
+    """It is over one ms later than it ends, as a record at its end would join it; and a mark may come between."""
     mine = [hit for at, page in ((10, "a"), (14, "b"), (15, "b")) for hit in (Hit(page, at, 0), Nothing())]
     flow, sink = runner.flow(), runner.sink()
     sessions = flow.source(runner.source(mine, type=Hit)).event_time("at").key_by("page").window(Session(4))
