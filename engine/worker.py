@@ -16,6 +16,7 @@ from cext.link import Peer
 from cext.links import Links
 from cext.outlet import Outlet
 from cext.port import Port
+from cext.processing_time import Clock
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
 from cext.source import Source as SourceHead
@@ -39,14 +40,23 @@ class Worker:
     """What process `number` runs of a plan: native tasks and channels, and the loops of the threads that run them.
 
     `partitions`: those of every source (see `list_partitions`), of which each instance has its share; nothing is opened
-    before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries.
+    before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries;
+    `clock`, if it is not the system's, tells processing time.
     """
 
-    def __init__(self, plan: Plan, partitions: dict[str, list[str]], number: int = HOME, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        partitions: dict[str, list[str]],
+        number: int = HOME,
+        epoch: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
         self.plan = plan
         self.partitions = partitions
         self.number = number
         self.epoch = epoch
+        self.clock = clock or Clock()
         self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
         """What each operator has skipped and sent to the dead letters, in all places that work for it."""
         self.refused: dict[str, int] = {}
@@ -206,6 +216,7 @@ class Worker:
             if operation.role == "chain"
         ]
         head = self._head(planned, index, chain)
+        head.clock = self.clock
         if isinstance(head, Joined):
             head.right = frozenset(self._lanes(planned, index, right=True))
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
@@ -281,11 +292,11 @@ class Worker:
             for index, task in tasks.items():
                 if planned.own_thread:
                     waker = self._wakers[planned][index]
-                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed)
+                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed, clock=self.clock)
                 else:
                     shared.insert(0, task)
         self._failed = failed
-        self.runners = {"headgate": Runner(shared, self._common, failed, links, drained), **alone}
+        self.runners = {"headgate": Runner(shared, self._common, failed, links, drained, self.clock), **alone}
         return self.runners
 
 
