@@ -46,7 +46,7 @@ cdef class Timers(Undoable):
         """Set one at `time`, ms since the epoch, unless there is one, or the stream has ended and it would not fire."""
         self._check()
         key = self.owner.key
-        if self.last is not None and time > <int64_t>self.last.get(key, NEVER):
+        if self.last is not None and (key not in self.last or time > <int64_t>self.last[key]):
             return time
         if self.pending.add(time, key) and self.owner.journal is not None:
             self.owner.journal.append((self, time, key, False))

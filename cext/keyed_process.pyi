@@ -16,6 +16,7 @@ class Tagged:
 @final
 class KeyedProcess(Holding):
     process: Keyed
+    late: int
     def __new__(
         cls,
         name: str,
@@ -26,6 +27,7 @@ class KeyedProcess(Holding):
         states: tuple[State, ...],
         timers: type[Timers],
         make_timer: Callable[[Any, int, bool], Any],
+        in_order: bool = False,
     ) -> Self: ...
     @property
     def held(self) -> int: ...

@@ -11,6 +11,7 @@ from cext.guard cimport FAIL, Guard
 from cext.instant cimport NEVER
 from cext.keyed cimport ABSENT, State
 from cext.moments cimport FOREVER
+from cext.waiting cimport Waiting
 
 cdef extern from "Python.h":
     PyObject *PyIter_Next(PyObject *iterator) noexcept  # NULL at the end, and with the error set when it raised
@@ -38,7 +39,11 @@ cdef object results_of(object result):
 
 @cython.final
 cdef class KeyedProcess(Holding):
-    """Runs `process`, whose class has `states`: each record and each timer becomes all that its methods iterate over."""
+    """Runs `process`, whose class has `states`: each record and each timer becomes all that its methods iterate over.
+
+    With `in_order` records wait until event time has passed them, and are given in its order, among the timers; those
+    that come too late for that go aside, by output 0.
+    """
 
     def __cinit__(
         self,
@@ -50,6 +55,7 @@ cdef class KeyedProcess(Holding):
         tuple states not None,
         timers,
         make_timer,
+        bint in_order=False,
     ):
         self.process = process
         self.on_record = process.on_record
@@ -57,6 +63,7 @@ cdef class KeyedProcess(Holding):
         self.make_timer = make_timer
         self.key = key
         self.instant = instant
+        self.waiting = Waiting() if in_order else None
         self.target = NEVER
         process.bind(states, timers, instant is not None, guard.mode != FAIL)
 
@@ -65,17 +72,19 @@ cdef class KeyedProcess(Holding):
 
     cpdef finish(self, bint whole):
         if whole:
-            self.process.at_end = True
-            self.process.event_timers.last = self.process.event_timers.pending.last()
+            self.ended = True
             self.target = FOREVER - 1
 
     cpdef bint drained(self):
-        return self.frame is None and self.items is None and self.process.event_timers.pending.first() > self.target
+        return self.frame is None and self.items is None and self._due() > self.target
 
     cpdef Py_ssize_t discard(self):
-        self.items = None
+        cdef Py_ssize_t dropped = Holding.discard(self) + (0 if self.waiting is None else self.waiting.count)
+        dropped += self.work == WAITED and self.what is not None
+        dropped -= self.work != TIMED and self.given
+        self.items = self.what = None
         self.target = NEVER
-        return Holding.discard(self) - (self.given and self.timer is None)
+        return dropped
 
     cpdef int64_t deadline(self):
         cdef int64_t first = self.process.processing_timers.pending.first()
@@ -86,7 +95,7 @@ cdef class KeyedProcess(Holding):
     cpdef list more(self, Py_ssize_t limit, int64_t now, Sideline side):
         cdef list out = []
         cdef bint worked = False
-        self.process.wall = self.clock.now()
+        self.process.wall = max(self.process.wall, self.clock.now())
         while len(out) + side.set_aside + len(side.letters) < limit and side.failure is None:
             if self.items is not None:
                 self._next(out, side)
@@ -95,50 +104,83 @@ cdef class KeyedProcess(Holding):
             worked = True
         return out if worked else None
 
+    # What is next.
+
     cdef bint _begin(self, Sideline side) except -1:
         """Take what is next into work, and be done with it if it makes nothing; False: there is nothing."""
         cdef Keyed process = self.process
-        if self._event_timer(side):
+        if self.ended and not process.at_end and (self.waiting is None or self.waiting.count == 0):
+            self._end()
+        if self._due() <= self.target:
+            self._take_due(side)
             return True
-        if process.watermark < self.target:
-            process.watermark = self.target
+        process.watermark = max(process.watermark, self.target)
         if process.expiring.count and process.sweep(process.wall if self.instant is None else process.watermark):
             return True
         if self._processing_timer(side):
             return True
         if self.frame is None or self.at == self.frame.records:
             return False
-        self._record(side)
+        record = self.frame.rows[self.at]
+        if self.waiting is None:
+            self._record(FRAMED, record, side)
+        else:
+            self._sort(record, side)
         return True
 
-    cdef bint _event_timer(self, Sideline side) except -1:
-        """Event time goes from timer to timer, whatever marks it came with."""
+    cdef int64_t _due(self) except? -1:
+        """What event time must have come to for a timer, or a record that waits, to be next."""
+        cdef int64_t first = self.process.event_timers.pending.first()
+        return first if self.waiting is None else min(first, self.waiting.first() + 1)
+
+    cdef int _take_due(self, Sideline side) except -1:
+        """Event time goes from one to the next, whatever marks it came with."""
         cdef Keyed process = self.process
         cdef int64_t time = process.event_timers.pending.first()
-        if time > self.target:
-            return False
-        key = process.event_timers.pending.take()
+        if self.waiting is not None and self.waiting.first() < time:
+            process.watermark = max(process.watermark, self.waiting.first())
+            return self._record(WAITED, self.waiting.take(), side)
         process.watermark = max(process.watermark, time)
-        self.timer = self.make_timer(key, time, True)
-        self._start(key, time, process.watermark, self.timer, side)
-        return True
+        return self._timer(process.event_timers.pending.take(), time, True, process.watermark, side)
 
     cdef bint _processing_timer(self, Sideline side) except -1:
         cdef Keyed process = self.process
         cdef int64_t time = process.processing_timers.pending.first()
         if time > process.wall or process.at_end:
             return False
-        key = process.processing_timers.pending.take()
-        self.timer = self.make_timer(key, time, False)
-        now = process.wall if self.instant is None else max(process.now, process.watermark)
-        self._start(key, process.watermark, now, self.timer, side)
+        cdef int64_t now = process.wall if self.instant is None else max(process.now, process.watermark)
+        self._timer(process.processing_timers.pending.take(), time, False, now, side)
         return True
 
-    cdef int _record(self, Sideline side) except -1:
+    cdef int _end(self) except -1:
+        """Only timers are left: those of each key fire up to the last that it has now."""
+        self.process.at_end = True
+        self.process.event_timers.last = self.process.event_timers.pending.last()
+        return 0
+
+    # What becomes of it.
+
+    cdef int _sort(self, object record, Sideline side) except -1:
+        """Let a record of the frame wait for its time, if that is not over."""
+        cdef int64_t moment
+        self.work = FRAMED
+        try:
+            moment = self.instant.of(record)
+        except BaseException as error:
+            if self.guard.handle(record, error, side):
+                self._done()
+            return 0
+        if moment < self.target:
+            self.late += 1
+            side.put_aside(0, record)
+        else:
+            self.waiting.add(moment, record)
+        return self._done()
+
+    cdef int _record(self, Work work, object record, Sideline side) except -1:
         cdef Keyed process = self.process
         cdef int64_t moment = NEVER, now = process.wall
-        record = self.frame.rows[self.at]
-        self.timer = None
+        self.work, self.what = work, record
         try:
             if self.instant is not None:
                 moment = self.instant.of(record)
@@ -148,20 +190,24 @@ cdef class KeyedProcess(Holding):
             if self.guard.handle(record, error, side):
                 self._done()
             return 0
-        return self._start(key, moment, now, record, side)
+        return self._start(key, moment, now, side)
 
-    cdef int _start(self, object key, int64_t moment, int64_t now, object what, Sideline side) except -1:
-        """Call the user's method for `what`."""
+    cdef int _timer(self, object key, int64_t time, bint is_event_time, int64_t now, Sideline side) except -1:
+        self.work, self.what = TIMED, self.make_timer(key, time, is_event_time)
+        return self._start(key, time if is_event_time else self.process.watermark, now, side)
+
+    cdef int _start(self, object key, int64_t moment, int64_t now, Sideline side) except -1:
+        """Call the user's method for what is in work."""
         try:
             self.process.begin(key, moment, now)
-            result = self.on_record(what) if self.timer is None else self.on_timer(what)
+            result = self.on_timer(self.what) if self.work == TIMED else self.on_record(self.what)
             if result is None:
                 self._done()
             else:
                 self.items = results_of(result)
         except BaseException as error:
             self.process.undo()
-            if self.guard.handle(what, error, side):
+            if self.guard.handle(self.what, error, side):
                 self._done()
         return 0
 
@@ -171,8 +217,11 @@ cdef class KeyedProcess(Holding):
         if item is NULL:
             self.items = None
             if PyErr_Occurred() is NULL:
-                return self._done()
-            return self._raised(side)
+                self._done()
+            elif self.guard.caught(self.what, side):
+                self.process.undo()
+                self._done()
+            return 0
         result = <object>item
         Py_DECREF(item)
         if type(result) is Tagged:
@@ -182,25 +231,19 @@ cdef class KeyedProcess(Holding):
         self.given = True
         return 0
 
-    cdef int _raised(self, Sideline side) except -1:
-        if self.guard.caught(self.timer if self.timer is not None else self.frame.rows[self.at], side):
-            self.process.undo()
-            self._done()
-        return 0
-
     cdef int _done(self) except -1:
         self.process.done()
         self.given = False
-        if self.timer is None:
+        self.what = None
+        if self.work == FRAMED:
             self.at += 1
             self.spent += 1
-        self.timer = None
         return 0
 
     @property
     def held(self):
-        """How many keys have state."""
-        return len(self.process.rows)
+        """How many keys have state, and how many records wait for their time."""
+        return len(self.process.rows) + (0 if self.waiting is None else self.waiting.count)
 
     def state(self):
         """What each key has, by the names of the states; for tests and tools."""

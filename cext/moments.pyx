@@ -51,7 +51,9 @@ cdef class Moments:
             return self.taken
         while self.times and self.times[0] not in self.due:
             heappop(self.times)
-        return self.times[0] if self.times else FOREVER
+        if not self.times:
+            return FOREVER
+        return self.times[0]
 
     cdef object take(self):
         """What is due first, of which there is some."""

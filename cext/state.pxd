@@ -60,7 +60,6 @@ cdef class View:
     cdef Collected state
 
     cdef Cell _cell(self)
-    cdef Cell _made(self)
 
 
 cdef class ListView(View):

@@ -348,7 +348,8 @@ cdef class ListView(View):
             owner.journal.append((cell, len(cell.items)))
         cell.items += more
         if cell.written is not None:
-            cell.written += [max(owner.now, <int64_t>cell.written[-1])] * len(more)
+            last = cell.written[len(cell.written) - 1]
+            cell.written += [max(owner.now, <int64_t>last)] * len(more)
 
     def insert(self, at, item):
         """Add `item` before the one at `at`, as old as that one is."""

@@ -17,11 +17,14 @@ from engine.errors import (
 )
 from engine.job import Job
 from engine.keyed import KeyedStream
+from engine.keyed_process import KeyedProcess, SideOutput, Tagged, Timer, Timers
 from engine.letters import DeadLetter
 from engine.metrics import JobMetrics, JobResult, OperatorMetrics
+from engine.processing import ProcessResults
 from engine.settings import Settings
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import BadRecord, Reader, Source
+from engine.state import ListState, MapState, StateList, StateMap, ValueState
 from engine.stream import Stream
 from engine.windowed import WindowedResults, WindowedStream
 from engine.windows import Bounds, Count, Session, Sliding, Tumbling, Window, WindowResult
@@ -44,19 +47,30 @@ __all__ = [
     "JobError",
     "JobMetrics",
     "JobResult",
+    "KeyedProcess",
     "KeyedStream",
+    "ListState",
+    "MapState",
     "OperatorError",
     "OperatorMetrics",
     "OutputError",
+    "ProcessResults",
     "Reader",
     "Session",
     "Settings",
+    "SideOutput",
     "Sink",
     "SinkContext",
     "Sliding",
     "Source",
+    "StateList",
+    "StateMap",
     "Stream",
+    "Tagged",
+    "Timer",
+    "Timers",
     "Tumbling",
+    "ValueState",
     "Window",
     "WindowResult",
     "WindowedResults",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.dataflow import Dataflow
     from engine.keyed import KeyedStream
 
-_KEYED = {"aggregate", "reduce", "fold", "stateful_map", "window", "join", "interval_join", "deduplicate"}
+_KEYED = {"aggregate", "reduce", "fold", "stateful_map", "process", "window", "join", "interval_join", "deduplicate"}
 
 T = TypeVar("T")
 U = TypeVar("U")
