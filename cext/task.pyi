@@ -21,7 +21,7 @@ class Task:
     lanes: list[Lane]
     outputs: list[list[Port]]
     letters: list[Port]
-    late: list[Port]
+    aside: list[list[Port]]
     failure: BaseException | None
     done: bool
     records_out: int
@@ -38,7 +38,7 @@ class Task:
         router: Router | None = None,
         frame_records: int = 1024,
         linger: int = 1_000_000,
-        late: Sequence[Port] = (),
+        aside: Sequence[list[Port]] = (),
     ) -> Self: ...
     def take_failure(self) -> BaseException | None: ...
     def cancel(self) -> None: ...

@@ -27,9 +27,9 @@ cdef class Task:
     """Steps records from `lanes` (channels) through `head`, `chain` and `router` into `outputs`.
 
     `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports
-    that get dead letters; `late`: those that get records that came too late. The whole contract is `step`: if an
-    output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its producer, whatever
-    lies between.
+    that get dead letters; `aside[i]`: those that get what the head sets aside under that number. The whole contract is
+    `step`: if an output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its
+    producer, whatever lies between.
     """
 
     def __cinit__(
@@ -43,7 +43,7 @@ cdef class Task:
         Router router=None,
         Py_ssize_t frame_records=1024,
         int64_t linger=1_000_000,
-        late=(),
+        aside=(),
     ):
         self.name = name
         self.head = head
@@ -56,15 +56,15 @@ cdef class Task:
         self.watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
         self.outputs = outputs
         self.letters = list(letters)
-        self.late = list(late)
+        self.aside = list(aside)
         self.router = router
         self.side = Sideline()
         self.frame_records = frame_records
         self.linger = linger
-        self.ports = [port for ports in outputs for port in ports] + self.letters + self.late
+        self.ports = [port for ports in [*outputs, self.letters, *self.aside] for port in ports]
         # A record that leaves by several hash ports may be refused by each.
         self.letters_per_row = max(1, sum([(<Port>port).route == HASH for port in self.ports]))
-        self.watermark = NEVER
+        self.watermark = self.reached = NEVER
         self.whole = True
         self.state = IDLE
         if HEADGATE_DEBUG:
@@ -189,9 +189,10 @@ cdef class Task:
         cdef Port port
         for port in self.letters:
             least = min(least, port.room() // self.letters_per_row)
-        for port in self.late:
-            least = min(least, port.room())
         for ports in self.outputs:
+            for port in <list>ports:
+                least = min(least, port.room())
+        for ports in self.aside:
             for port in <list>ports:
                 least = min(least, port.room())
         return least
@@ -271,22 +272,25 @@ cdef class Task:
     cdef int _raise_watermark(self) except -1:
         """The task's event time is the least of its lanes'; one that has ended or is idle does not count.
 
-        When all are idle, the one furthest ahead tells the time. A task that makes its own takes no notice.
+        When all are idle, the one furthest ahead tells the time. A task that makes its own tells that one on; only its
+        head goes by this one.
         """
         cdef int64_t least = -NEVER, furthest = NEVER
         cdef bint idle = True
         cdef Lane lane
-        if self.watermarks is not None:
-            return 0
         for lane in self.lanes:
             furthest = max(furthest, lane.watermark)
             if not lane.ended and not lane.idle:
                 idle = False
                 least = min(least, lane.watermark)
         least = min(least, furthest)
+        if least > self.reached:
+            self.reached = least
+            self.head.advance(least)
+        if self.watermarks is not None:
+            return 0
         if least > self.watermark or self.idle and not idle:
             self._tell(max(least, self.watermark), False)
-            self.head.advance(self.watermark)
         elif idle and not self.idle:
             self._tell(self.watermark, True)
         return 0
@@ -347,8 +351,8 @@ cdef class Task:
             rows = (<Operator>self.chain[at]).run(rows, self.side)
         if rows:
             self._send(rows, now)
-        if self.side.late:
-            self._send_to(self.late, self.side.take_late(), now)
+        if self.side.set_aside:
+            self._send_aside(now)
         if self.side.letters:
             self._send_to(self.letters, self.side.take_letters(), now)
         if self.side.failure is not None:
@@ -364,6 +368,15 @@ cdef class Task:
         for at in range(len(parts)):
             if <list>parts[at]:
                 self._send_to(<list>self.outputs[at], <list>parts[at], now)
+        return 0
+
+    cdef int _send_aside(self, int64_t now) except -1:
+        """Send what the head has set aside; what nobody reads goes nowhere."""
+        cdef list parts = self.side.take_aside()
+        cdef Py_ssize_t at
+        for at in range(min(len(parts), len(self.aside))):
+            if <list>parts[at]:
+                self._send_to(<list>self.aside[at], <list>parts[at], now)
         return 0
 
     cdef int _send_to(self, list ports, list rows, int64_t now) except -1:

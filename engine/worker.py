@@ -27,7 +27,7 @@ from cext.window import Window
 from engine.codec import Codec
 from engine.describe import describe_failure, describe_unread, describe_unsent, is_known, is_refusal, what
 from engine.errors import InputError
-from engine.graph import LATE, LETTERS, Node
+from engine.graph import ASIDE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink
@@ -207,9 +207,14 @@ class Worker:
         last = planned.nodes[-1].operation
         lanes = [*self._lanes(planned, index, right=False), *self._lanes(planned, index, right=True)]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
-        aside: dict[int, list[Port]] = {LETTERS: [], LATE: []}
+        letters: list[Port] = []
+        aside: list[list[Port]] = [[] for _ in planned.nodes[0].operation.asides]
         for edge in planned.outputs:
-            (outputs[edge.output] if edge.output >= 0 else aside[edge.output]).append(self._port(edge, index))
+            port = self._port(edge, index)
+            if edge.output >= 0:
+                outputs[edge.output].append(port)
+            else:
+                (letters if edge.output == LETTERS else aside[ASIDE - edge.output]).append(port)
         chain = [
             operation.build_operator(node.name, self._guard(node))
             for node, operation in ready.items()
@@ -222,7 +227,7 @@ class Worker:
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
         limits = (settings.frame_records, settings.linger_ns)
-        task = Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], router, *limits, aside[LATE])
+        task = Task(planned.name, head, lanes, chain, outputs, letters, router, *limits, aside)
         if not planned.own_thread:  # the accounts of others are kept by their own threads
             for half in self.halves.get((planned, index), ()):
                 half.task = task
