@@ -30,6 +30,10 @@ class Deduplicated(Operation):
     record_type: Any
 
     @property
+    def waits_for_time(self) -> bool:
+        return True
+
+    @property
     def late_type(self) -> Any:
         return self.record_type
 

@@ -44,6 +44,10 @@ class Join(Operation):
     right: Side
 
     @property
+    def waits_for_time(self) -> bool:
+        return True
+
+    @property
     def late_type(self) -> Any:
         return self.left.type if self.left.type == self.right.type else None
 

@@ -57,6 +57,16 @@ class Operation:
         return None
 
     @property
+    def waits_for_time(self) -> bool:
+        """Whether it keeps records, or what they came to, until event time has passed them."""
+        return False
+
+    @property
+    def delay(self) -> int:
+        """By how many milliseconds its head holds back the event time that it passes on."""
+        return 0
+
+    @property
     def late_type(self) -> Any:
         """The type of records that came too late, if that is known."""
         return None

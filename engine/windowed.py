@@ -54,6 +54,10 @@ class InWindows(ops.Operation):
         return Time("window_end", is_datetime=self.clock.is_datetime, shift=-1)
 
     @property
+    def waits_for_time(self) -> bool:
+        return self.window.needs_time
+
+    @property
     def late_type(self) -> Any:
         return self.record_type
 
