@@ -35,6 +35,10 @@ class Deduplicated(Operation):
     def asides(self) -> tuple[Aside, ...]:
         return late(self.record_type, self.clock)
 
+    @property
+    def waits_for_time(self) -> bool:
+        return True
+
     def describe(self) -> str:
         return f"one of each {self.key} within {self.within} ms"
 

@@ -62,6 +62,10 @@ class InWindows(ops.Operation):
     def asides(self) -> tuple[ops.Aside, ...]:
         return ops.late(self.record_type, self.clock)
 
+    @property
+    def waits_for_time(self) -> bool:
+        return not (self.window.counts or self.clock.is_arrival)
+
     def describe(self) -> str:
         return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r} by {self.key}"
 
