@@ -45,7 +45,7 @@ class Collected(Ageing):
     def __new__(
         cls,
         *arguments: Any,
-        view: Callable[[Keyed, State], View] | None = None,
+        view: Callable[..., View] | None = None,
         ttl: int = 0,
         renews: bool = False,
         **options: Any,

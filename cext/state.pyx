@@ -159,9 +159,10 @@ cdef class Value(Ageing):
         if self.ttl:
             cell = self._there(keyed)
             if cell is not None:
-                if self.renews:
-                    (<Aged>cell).written = max((<Aged>cell).written, keyed.now)
-                return (<Aged>cell).value
+                value = (<Aged>cell).value
+                if self.renews and (<Aged>cell).written < keyed.now:
+                    self._renew(keyed, <Aged>cell, value)
+                return value
         else:
             cell = keyed.cell(self.index)
             if cell is not ABSENT:
@@ -186,6 +187,9 @@ cdef class Value(Ageing):
             cell = Aged.__new__(Aged)
             cell.value, cell.written = value, owner.now
             return owner.put(self.index, cell)
+        return self._renew(owner, cell, value)
+
+    cdef int _renew(self, Keyed owner, Aged cell, object value) except -1:
         if owner.journal is not None:
             owner.journal.append((cell, cell.value, cell.written))
         cell.value, cell.written = value, max(cell.written, owner.now)
@@ -257,7 +261,6 @@ cdef class Mapped(Collected):
         cdef Entries cell = Entries.__new__(Entries)
         cell.items = items
         cell.written = OrderedDict.fromkeys(items, now) if self.ttl else None
-        cell.newest = now
         return cell
 
     cdef object plain(self, object cell):
@@ -383,8 +386,8 @@ cdef class MapView(View):
 
     cdef int _touch(self, Entries cell, object key) except -1:
         """The entry of `key` counts as written now."""
-        cell.newest = max(cell.newest, self.owner.now)
-        cell.written[key] = cell.newest
+        cdef int64_t last = next(reversed(cell.written.values()))
+        cell.written[key] = max(last, self.owner.now)
         cell.written.move_to_end(key)
         return 0
 
@@ -413,7 +416,8 @@ cdef class MapView(View):
         value = cell.items.get(key, ABSENT)
         if value is ABSENT:
             return default
-        if self.state.renews:
+        if self.state.renews and cell.written is not None:
+            self._note(cell, key)
             self._touch(cell, key)
         return value
 
