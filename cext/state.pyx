@@ -7,6 +7,7 @@ are few; a cell that has grown younger meanwhile is put back.
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from operator import itemgetter
 
 cimport cython
 
@@ -98,12 +99,8 @@ cdef class Entries(Cell):
             self.written.pop(key, None)
             if value is not ABSENT:
                 self.written[key] = written
-                self.written = OrderedDict(sorted(self.written.items(), key=written_at))
+                self.written = OrderedDict(sorted(self.written.items(), key=itemgetter(1)))
         return 0
-
-
-def written_at(entry):
-    return entry[1]
 
 
 # States: what stands in a class.
@@ -144,7 +141,7 @@ cdef class Ageing(State):
 
 
 cdef class Value(Ageing):
-    """One value for each key; read where there is none it is `default`, or what `factory()` makes, which then is there."""
+    """One value for each key; where there is none it reads as `default`, or as what `factory()` makes and leaves there."""
 
     def __cinit__(self, *arguments, default=None, factory=None, int64_t ttl=0, bint renews=False, **options):
         self.default = default
@@ -287,6 +284,9 @@ cdef class View:
 cdef class ListView(View):
     """The list of the key in work."""
 
+    def __class_getitem__(cls, item):
+        return cls
+
     cdef int _note(self, Items cell) except -1:
         """Before any change but at the end."""
         if self.owner.journal is not None:
@@ -376,6 +376,9 @@ cdef class ListView(View):
 
 cdef class MapView(View):
     """The dict of the key in work."""
+
+    def __class_getitem__(cls, item):
+        return cls
 
     cdef int _note(self, Entries cell, object key) except -1:
         """Before the entry of `key` changes."""

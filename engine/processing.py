@@ -148,7 +148,7 @@ def _made(make: Callable[[], Any], place: str) -> Any:
 
 
 class ProcessResults(WindowedResults[U, T]):
-    """What a KeyedProcess makes, its side outputs and, where it is `in_order`, records that came too `late` for that."""
+    """What a KeyedProcess makes, its side outputs and, where it is `in_order`, what came too `late` for that."""
 
     def side(self, output: SideOutput[V]) -> Stream[V]:
         """The stream of a side output of its class; what goes to one that nobody reads is dropped.

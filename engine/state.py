@@ -12,8 +12,6 @@ from engine.event_time import checked_milliseconds
 from engine.graph import users_place
 
 if TYPE_CHECKING:
-    from typing import SupportsIndex
-
     from engine.keyed_process import KeyedProcess
 
     AnyProcess: TypeAlias = KeyedProcess[Any, Any]
@@ -30,9 +28,10 @@ class ValueState(native.Value, Generic[V]):
     """One value for each key: an attribute that is read, assigned and deleted as any other.
 
     `default` is read where a key has none; `factory`, instead of it, makes a key's first value when that is first read.
-    `ttl`: a value that was not assigned for so long is gone, and its memory with it; `renewed_by="read"`: nor read. That
-    is event time where the stream has it, of the records and timers of its key, else processing time. What a value holds
-    may be changed in place, but then counts as of when it was assigned, and is not undone where a record fails.
+    `ttl`: a value that was not assigned for so long is gone, and its memory with it; `renewed_by="read"`: nor read.
+    That is event time where the stream has it, that of the records and timers of its key, else processing time. What a
+    value holds may be changed in place, but then counts as of when it was assigned, and is not undone where a record
+    fails.
 
     >>> from connectors.memory import collect, from_iterable
     >>> from engine import Dataflow, KeyedProcess, ValueState
@@ -171,19 +170,11 @@ class MapState(native.Mapped, Generic[K, V]):
         def __delete__(self, instance: AnyProcess) -> None: ...
 
 
-class StateList(native.ListView, MutableSequence[V]):
+class StateList(native.ListView[V], MutableSequence[V]):
     """The list of whichever key is in work; a slice of it is a plain list."""
 
-    if TYPE_CHECKING:
 
-        @overload
-        def __getitem__(self, at: SupportsIndex) -> V: ...
-        @overload
-        def __getitem__(self, at: slice) -> list[V]: ...
-        def __getitem__(self, at: Any) -> Any: ...
-
-
-class StateMap(native.MapView, MutableMapping[K, V]):
+class StateMap(native.MapView[K, V], MutableMapping[K, V]):
     """The dict of whichever key is in work."""
 
 

@@ -168,8 +168,7 @@ class Oracle:
 
     def advance(self, to: int) -> None:
         while due := sorted(each for each in self.timers if each[0] <= to):
-            time, key = due[0]
-            time, key = [each for each in self.order if each in due and each[0] == time][0]
+            time, key = next(each for each in self.order if each in due and each[0] == due[0][0])
             self.order.remove((time, key))
             self.timers.remove((time, key))
             self.watermark = max(self.watermark, time)
@@ -269,9 +268,7 @@ action = st.one_of(
     st.just(("fail",)),
 )
 actions = st.lists(action, min_size=1, max_size=4).map(tuple)
-event = st.one_of(
-    st.tuples(st.sampled_from("aab"), st.integers(0, 4), st.integers(0, 6), actions), st.integers(0, 12)
-)
+event = st.one_of(st.tuples(st.sampled_from("aab"), st.integers(0, 4), st.integers(0, 6), actions), st.integers(0, 12))
 
 
 def scripts() -> st.SearchStrategy[list[Row | int]]:
@@ -387,7 +384,6 @@ def test_in_order_the_answer_is_that_of_sorted_records(script: list[Row | int], 
     for row in kept:
         oracle.advance(row[1])
         oracle.record(row)
-    oracle.at_end = True
     last = {key: max(time for time, each in oracle.timers if each == key) for _, key in oracle.timers}
     wanted = oracle.set
     oracle.set = lambda time: wanted(time) if time <= last.get(oracle.key, -(10**9)) else None  # type: ignore[method-assign]
@@ -402,13 +398,14 @@ def test_in_order_the_answer_is_that_of_sorted_records(script: list[Row | int], 
 def test_the_state_of_a_failed_record_is_as_it_was() -> None:
     class Touching(KeyedProcess[Row, Any]):
         value = ValueState(0)
-        made = ValueState(factory=list)
+        made = ValueState[list[int]](factory=list)
         items = ListState[int](ttl=50)
         entries = MapState[int, int](ttl=50)
 
         def on_record(self, record: Row) -> None:
             self.value += 1
-            self.items[:1] and self.items.insert(0, 9)
+            if self.items:
+                self.items.insert(0, 9)
             self.items.append(self.value)
             self.entries[self.value] = self.value
             self.entries[1] = 100 * self.value
