@@ -84,7 +84,7 @@ def _mapping(
     class Mapping(KeyedProcess[Any, Any]):
         state = ValueState[Any](None, ttl=ttl)
 
-        def on_record(self, record: Any) -> tuple[Any]:
+        def on_record(self, record: Any) -> list[Any]:
             state = self.state
             result = function(initial() if state is None and initial is not None else state, record)
             if type(result) is not tuple or len(result) != 2:
@@ -93,7 +93,7 @@ def _mapping(
                 del self.state
             else:
                 self.state = result[0]
-            return (result[1],)
+            return [result[1]]
 
     return Mapping()
 
