@@ -6,19 +6,15 @@ from typing import Any, Self, final
 from cext.chain import Operator, Router
 from cext.channel import Channel
 from cext.head import Head
+from cext.lanes import Lanes
 from cext.port import Port
-
-@final
-class Lane:
-    channel: Channel
-    def __new__(cls, channel: Channel) -> Self: ...
 
 @final
 class Task:
     name: str
     head: Head
     chain: list[Operator]
-    lanes: list[Lane]
+    lanes: Lanes
     outputs: list[list[Port]]
     letters: list[Port]
     aside: list[list[Port]]
@@ -31,7 +27,7 @@ class Task:
         cls,
         name: str,
         head: Head,
-        lanes: list[Channel],
+        lanes: Sequence[Channel] | Lanes,
         chain: Sequence[Operator],
         outputs: list[list[Port]],
         letters: Sequence[Port] = (),
@@ -43,6 +39,7 @@ class Task:
     def take_failure(self) -> BaseException | None: ...
     def cancel(self) -> None: ...
     def abandon(self) -> None: ...
+    def expect_barrier(self, checkpoint: int) -> None: ...
     def run_until_idle(self, steps: int = 1_000_000) -> int: ...
     @property
     def input_channels(self) -> list[Channel]: ...

@@ -22,11 +22,13 @@ from engine.keyed_process import KeyedProcess, SideOutput, Timer, Timers
 from engine.letters import DeadLetter
 from engine.metrics import JobMetrics, JobResult, OperatorMetrics
 from engine.processing import ProcessResults
+from engine.ranking import Ranked
 from engine.settings import Settings
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import BadRecord, Reader, Source
 from engine.state import ListState, MapState, StateList, StateMap, ValueState
 from engine.stream import Stream
+from engine.triggers import Global, Trigger
 from engine.windowed import WindowedResults, WindowedStream
 from engine.windows import Bounds, Count, Session, Sliding, Tumbling, Window, WindowResult
 
@@ -40,6 +42,7 @@ __all__ = [
     "DeadLetter",
     "DecodeError",
     "EncodeError",
+    "Global",
     "GraphError",
     "HeadgateError",
     "InputError",
@@ -56,6 +59,7 @@ __all__ = [
     "OperatorMetrics",
     "OutputError",
     "ProcessResults",
+    "Ranked",
     "Reader",
     "Session",
     "Settings",
@@ -70,6 +74,7 @@ __all__ = [
     "Tagged",
     "Timer",
     "Timers",
+    "Trigger",
     "Tumbling",
     "ValueState",
     "Window",

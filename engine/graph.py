@@ -45,6 +45,10 @@ class Key:
         """Takes the key out of a record: the value itself if there is one part, else a tuple."""
         return Getter(self.parts[0] if len(self.parts) == 1 else self.parts)
 
+    def __add__(self, other: Key) -> Key:
+        """Both, one after the other."""
+        return Key(self.parts + other.parts, self.names + other.names, self.types + other.types)
+
     def __str__(self) -> str:
         return ", ".join(self.names) or "nothing"
 

@@ -144,6 +144,7 @@ class Job:
             self._outline,
             (self._part.report(seconds), *(crew.supervision.reports if crew is not None else ())),
             crew.supervision.silent(now) if crew is not None else {},
+            time.time_ns() // 10**6,
         )
 
     def stop(self) -> None:

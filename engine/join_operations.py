@@ -47,6 +47,10 @@ class Join(Operation):
         known = self.left.type if self.left.type == self.right.type else None
         return late(known, self.left.clock if self.left.clock == self.right.clock else None)
 
+    @property
+    def waits_for_time(self) -> bool:
+        return True
+
     def keys(self) -> str:
         """What is compared, in words."""
         left, right = str(self.left.key), str(self.right.key)

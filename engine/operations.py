@@ -69,9 +69,14 @@ class Operation:
         return None
 
     @property
-    def asides(self) -> tuple[Aside, ...]:
-        """Its outputs aside, by number: of graph.ASIDE the first."""
-        return ()
+    def waits_for_time(self) -> bool:
+        """Whether it keeps records, or what they came to, until event time has passed them."""
+        return False
+
+    @property
+    def delay(self) -> int:
+        """By how many milliseconds its head holds back the event time that it passes on."""
+        return 0
 
     def describe(self) -> str:
         """What it does, in a word or two."""

@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from engine.codec import Codec
+from engine.drift import settle_drift
 from engine.errors import GraphError
 from engine.event_time import EventTime, follows_source
 from engine.graph import ASIDE, LETTERS, Graph, Input, Key, Node, Route
@@ -34,6 +35,10 @@ class Edge:
     """The bound of one channel, in records."""
     share: float = 0.0
     """How long a record may wait in it, seconds."""
+    waits: bool = False
+    """Whether it may be held until other inputs have come as far in event time (see engine.drift)."""
+    delays: tuple[int, int] = (0, 0)
+    """How far its marks are, at least and at most, behind what was seen where they were made, ms."""
 
     @property
     def channels(self) -> int:
@@ -133,6 +138,7 @@ class Plan:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
                 _join(producer, consumer, source)
         plan._size()
+        settle_drift(tasks)
         return plan
 
     @property

@@ -54,6 +54,10 @@ class Processed(Operation):
     def asides(self) -> tuple[Aside, ...]:
         return (*late(self.record_type, self.clock), *(Aside(each.name, each.record_type) for each in self.cls._sides))
 
+    @property
+    def waits_for_time(self) -> bool:
+        return self.in_order
+
     def describe(self) -> str:
         return f"{self.cls.__name__}{' in order' if self.in_order else ''} by {self.key}"
 

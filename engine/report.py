@@ -62,6 +62,8 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     """The event time here, ms since the epoch; None: there is none yet."""
     late: int = 0
     """Records that came too late for their windows."""
+    drifting: float = 0.0
+    """For how many seconds, of those `idle`, inputs that had records were held for others further behind in time."""
     held: int = 0
     """Records taken in whose windows are not over, or that may still have partners in a join."""
 
