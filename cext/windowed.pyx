@@ -106,7 +106,7 @@ cdef class Windowed(Giving):
         cdef list out = [], rows = self.frame.rows
         cdef Windows windows = self.windows
         cdef int verdict = TAKEN
-        while self.at < end and len(out) + len(side.late) + len(side.letters) < limit and self.results is None:
+        while self.at < end and len(out) + side.set_aside + len(side.letters) < limit and self.results is None:
             try:
                 while self.at < end:
                     verdict = windows.add(rows[self.at])
@@ -122,7 +122,7 @@ cdef class Windowed(Giving):
                 break
             if verdict == LATE:
                 self.late += 1
-                side.late.append(rows[self.at])
+                side.put_aside(0, rows[self.at])
             self.at += 1
             self.spent += 1
             if verdict == READY:

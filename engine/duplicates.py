@@ -12,7 +12,7 @@ from cext.waker import Waker
 from cext.windowed import Windowed
 from engine.event_time import Time, arrival_of
 from engine.graph import Key
-from engine.operations import Operation, Role
+from engine.operations import Aside, Operation, Role, late
 
 FOREVER = 1 << 60
 """Milliseconds that no two moments are apart by."""
@@ -25,7 +25,6 @@ class Deduplicated(Operation):
     role: ClassVar[Role] = "head"
     kind = "deduplicate"
     keeps_records: ClassVar[bool] = True
-    gives_late: ClassVar[bool] = True
     key: Key
     clock: Time
     within: int
@@ -33,12 +32,12 @@ class Deduplicated(Operation):
     record_type: Any
 
     @property
-    def late_type(self) -> Any:
-        return self.record_type
+    def asides(self) -> tuple[Aside, ...]:
+        return late(self.record_type, self.clock)
 
     @property
-    def late_time(self) -> Time | None:
-        return self.clock
+    def waits_for_time(self) -> bool:
+        return True
 
     def describe(self) -> str:
         return f"one of each {self.key} within {self.within} ms"

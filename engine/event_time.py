@@ -16,7 +16,7 @@ from cext.instant import Arrival, Instant
 from cext.watermarks import Watermarks
 from engine.durations import Duration, nanoseconds
 from engine.errors import GraphError
-from engine.graph import LATE, Input, Node, Part, feeding
+from engine.graph import ASIDE, Input, Node, Part, feeding
 from engine.operations import FromSource, Operation, Role, function_name
 from engine.types import fields_of, name_of, returned_by
 
@@ -157,7 +157,7 @@ def arrival_of(instant: Instant) -> Arrival | None:
 
 def _times(inputs: tuple[Input, ...]) -> Iterator[Time | None]:
     for each in inputs:
-        if each.time is not None or each.node is None or each.output == LATE:
+        if each.time is not None or each.node is None or each.output <= ASIDE:
             yield each.time
         elif each.node.operation.time is not None:
             yield each.node.operation.time

@@ -15,6 +15,8 @@ from engine.event_time import ARRIVAL, Time, checked_milliseconds, clock_of, has
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import Input, Key, OnError, users_place
 from engine.joins import Joining
+from engine.keyed_process import KeyedProcess, made_type
+from engine.processing import AgeingStatefulMap, Processed, ProcessResults, process_class
 from engine.ranking import Ranked, Rows, ranked, ranking, rising
 from engine.results import result_type
 from engine.stream import Stream
@@ -234,13 +236,16 @@ class KeyedStream(Joining[T]):
         function: Callable[[S | None, T], tuple[S | None, U]],
         *,
         initial: Callable[[], S] | None = None,
+        ttl: Duration | None = None,
         type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[U]:
         """Each record becomes one other, with a state for each key: `function(state, record) -> (new state, other)`.
 
-        A key's first state is `initial()`, or None without it. A key whose new state is None is forgotten.
+        A key's first state is `initial()`, or None without it. A key whose new state is None is forgotten, and so is,
+        with `ttl`, one that has had no record for so long: in event time where the stream has it, else in processing
+        time (see ValueState).
 
         >>> from engine import Dataflow
         >>> from connectors.memory import collect, from_iterable
@@ -258,7 +263,60 @@ class KeyedStream(Joining[T]):
                 hint=f"write lambda: {initial!r}",
             )
         known = type or second_returned_by(function)
-        return self._then(ops.StatefulMap(self.key, function, initial), known, name, on_error)
+        if ttl is None:
+            return self._then(ops.StatefulMap(self.key, function, initial), known, name, on_error)
+        milliseconds = checked_milliseconds(ttl, "stateful_map's ttl", users_place(), 1)
+        operation = AgeingStatefulMap(self.key, time_of(self._inputs), function, initial, milliseconds)
+        return self._then(operation, known, name, on_error)
+
+    def process(
+        self,
+        process: Callable[[], KeyedProcess[T, U]],
+        *,
+        in_order: bool = False,
+        type: type[U] | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> ProcessResults[U, T]:
+        """Each record, and each timer, becomes any number, by a KeyedProcess with state, timers and side outputs.
+
+        `process`: a class on KeyedProcess or, where that wants arguments, a function that makes an object of it: each
+        instance of the operator makes one. `type`: that of the results, by default U of KeyedProcess[T, U]. Their
+        event time is not known: write event_time("field") once more behind it.
+
+        `in_order`: records wait until event time has passed them, and are given in its order, each timer in its place
+        among them; so what comes of them is the same however they come. One that comes too late for that is counted,
+        and can be read as `late`. Without it records are given as they come, most of them ahead of event time, so
+        timers that are due before them may fire after them.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import Dataflow, KeyedProcess, ValueState
+        >>> class Every(KeyedProcess[int, int]):
+        ...     seen = ValueState(0)
+        ...     def __init__(self, step):
+        ...         self.step = step
+        ...     def on_record(self, number):
+        ...         self.seen += 1
+        ...         if self.seen % self.step == 0:
+        ...             yield number
+        >>> flow, got = Dataflow("every"), []
+        >>> flow.source(from_iterable(range(9))).key_by().process(lambda: Every(3)).sink(collect(got))
+        >>> _ = flow.run()
+        >>> got
+        [2, 5, 8]
+        """
+        place = users_place()
+        cls = process_class(process, place)
+        known = type or made_type(cls)
+        clock = time_of(self._inputs)
+        if in_order and clock is None:
+            raise GraphError(
+                f"{place}: in_order goes by event time, but where that stands in these records is not known",
+                hint='write .event_time("field") before key_by, and once more behind map, which makes other records',
+            )
+        operation = Processed(self.key, clock, process, cls, in_order, self.type)
+        node = self._add(operation, known, name, on_error, place)
+        return ProcessResults(self._flow, (Input(node),), known)
 
     def _folded(
         self, each: Aggregate, known: Any, emit: Emit, name: str | None, on_error: OnError | None, place: str

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from engine.keyed import KeyedStream
     from engine.windowed import WindowedResults
 
-_KEYED = {"aggregate", "reduce", "fold", "stateful_map", "window", "join", "interval_join", "deduplicate", "top"}
+_KEYED = {
+    *("aggregate", "reduce", "fold", "stateful_map", "process", "window", "join", "interval_join", "deduplicate", "top")
+}
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -39,7 +39,6 @@ class InWindows(ops.Operation):
 
     role: ClassVar[ops.Role] = "head"
     kind = "window"
-    gives_late: ClassVar[bool] = True
     key: Key
     window: Window
     clock: Time
@@ -60,12 +59,12 @@ class InWindows(ops.Operation):
         return Time("window_end", is_datetime=self.clock.is_datetime, shift=self.window.last_moment)
 
     @property
-    def late_type(self) -> Any:
-        return self.record_type
+    def asides(self) -> tuple[ops.Aside, ...]:
+        return ops.late(self.record_type, self.clock)
 
     @property
-    def late_time(self) -> Time | None:
-        return self.clock
+    def waits_for_time(self) -> bool:
+        return not (self.window.counts or self.clock.is_arrival)
 
     def describe(self) -> str:
         return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r} by {self.key}"
@@ -99,11 +98,11 @@ class WindowedResults(Stream[U], Generic[U, T]):
         (1, [3], [1, 2])
         """
         node = self._inputs[0].node
-        while node is not None and not node.operation.gives_late:
+        while node is not None and not node.operation.asides:
             node = node.inputs[0].node
         assert node is not None
-        operation = node.operation
-        return Stream(self._flow, (Input(node, LATE, time=operation.late_time),), operation.late_type)
+        late = node.operation.asides[0]
+        return Stream(self._flow, (Input(node, LATE, time=late.time),), late.type)
 
 
 class WindowedStream(Generic[T]):

@@ -211,7 +211,7 @@ def through(make: Callable[[], Windows], script: list[Any], most: int, together:
     """What comes out of a task, and what was late, with frames of so many records and a narrow way out."""
     lane, out, late = channel(), channel(most, most), channel(most, most)
     head = Windowed("windows", Guard("fail"), make())
-    task = Task("task", head, [lane], [], [[Port("forward", [out])]], late=[Port("forward", [late])])
+    task = Task("task", head, [lane], [], [[Port("forward", [out])]], aside=[[Port("forward", [late])]])
     got: tuple[list[Any], list[Any]] = [], []
 
     def run() -> None:
