@@ -69,6 +69,11 @@ class Operation:
         return None
 
     @property
+    def asides(self) -> tuple[Aside, ...]:
+        """Its outputs aside, by number: of graph.ASIDE the first."""
+        return ()
+
+    @property
     def waits_for_time(self) -> bool:
         """Whether it keeps records, or what they came to, until event time has passed them."""
         return False
