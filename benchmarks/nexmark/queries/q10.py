@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -84,12 +85,14 @@ class Minutes(Writer[LoggedBid]):
         return file
 
     def finish(self) -> None:
-        for file in self._open.values():
-            file.finish()
+        with ExitStack() as each:  # which goes on to the others where one raises
+            for file in self._open.values():
+                each.callback(file.finish)
 
     def abort(self) -> None:
-        for file in self._open.values():
-            file.abort()
+        with ExitStack() as each:
+            for file in self._open.values():
+                each.callback(file.abort)
 
 
 def sink(folder: Path) -> Sink[LoggedBid]:
