@@ -26,19 +26,20 @@ cdef class Task:
     cdef readonly Lanes lanes
     cdef readonly list outputs  # for each output of the router (one without it) the ports that it feeds
     cdef readonly list letters  # the ports for dead letters
-    cdef readonly list late     # the ports for records that came too late for their windows
+    cdef readonly list aside    # for each output aside, which the head feeds past the chain, its ports
     cdef Watermarks watermarks  # the operator of the chain that makes event time, or None: then its lanes bring it
     cdef Router router
     cdef Sideline side
     cdef Py_ssize_t frame_records
     cdef int64_t linger         # how long a record may wait for a fuller frame, ns
-    cdef list ports             # those of `outputs`, `letters` and `late`
+    cdef list ports             # those of `outputs`, `letters` and `aside`
     cdef Py_ssize_t letters_per_row
     # Marks.
     cdef Frame mark             # the mark that waits until the head is drained and every port has had it
     cdef Py_ssize_t marked      # how many ports have had it
     cdef bint passing           # some port may have had it
     cdef int64_t watermark      # the event time here; NEVER before there is any
+    cdef int64_t reached        # that of its lanes, which is the same unless it makes its own
     cdef int64_t marked_at      # when it was last told, by the task's own watermarks, monotonic ns
     cdef bint idle              # those downstream have been told that nothing comes for now
     # Its life.
@@ -83,6 +84,7 @@ cdef class Task:
     cdef int _adapt(self, int64_t now) except -1
     cdef int _rest(self, int64_t now) except -1
     cdef int _send(self, list rows, int64_t now) except -1
+    cdef int _send_aside(self, int64_t now) except -1
     cdef int _send_to(self, list ports, list rows, int64_t now) except -1
     cdef int _start_dropping(self) except -1
     cdef int _fail(self, object failure) except -1

@@ -17,7 +17,7 @@ class Task:
     lanes: Lanes
     outputs: list[list[Port]]
     letters: list[Port]
-    late: list[Port]
+    aside: list[list[Port]]
     failure: BaseException | None
     done: bool
     records_out: int
@@ -34,7 +34,7 @@ class Task:
         router: Router | None = None,
         frame_records: int = 1024,
         linger: int = 1_000_000,
-        late: Sequence[Port] = (),
+        aside: Sequence[list[Port]] = (),
     ) -> Self: ...
     def take_failure(self) -> BaseException | None: ...
     def cancel(self) -> None: ...

@@ -20,9 +20,9 @@ cdef class Task:
     """Steps records from `lanes` (Lanes, or channels to be taken from in turn) through head, chain and router into `outputs`.
 
     `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports
-    that get dead letters; `late`: those that get records that came too late. The whole contract is `step`: if an
-    output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its producer, whatever
-    lies between.
+    that get dead letters; `aside[i]`: those that get what the head sets aside under that number. The whole contract is
+    `step`: if an output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its
+    producer, whatever lies between.
     """
 
     def __cinit__(
@@ -36,7 +36,7 @@ cdef class Task:
         Router router=None,
         Py_ssize_t frame_records=1024,
         int64_t linger=1_000_000,
-        late=(),
+        aside=(),
     ):
         self.name = name
         self.head = head
@@ -49,15 +49,15 @@ cdef class Task:
         self.watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
         self.outputs = outputs
         self.letters = list(letters)
-        self.late = list(late)
+        self.aside = list(aside)
         self.router = router
         self.side = Sideline()
         self.frame_records = frame_records
         self.linger = linger
-        self.ports = [port for ports in outputs for port in ports] + self.letters + self.late
+        self.ports = [port for ports in [*outputs, self.letters, *self.aside] for port in ports]
         # A record that leaves by several hash ports may be refused by each.
         self.letters_per_row = max(1, sum([(<Port>port).route == HASH for port in self.ports]))
-        self.watermark = NEVER
+        self.watermark = self.reached = NEVER
         self.state = IDLE
         if HEADGATE_DEBUG:
             count_born(TASKS)
@@ -183,9 +183,10 @@ cdef class Task:
         cdef Port port
         for port in self.letters:
             least = min(least, port.room() // self.letters_per_row)
-        for port in self.late:
-            least = min(least, port.room())
         for ports in self.outputs:
+            for port in <list>ports:
+                least = min(least, port.room())
+        for ports in self.aside:
             for port in <list>ports:
                 least = min(least, port.room())
         return least
@@ -249,15 +250,16 @@ cdef class Task:
         return 0 if self.mark is not None else self._raise_watermark()
 
     cdef int _raise_watermark(self) except -1:
-        """The task's event time is that of its lanes; a task that makes its own takes no notice."""
+        """The task's event time is that of its lanes. One that makes its own tells that on; only its head goes by this."""
         cdef bint idle
-        cdef int64_t time
+        cdef int64_t time = self.lanes.event_time(&idle)
+        if time > self.reached:
+            self.reached = time
+            self.head.advance(time)
         if self.watermarks is not None:
             return 0
-        time = self.lanes.event_time(&idle)
         if time > self.watermark or self.idle and not idle:
             self._tell(max(time, self.watermark), False)
-            self.head.advance(self.watermark)
         elif idle and not self.idle:
             self._tell(self.watermark, True)
         return 0
@@ -307,8 +309,8 @@ cdef class Task:
             rows = (<Operator>self.chain[at]).run(rows, self.side)
         if rows:
             self._send(rows, now)
-        if self.side.late:
-            self._send_to(self.late, self.side.take_late(), now)
+        if self.side.set_aside:
+            self._send_aside(now)
         if self.side.letters:
             self._send_to(self.letters, self.side.take_letters(), now)
         if self.side.failure is not None:
@@ -324,6 +326,15 @@ cdef class Task:
         for at in range(len(parts)):
             if <list>parts[at]:
                 self._send_to(<list>self.outputs[at], <list>parts[at], now)
+        return 0
+
+    cdef int _send_aside(self, int64_t now) except -1:
+        """Send what the head has set aside; what nobody reads goes nowhere."""
+        cdef list parts = self.side.take_aside()
+        cdef Py_ssize_t at
+        for at in range(min(len(parts), len(self.aside))):
+            if <list>parts[at]:
+                self._send_to(<list>self.aside[at], <list>parts[at], now)
         return 0
 
     cdef int _send_to(self, list ports, list rows, int64_t now) except -1:

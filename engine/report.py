@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import msgspec
 
 from cext.chain import Lookup
+from cext.head import Head
 from cext.inlet import Inlet
+from cext.keyed_process import KeyedProcess
 from cext.links import Links
 from cext.outlet import Outlet
 from cext.sink import Sink as SinkHead
@@ -155,6 +157,12 @@ def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
     return dict(counts)
 
 
+def _held(head: Head) -> int:
+    if isinstance(head, KeyedProcess):
+        return head.held
+    return head.windows.held if isinstance(head, Windowed) else 0
+
+
 def _task(planned: int, instance: int, task: Task, halves: Sequence[Outlet | Inlet]) -> TaskReport:
     """`halves`: the ends here of its ways to and from other processes."""
     sink = task.head if isinstance(task.head, SinkHead) else None
@@ -180,7 +188,7 @@ def _task(planned: int, instance: int, task: Task, halves: Sequence[Outlet | Inl
         encoding=sum(half.coding for half in halves if isinstance(half, Outlet)) / 1e9,
         decoding=sum(half.coding for half in halves if isinstance(half, Inlet)) / 1e9,
         watermark=task.event_time,
-        late=task.head.late if isinstance(task.head, Windowed) else 0,
-        held=task.head.windows.held if isinstance(task.head, Windowed) else 0,
+        late=task.head.late if isinstance(task.head, Windowed | KeyedProcess) else 0,
+        held=_held(task.head),
         **counters,
     )

@@ -29,6 +29,8 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True):
     outline: Outline
     reports: tuple[Report, ...]
     silent: dict[int, float] = {}
+    at: int = 0
+    """When this was so, in milliseconds since the epoch, by the clock of the job's program."""
 
     def metrics(self) -> JobMetrics:
         """The job's metrics, from its beginning or, after `since`, from that moment."""
