@@ -200,7 +200,14 @@ class Job:
         seconds = self._seconds if self._ended.is_set() or not self._began else time.monotonic() - self._began
         attempt = self.attempt
         return Snapshot(
-            self.name, os.getpid(), self.state, seconds, self._outline, attempt.reports(seconds), attempt.silent
+            self.name,
+            os.getpid(),
+            self.state,
+            seconds,
+            self._outline,
+            attempt.reports(seconds),
+            attempt.silent,
+            time.time_ns() // 10**6,
         )
 
     def stop(self) -> None:
