@@ -185,7 +185,7 @@ class Job:
             self._ended.set()
 
     @property
-    def state(self) -> OperatorState:
+    def state(self) -> State:
         """running, finished, stopped, failed or cancelled."""
         if not self._ended.is_set():
             return "running"

@@ -39,7 +39,7 @@ class _Form(msgspec.Struct, array_like=True, frozen=True):
 _decode_form = msgspec.msgpack.Decoder(_Form).decode
 
 
-def freeze(state: State) -> Callable[[], bytes]:
+def freeze(state: OperatorState) -> Callable[[], bytes]:
     """What makes `state` bytes, in any thread and at any time: objects that may change are pickled now.
 
     >>> later = freeze(OperatorState({"counts": (["weir", "dam"], [1, 2])}, {"watermark": 7}))

@@ -121,6 +121,7 @@ def test_after_one_whose_barrier_somebody_passed_comes_another_last_one() -> Non
     for task in TASKS:
         made = each.said(task, 2, True, "end", 11)
     assert [type(what) for what in made] == [Store]
+    assert isinstance(made[0], Store)
     assert (made[0].is_last, made[0].kept[READ]) == (False, "0@1")
     assert each.stored(12) == [Announce(1, False), Store(2, dict.fromkeys(TASKS, "end"), True)]
     assert each.stored(13) == [Announce(2, True)]
