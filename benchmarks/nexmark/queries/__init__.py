@@ -13,7 +13,7 @@ from engine import Sink, Stream
 
 Query = Callable[[Stream[Event]], Stream[Any]]
 
-BY_TIME = frozenset({"q5", "q7", "q8", "q11"})
+BY_TIME = frozenset({"q4", "q5", "q6", "q7", "q8", "q9", "q11"})
 """Those that go by event time, and refuse a stream that does not say where it stands."""
 
 BY_CLOCK = frozenset({"q12"})
