@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,20 @@ import pytest
 
 from connectors.memory import collect as into
 from connectors.memory import discard, generate
-from engine import Dataflow, Global, GraphError, OperatorError, Session, Settings, Trigger, Tumbling, count
+from engine import (
+    Dataflow,
+    Global,
+    GraphError,
+    KeyedProcess,
+    OperatorError,
+    Session,
+    Settings,
+    Timer,
+    Trigger,
+    Tumbling,
+    ValueState,
+    count,
+)
 from engine.testing import Feed, Harness, ManualClock
 from tests.engine.helpers import ListSink
 
@@ -175,3 +189,34 @@ def test_a_feed_in_a_job_that_runs() -> None:
         numbers.close()
     assert got == [1, 2, 3]
     assert numbers.is_empty
+
+
+class Silence(KeyedProcess[str, str]):
+    """Tells of each word that did not come again for a minute."""
+
+    due = ValueState(0)
+
+    def on_record(self, word: str) -> None:
+        self.processing_timers.cancel(self.due)
+        self.due = self.processing_timers.after("1m")
+
+    def on_timer(self, timer: Timer) -> Iterator[str]:
+        yield self.key
+
+
+def test_timers_fire_as_the_clock_is_moved() -> None:
+    words, got, clock = Feed(type=str), list[str](), ManualClock(NOON)
+    flow = Dataflow("test")
+    flow.source(words).key_by(word=str).process(Silence).sink(into(got))
+    with Harness(flow, clock=clock) as job:
+        words.give("dam", "weir")
+        job.settle()
+        clock.advance("59s")
+        words.give("dam")
+        job.settle()
+        clock.advance("1s")
+        job.settle()
+        assert got == ["weir"]
+        clock.advance("59s")
+        job.settle()
+        assert got == ["weir", "dam"]
