@@ -28,7 +28,10 @@ _DAY = 86_400_000
 
 
 class Bounds(NamedTuple):
-    """From where to where a window goes: the end is the first moment, or record, that is not in it."""
+    """From where to where a window goes: the end is the first moment, or record, that is not in it.
+
+    A session ends with the last moment at which a record would have joined it.
+    """
 
     start: Any
     end: Any
@@ -38,7 +41,7 @@ class WindowResult(msgspec.Struct, Generic[V], frozen=True):
     """What `reduce` and `fold` give for a window of a key.
 
     `window_start` and `window_end` are of the type of the event time, datetimes or milliseconds since the epoch; those
-    of `Count` windows are numbers of the key's records, from 0. The end is the first that is not in it.
+    of `Count` and `Global` windows are numbers of the key's records, from 0. See `Bounds`.
     """
 
     key: Any
