@@ -289,6 +289,7 @@ cdef class Task:
             self.head.advance(self.watermark)
         elif idle and not self.idle:
             self._tell(self.watermark, True)
+            self.head.idle()
         return 0
 
     cdef int _tell(self, int64_t time, bint idle) except -1:

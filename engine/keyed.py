@@ -15,6 +15,7 @@ from engine.event_time import Time, checked_milliseconds, time_of
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import Input, Key, OnError, users_place
 from engine.joins import Joining
+from engine.partials import Form
 from engine.results import result_type
 from engine.stream import Stream
 from engine.types import returned_by, second_returned_by
@@ -222,7 +223,10 @@ class KeyedStream(Joining[T]):
                 f"{place}: an aggregate over a stream that never ends gives nothing; its source is {unbounded}",
                 hint='say emit="update" to have the aggregate after each record',
             )
-        kind = ops.Aggregated if emit == "end" else ops.RunningAggregate
-        operation = kind(self.key, aggregates, make)
+        operation = (
+            ops.Aggregated(self.key, aggregates, make, Form.of(self.key, aggregates, self.type))
+            if emit == "end"
+            else ops.RunningAggregate(self.key, aggregates, make)
+        )
         node = self._add(operation, record_type, name, on_error, place)
         return Stream(self._flow, (Input(node),), record_type)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 from cext.groups import Groups
 from cext.guard import Guard
 from cext.head import Head
+from cext.instant import Instant
+from cext.merging import MergingPanes
+from cext.panes import Grid, Panes
 from cext.waker import Waker
-from cext.windowed import Windowed
+from cext.windowed import Windowed, Windows
 from engine import operations as ops
 from engine.aggregates import Aggregate, collect
 from engine.checks import check_function
@@ -18,6 +21,7 @@ from engine.errors import GraphError
 from engine.event_time import Time
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import LATE, Input, Key, OnError, users_place
+from engine.partials import Form
 from engine.results import result_type
 from engine.stream import Stream
 from engine.types import items_returned_by
@@ -46,6 +50,8 @@ class InWindows(ops.Operation):
     aggregates: tuple[Aggregate, ...]
     make: Callable[[Any, list[Any]], Any]
     record_type: Any
+    form: Form | None
+    """What partial results look like; None: there are none."""
 
     @property
     def time(self) -> Time | None:
@@ -64,14 +70,28 @@ class InWindows(ops.Operation):
     def describe(self) -> str:
         return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r} by {self.key}"
 
-    def groups(self) -> Groups:
-        """Fresh state."""
-        return Groups(self.key.getter(), [each.column() for each in self.aggregates], self.make)
-
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
+        return Windowed(name, guard, self._windows(self.key, Panes))
+
+    def build_merging(self, name: str, guard: Guard) -> Head:
+        assert self.form is not None, "there are partial results"
+        windows = self._windows(self.form.key(self.key), MergingPanes)
+        assert isinstance(windows, MergingPanes), "time is cut into panes"
+        windows.partials = self.form.partials()
+        return Windowed(name, guard, windows)
+
+    def _windows(self, key: Key, panes: type[Panes]) -> Windows:
+        def groups() -> Groups:
+            return Groups(key.getter(), [each.column() for each in self.aggregates], self.make)
+
         bound = as_datetime(self.window.zone) if self.clock.is_datetime else int
-        parts = Parts(self.groups, self.clock.instant(), bound, self.lateness)
-        return Windowed(name, guard, self.window.build(parts))
+        return self.window.build(Parts(groups, self.clock.instant(), bound, self.lateness, panes))
+
+    def grid(self) -> Grid | None:
+        return self.window.grid()
+
+    def instant(self) -> Instant:
+        return self.clock.instant()
 
 
 class WindowedResults(Stream[U], Generic[U, T]):
@@ -215,7 +235,9 @@ class WindowedStream(Generic[T]):
         if self._window.combines:
             _check_combining(aggregates, self._window, place)
         stream = self._stream
-        operation = InWindows(stream.key, self._window, self._clock, self._lateness, aggregates, make, stream.type)
+        form = None if self._window.grid() is None else Form.of(stream.key, aggregates, stream.type)
+        windows = self._window, self._clock, self._lateness
+        operation = InWindows(stream.key, *windows, aggregates, make, stream.type, form)
         node = stream._add(operation, record_type, name, on_error, place)
         return WindowedResults(stream._flow, (Input(node),), record_type)
 
