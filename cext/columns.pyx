@@ -5,8 +5,8 @@ A value of None is no value, as in SQL: `Count` without a field counts every rec
 a record which a later column refuses leaves no trace in an earlier one. `combine` takes in what another column of the
 same kind has in a slot, which stays as it is: first what came first.
 
-A `state` is what a column has in a slot, as an object that can travel. `joined` makes one of it and of what the slot has,
-or raises and changes nothing; `keep` puts that into the slot. So a partial result too is taken in whole or not at all.
+A `state` is what a column has in a slot, as an object that can travel. `joined` makes one of it and of what the slot
+has, or raises and changes nothing; `keep` puts that into the slot. So a partial result is taken in whole or not at all.
 """
 
 cimport cython

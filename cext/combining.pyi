@@ -25,7 +25,6 @@ class Combining(Windows):
     ) -> Self: ...
     def __len__(self) -> int: ...
 
-
 @final
 class Combine(Windowed):
     combining: Combining

@@ -1,8 +1,8 @@
 """Combining: partial results of keyed aggregates, made before records cross to other processes.
 
-1. Records are taken into panes, and a pane's partial results leave before the mark that its end has passed does. So none is
-   late where it goes: event time there is the least of the lanes', unless a lane is idle. What is held leaves before that
-   is said, and from then on records go on as they are.
+1. Records are taken into panes, and a pane's partial results leave before the mark that its end has passed. So none
+   is late where it goes: event time there is the least of the lanes'. Where a lane is idle that is not so; before this
+   is said, what is held leaves, and from then on records go on as they are.
 2. So do records whose pane is over here. Whether they are late is known where they go, for only there all lanes meet.
 3. What is held is bounded: at a bound all of it leaves. Partial results of a pane may come any number of times.
 4. Where less than two records make a partial result it costs more than it saves. Then records go on as they are, for
@@ -22,11 +22,11 @@ cdef int64_t FIRST_PAUSE = 16, LAST_PAUSE = 1024  # for how many samples records
 
 @cython.final
 cdef class Combining(Windows):
-    """Takes records into panes of `grid`, by key; its results are partial ones. LATE says that a record goes on as it is.
+    """Takes records into panes of `grid`, by key; gives partial results. LATE says that a record goes on as it is.
 
     `instant`: takes the time out of a record; without both all records are in one pane that is never over;
-    `make_groups()`: fresh groups, whose `make(key, [pane, *states])` makes a partial result; `most_keys`, `most_records`:
-    what is held at most.
+    `make_groups()`: fresh groups, whose `make(key, [pane, *states])` makes a partial result; `most_keys` and
+    `most_records`: what is held at most.
     """
 
     def __cinit__(

@@ -64,8 +64,8 @@ cdef class Head:
         """Event time has come to `watermark`: what becomes due comes out of `more` now, before the mark goes on."""
 
     cpdef idle(self):
-        """Nothing comes for now, and event time goes on without what is here: what must not be late for that comes out of
-        `more` now, before the mark that says so."""
+        """Nothing comes for now, and event time need not wait for what is here: that comes out of `more` now, before
+        the mark that says so, where it must not be late."""
 
     cpdef finish(self, bint whole):
         """Every lane has ended; if all of them whole, what was kept for the end comes out of `more` now."""

@@ -99,6 +99,7 @@ def count(value: Value | None = None) -> Aggregate:
 
 def sum_(value: Value) -> Aggregate:
     """The sum of `value` by `+`: ints stay ints and Decimals Decimals, bools give an int; None where there was none."""
+
     def known(record: Any) -> Any:
         return _sum_type(_number("sum_", value, record))
 
@@ -129,6 +130,7 @@ def max_(value: Value) -> Aggregate:
 
 def mean(value: Value) -> Aggregate:
     """The mean of `value`: its sum by `+` over its count; None where there was none."""
+
     def partial(record: Any) -> Any:
         return optional(tuple[_sum_type(_typed(value, record)), int])  # type: ignore[misc]
 
@@ -143,6 +145,7 @@ def _mean_type(known: Any) -> Any:
 
 def distinct(value: Value) -> Aggregate:
     """How many different values there are: an int. All of them are kept in memory."""
+
     def partial(record: Any) -> Any:
         return optional(set[_typed(value, record)])  # type: ignore[misc]
 

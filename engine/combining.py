@@ -1,4 +1,4 @@
-"""Combining: an aggregate's partial results, made where its records come from, so that fewer cross to other processes."""
+"""Combining: an aggregate's partial results are made where its records come from, so that fewer cross a link."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cext.instant import Instant
 from cext.panes import Grid
 from cext.waker import Waker
 from engine.aggregates import Aggregate
-from engine.codec import Either
+from engine.either import Either
 from engine.graph import Key, Node
 from engine.operations import Operation, Role
 from engine.partials import Form

@@ -19,8 +19,10 @@ _LARGE_STATES = 4096  # records that are held at most where states may grow with
 
 @dataclass(frozen=True)
 class Form:
-    """What the partial results of an aggregate look like: a Struct with a field for each part of the key, the index of a
-    pane, and each column's state."""
+    """What the partial results of an aggregate look like.
+
+    They are Structs with a field for each part of the key, one for the index of a pane, one for each column's state.
+    """
 
     type: type[msgspec.Struct]
     keys: tuple[str, ...]

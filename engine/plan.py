@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count, product
 from typing import TYPE_CHECKING, Any
 
-from engine.codec import Codec
 from engine.combining import Combines
+from engine.either import codec_of
 from engine.errors import GraphError
 from engine.event_time import EventTime, follows_source
 from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
@@ -66,7 +66,7 @@ class Edge:
     @property
     def pickled_because(self) -> str | None:
         """Why its records cross to other processes as pickles; None: as msgpack, or they do not cross."""
-        return Codec.of(self.type).pickled_because if self.links else None
+        return codec_of(self.type).pickled_because if self.links else None
 
     @property
     def bound(self) -> int:
@@ -105,7 +105,9 @@ class TaskPlan:
     @property
     def merges(self) -> bool:
         """Whether some of its records come as partial results."""
-        return any(isinstance(edge.producer.nodes[-1].operation, Combines) for edge in self.inputs)
+        return any(
+            edge.output != LETTERS and isinstance(edge.producer.nodes[-1].operation, Combines) for edge in self.inputs
+        )
 
     @property
     def batch(self) -> int:

@@ -23,8 +23,8 @@ class Settings:
     Between processes: `max_window_bytes`: the most encoded bytes that one channel may hold (one record may always go
     alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose
     encoding is larger fails the operator that gave it; `combine_keys`: for how many keys an aggregate holds partial
-    results where records come from, 0: it sends the records; `silence`: a worker that says nothing for so long counts as
-    lost; `beat`: how often one says what it has done, so by no more than that `Job.metrics()` is behind.
+    results where its records come from, 0: it sends records; `silence`: a worker that says nothing for so long counts
+    as lost; `beat`: how often one says what it has done, so by no more than that `Job.metrics()` is behind.
 
     `listen`: the IP address at which the processes listen to each other, on ports that the system chooses, encrypted
     and open only to keys made for this job; without it they use files in a directory that only the user can enter.

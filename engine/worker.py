@@ -23,9 +23,10 @@ from cext.task import Task
 from cext.waker import Waker
 from cext.watermarks import Watermarks
 from cext.window import Window
-from engine.codec import Codec, EitherCodec
+from engine.codec import Codec
 from engine.combining import Combines
 from engine.describe import describe_failure, describe_unread, describe_unsent, is_known, is_refusal, what
+from engine.either import EitherCodec, codec_of
 from engine.errors import InputError
 from engine.graph import LATE, LETTERS, Node
 from engine.layout import HOME
@@ -176,7 +177,7 @@ class Worker:
 
     def _codec(self, edge: Edge) -> Codec | EitherCodec:
         if edge not in self.codecs:
-            self.codecs[edge] = Codec.of(edge.type)
+            self.codecs[edge] = codec_of(edge.type)
         return self.codecs[edge]
 
     def _channel(self, edge: Edge, producer: Waker, consumer: Waker) -> Channel:

@@ -268,4 +268,4 @@ def test_what_it_cannot_be_made_of() -> None:
     for arguments in ((Grid(1), None), (None, TIME), (None, None, None, 0), (None, None, None, 1, 0)):
         grid, instant, _, *bounds = (*arguments, None)[:3] + arguments[3:]
         with pytest.raises(ValueError, match="wanted a grid and an instant or neither"):
-            Combining(grid, instant, partial_groups, *bounds)  # type: ignore[arg-type]
+            Combining(grid, instant, partial_groups, *bounds)
