@@ -347,9 +347,9 @@ def _crosses_by_key(producer: TaskPlan, consumer: TaskPlan, source: Input) -> bo
 
 
 def _numbered(name: str) -> Iterator[str]:
-    """`name`, and then with a number, from 2 on."""
+    """`name`, and then with a number, from 2 on; not as one of two operators of a name is numbered."""
     yield name
-    yield from (f"{name}-{number}" for number in count(2))
+    yield from (f"{name} ({number})" for number in count(2))
 
 
 def _join(producer: TaskPlan, consumer: TaskPlan, source: Input) -> None:

@@ -186,7 +186,7 @@ def test_streams_that_become_one_are_combined_each() -> None:
     result = flow.run(processes=2)
     assert sorted((row.key, row.n) for row in rows) == [(0, 51), (1, 50), (2, 49)]
     steps = {each.name: (each.records_in, each.records_out) for each in result.operators if each.kind == "combine"}
-    assert steps == {"combine aggregate": (100, 3), "combine aggregate-2": (50, 3)}
+    assert steps == {"combine aggregate": (100, 3), "combine aggregate (2)": (50, 3)}
 
 
 def test_fields_of_partial_results_have_names_of_their_own() -> None:
