@@ -8,10 +8,11 @@ from itertools import count, product
 from typing import TYPE_CHECKING, Any
 
 from engine.combining import Combines
+from engine.drift import settle_drift
 from engine.either import codec_of
 from engine.errors import GraphError
 from engine.event_time import EventTime, follows_source
-from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
+from engine.graph import ASIDE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
@@ -35,6 +36,10 @@ class Edge:
     """The bound of one channel, in records."""
     share: float = 0.0
     """How long a record may wait in it, seconds."""
+    waits: bool = False
+    """Whether it may be held until other inputs have come as far in event time (see engine.drift)."""
+    delays: tuple[int, int] = (0, 0)
+    """How far its marks are, at least and at most, behind what was seen where they were made, ms."""
 
     @property
     def channels(self) -> int:
@@ -54,8 +59,8 @@ class Edge:
     @property
     def type(self) -> Any:
         """What its records are, as far as is known; dead letters hold whatever went wrong."""
-        if self.output == LATE:
-            return self.producer.nodes[0].operation.late_type
+        if self.output <= ASIDE:
+            return self.producer.nodes[0].operation.asides[ASIDE - self.output].type
         return None if self.output == LETTERS else self.producer.nodes[-1].type
 
     @property
@@ -142,6 +147,7 @@ class Plan:
                 plan._feed(flow.graph, producer, consumer, source)
             plan.tasks.append(consumer)
         plan._size()
+        settle_drift(plan.tasks)
         return plan
 
     @property
@@ -221,7 +227,7 @@ class Plan:
         seen.add(task)
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
-            what = {LETTERS: "dead letters, ", LATE: "late records, "}.get(edge.output) or _part(task, edge.output)
+            what = _part(task, edge.output)
             side = "right side, " if edge.right else ""
             yield f"{indent}  └─ {what}{side}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
@@ -246,6 +252,10 @@ def _links(edge: Edge) -> str:
 
 
 def _part(task: TaskPlan, output: int) -> str:
+    if output == LETTERS:
+        return "dead letters, "
+    if output <= ASIDE:
+        return f"{task.nodes[0].operation.asides[ASIDE - output].name} records, "
     outputs = task.nodes[-1].outputs
     return f"part {output + 1} of {outputs}, " if outputs > 1 else ""
 

@@ -67,7 +67,7 @@ class Line:
         self.between = [channel(most) for _ in combines] or self.lanes
         self.combines = combines
         ports, late = [[Port("forward", [self.out])]], [Port("forward", [self.late])]
-        last = Task("last", head, list(self.between), [], ports, late=late if isinstance(head, Windowed) else ())
+        last = Task("last", head, list(self.between), [], ports, aside=[late])
         pairs = zip(combines, self.lanes, self.between, strict=False)
         self.tasks = [
             *(Task("combine", each, [lane], [], [[Port("forward", [way])]]) for each, lane, way in pairs),
