@@ -32,7 +32,7 @@ Role = Literal["source", "head", "chain", "router", "sink"]
 
 @dataclass(frozen=True)
 class Aside:
-    """What leaves an operation beside its results: what it is called, its type and its event time, where these are known."""
+    """What leaves an operation beside its results: its name, and its type and event time where these are known."""
 
     name: str
     type: Any = None
