@@ -176,6 +176,8 @@ def test_what_is_not_combined() -> None:
     keyed.window(Session(4)).aggregate(n=count()).sink(discard(), name="sessions")
     keyed.window(Tumbling(4)).reduce(max).sink(discard(), name="reduced")
     keyed.aggregate(emit="update", n=count()).sink(discard(), name="running")
+    by_clock = flow.source(ListSource([], type=Hit), name="more").processing_time().key_by("page")
+    by_clock.window(Tumbling(4)).aggregate(n=count()).sink(discard(), name="by the clock")
     assert "combine" not in flow.explain(processes=2)
 
 
