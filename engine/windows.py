@@ -58,6 +58,8 @@ class Parts:
     instant: Instant
     bound: Callable[[int], Any]
     lateness: int
+    panes: Callable[..., Panes] = Panes
+    """Makes panes, where the windows are made of these."""
 
 
 class Window:
@@ -79,6 +81,10 @@ class Window:
     def build(self, parts: Parts) -> Windows:
         """The native windows."""
         raise NotImplementedError
+
+    def grid(self) -> Grid | None:
+        """How it cuts time into panes, the same for all keys; None: it does not."""
+        return None
 
 
 @dataclass(frozen=True, init=False)
@@ -106,11 +112,12 @@ class Tumbling(Window):
             raise GraphError(f"{place}: Tumbling with a zone is of whole days, not of {size!r} from {offset!r} on")
 
     def build(self, parts: Parts) -> Windows:
+        return parts.panes(self.grid(), parts.instant, parts.make_groups, parts.bound, 1, 1, parts.lateness)
+
+    def grid(self) -> Grid:
         if self.zone is None:
-            grid = Grid(self.size, self.offset)
-        else:
-            grid = Days(self.size // _DAY, self.offset // _DAY, self.zone)
-        return Panes(grid, parts.instant, parts.make_groups, parts.bound, 1, 1, parts.lateness)
+            return Grid(self.size, self.offset)
+        return Days(self.size // _DAY, self.offset // _DAY, self.zone)
 
     def __repr__(self) -> str:
         offset = f", offset={as_text(self.offset)!r}" if self.offset else ""
@@ -141,9 +148,12 @@ class Sliding(Window):
             raise GraphError(f"{place}: windows of {size!r} every {every!r} leave gaps between them")
 
     def build(self, parts: Parts) -> Windows:
-        pane = gcd(self.size, self.every)
-        grid, width, step = Grid(pane, self.offset), self.size // pane, self.every // pane
-        return Panes(grid, parts.instant, parts.make_groups, parts.bound, width, step, parts.lateness)
+        grid = self.grid()
+        width, step = self.size // grid.size, self.every // grid.size
+        return parts.panes(grid, parts.instant, parts.make_groups, parts.bound, width, step, parts.lateness)
+
+    def grid(self) -> Grid:
+        return Grid(gcd(self.size, self.every), self.offset)
 
     def __repr__(self) -> str:
         offset = f", offset={as_text(self.offset)!r}" if self.offset else ""
