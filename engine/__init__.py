@@ -3,6 +3,7 @@
 from engine.aggregates import Aggregate, collect, count, custom, distinct, max_, mean, min_, sum_, top
 from engine.dataflow import Dataflow
 from engine.errors import (
+    CheckpointError,
     ConnectorError,
     DecodeError,
     EncodeError,
@@ -30,6 +31,7 @@ __all__ = [
     "Aggregate",
     "BadRecord",
     "Bounds",
+    "CheckpointError",
     "ConnectorError",
     "Count",
     "Dataflow",
