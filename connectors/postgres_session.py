@@ -130,6 +130,7 @@ class Session:
         with psycopg.connect(self._server.address(), autocommit=True) as db:
             try:
                 ((status,),) = db.execute("SELECT pg_xact_status(%s::xid8)", (number,)).fetchall()
-            except psycopg.errors.InvalidParameterValue:  # of a server that has never had it, as after a failover
-                return None
+            except psycopg.errors.InvalidParameterValue:
+                # The server has not come to that number: it lost it when it crashed, so before the commit was on its disk.
+                return "aborted"
             return status  # type: ignore[no-any-return]
