@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.layout import HOME
-from engine.loads import WAITS, Loads, Place, Thread, runs
+from engine.loads import Loads, Place, Thread, runs
 
 if TYPE_CHECKING:
     from engine.metrics import JobMetrics
