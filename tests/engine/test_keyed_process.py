@@ -387,7 +387,7 @@ def test_states_travel_with_a_class_that_goes_by_value() -> None:
         many = ListState[int](ttl=5)
         each = MapState[int, int]()
 
-    states = [Travelling.one, Travelling.made, Travelling.many, Travelling.each]
+    states: list[Any] = [Travelling.one, Travelling.made, Travelling.many, Travelling.each]
     there = pickle.loads(pickle.dumps(states))
     assert [type(state) for state in there] == [ValueState, ValueState, ListState, MapState]
     facts = [(state.name, state.index, state.ttl, state.renews) for state in there]
