@@ -80,8 +80,8 @@ class InstanceMetrics(msgspec.Struct, frozen=True):
     """The share of its time that encoding and decoding its records for other processes took of its process's common
     thread: part of `busy`, unless it has a thread of its own."""
     drift: float = 0.0
-    """The share of its time, part of `idle`, in which inputs had records that it did not take, since another one was more
-    than `max_drift` of the `Settings` behind in event time."""
+    """The share of its time, part of `idle`, in which inputs had records that it did not take, since another one was
+    more than `max_drift` of the `Settings` behind in event time."""
 
 
 class TaskMetrics(msgspec.Struct, frozen=True):
