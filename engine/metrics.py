@@ -32,7 +32,7 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     `watermark`: the event time here, the least of those instances that have one, in milliseconds since the epoch.
     `late`: records that came too late for their windows, or for a join. `held`: records that wait for event time to
     pass: those of windows that are not over, of which aggregates keep less, and those that may still meet others in a
-    join.
+    join; of a process the keys that have state, and records that wait for their turn.
     """
 
     name: str
