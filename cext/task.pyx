@@ -252,7 +252,7 @@ cdef class Task:
         return 0 if self.mark is not None else self._raise_watermark()
 
     cdef int _raise_watermark(self) except -1:
-        """The event time here is that of the lanes. A task that makes its own tells that; only its head goes by this."""
+        """The event time here is the lanes'. A task that makes its own tells that; only its head goes by this."""
         cdef bint idle
         cdef int64_t time = self.lanes.event_time(&idle)
         if time > self.reached:
