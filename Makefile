@@ -36,8 +36,7 @@ AT_ONCE := --numprocesses 4 --dist worksteal
 
 test: build
 	$(MAKE) --jobs 2 check debug
-	$(BIN)/pytest $(AT_ONCE)
-	HEADGATE_BENCH_SCALE=0.02 $(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -q
+	HEADGATE_BENCH_SCALE=0.02 $(BIN)/pytest $(AT_ONCE) --benchmark-disable tests benchmarks
 	HEADGATE_SCHEDULES=200 $(MAKE) test-debug DEBUG_TESTS="tests/cext $(foreach name,$(RUNS),tests/engine/test_$(name).py)"
 
 # What of the engine's tests runs jobs of every kind: `make test` has no time for all of them on two builds.

@@ -124,7 +124,7 @@ def test_records_are_as_old_as_they_are_whatever_the_clocks_show(
     seed: int, here: int, there: int, delay: tuple[float, float], lost: float
 ) -> None:
     weather = Weather(lost, delay=delay)
-    simulation = Simulation(seed, weather, records=3000, most=64, offered=2.0, clocks=(here, there))
+    simulation = Simulation(seed, weather, records=1000, most=64, offered=2.0, clocks=(here, there))
     simulation.run(600 * SECOND)
     assert all(0 <= age <= simulation.now for age, _, _ in simulation.ages)
     known = [each for each in simulation.ages if each[2]]
