@@ -13,7 +13,7 @@ build: .venv/.built
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "headgate needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check "setuptools>=77" "cython>=3.1" wheel
-	HEADGATE_CORE=0 $(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[dev]"
+	HEADGATE_CORE=0 $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation --editable ".[dev]"
 	@touch $@
 
 .venv/.built: .venv/.installed $(SOURCES)
