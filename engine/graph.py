@@ -23,8 +23,11 @@ Route: TypeAlias = Literal["forward", "hash", "broadcast", "rebalance"]
 LETTERS = -1
 """The output by which a node's dead letters leave."""
 
-LATE = -2
-"""The output by which records leave that came too late for their windows."""
+ASIDE = -2
+"""The first of the outputs aside, by which a head lets records leave that are no results; the next ones are below it."""
+
+LATE = ASIDE
+"""That of windows and joins is for records that came too late."""
 
 _OURS = tuple(f"{Path(__file__).parent.parent / name}{os.sep}" for name in ("engine", "connectors"))
 
@@ -40,6 +43,10 @@ class Key:
     def getter(self) -> Getter:
         """Takes the key out of a record: the value itself if there is one part, else a tuple."""
         return Getter(self.parts[0] if len(self.parts) == 1 else self.parts)
+
+    def __add__(self, other: Key) -> Key:
+        """Both, one after the other."""
+        return Key(self.parts + other.parts, self.names + other.names, self.types + other.types)
 
     def __str__(self) -> str:
         return ", ".join(self.names) or "nothing"

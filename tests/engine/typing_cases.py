@@ -14,17 +14,20 @@ from engine import (
     Bounds,
     Dataflow,
     DeadLetter,
+    Global,
     Job,
     JobMetrics,
     JobResult,
     KeyedStream,
     OperatorMetrics,
+    Ranked,
     Reader,
     Settings,
     Sink,
     SinkContext,
     Source,
     Stream,
+    Trigger,
     Tumbling,
     WindowedResults,
     WindowedStream,
@@ -33,6 +36,7 @@ from engine import (
     count,
     mean,
 )
+from engine.testing import ManualClock
 
 
 class Trip(msgspec.Struct):
@@ -208,6 +212,21 @@ by_city.join(totals, window="10s")  # type: ignore[call-overload]
 assert_type(by_city.interval_join(totals, lower="-5s", upper="10s"), WindowedResults[tuple[Trip, Total], Trip | Total])
 assert_type(by_city.interval_join(totals, lower=-5, upper=10, into=share), WindowedResults[float, Trip | Total])
 assert_type(by_city.deduplicate(within="1h"), WindowedResults[Trip, Trip])
+assert_type(trips.distinct("city"), WindowedResults[Trip, Trip])
+assert_type(trips.distinct(lambda trip: trip.city, within="1h").late, Stream[Trip])
+assert_type(windows.distinct("fare"), WindowedResults[Trip, Trip])
+assert_type(by_city.top(3, by="fare"), Stream[Ranked[Trip]])
+assert_type(by_city.top(3, by=fare, emit="update").map(lambda row: row.record), Stream[Trip])
+assert_type(windows.top(3, by="fare", smallest=True), WindowedResults[Ranked[Trip], Trip])
+by_city.top(3)  # type: ignore[call-arg]
+trips.top(3, by="fare")  # type: ignore[attr-defined]
+
+# The clock, and windows without an end.
+assert_type(trips.processing_time(), Stream[Trip])
+assert_type(Trigger(records=3) | Trigger(when=bool), Trigger)
+assert_type(by_city.window(Global(Trigger(processing_time="1s"), purge=True)), WindowedStream[Trip])
+Trigger(3)  # type: ignore[call-arg]
+Global("10s")  # type: ignore[arg-type]
 by_city.interval_join(totals, lower="-5s")  # type: ignore[call-overload]
 
 assert_type(count(), Aggregate)
@@ -226,6 +245,7 @@ trips.map(fare, on_error="ignore")  # type: ignore[arg-type]
 def runs() -> None:
     assert_type(flow.run(progress=False), JobMetrics)
     assert_type(flow.start(), Job)
+    assert_type(flow.run(clock=ManualClock()), JobMetrics)
     with flow.start() as job:
         assert_type(job, Job)
         assert_type(job.metrics(), JobMetrics)

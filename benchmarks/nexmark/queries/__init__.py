@@ -12,8 +12,11 @@ from engine import Stream
 
 Query = Callable[[Stream[Event]], Stream[Any]]
 
-BY_TIME = frozenset({"q5", "q7", "q8", "q11", "q12"})
+BY_TIME = frozenset({"q5", "q7", "q8", "q11"})
 """Those that go by event time, and refuse a stream that does not say where it stands."""
+
+BY_CLOCK = frozenset({"q12"})
+"""Those that go by processing time, whose windows are other ones each time that they run."""
 
 
 def names() -> list[str]:

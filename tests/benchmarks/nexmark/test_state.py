@@ -26,7 +26,7 @@ KEPT = {
     "q5": {"Sliding('10s', every='2s')": 10 // 2 + 1 + AHEAD, "Tumbling('2s')": 2 + AHEAD},
     "q7": {"Tumbling('10s')": 2},
     "q8": {"Tumbling('10s')": 2},
-    "q11": {"Session('10001ms')": Generator().active_people + (11 + AHEAD) * PEOPLE},
+    "q11": {"Session('10s')": Generator().active_people + (11 + AHEAD) * PEOPLE},
     "q12": {"Tumbling('10s')": 2},
 }
 """The most panes or sessions that each of a query's windows may have."""
