@@ -4,17 +4,12 @@ The state of all keys is plain: a dict of rows, one for each key that has any, w
 Whoever is in work sees its own row only.
 """
 
-cimport cython
 from cpython.ref cimport PyObject
 
 from cext.instant cimport NEVER
 from cext.partition cimport find
 
-cdef class Absent:
-    def __repr__(self):
-        return "<absent>"
-
-cdef object ABSENT = Absent()
+cdef object ABSENT = object()
 cdef int SWEPT = 256  # cells that are looked at in one go
 
 
@@ -117,7 +112,7 @@ cdef class Keyed(Undoable):
 
     @property
     def time(self):
-        """The event time of the record or timer in work, ms since the epoch; of one in processing time the watermark."""
+        """The event time of the record or timer in work, ms since the epoch; of one by the clock the watermark."""
         if not self.has_time:
             raise RuntimeError("these records have no event time: write .event_time(...) before key_by")
         return self.moment

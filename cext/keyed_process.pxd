@@ -31,6 +31,8 @@ cdef class KeyedProcess(Holding):
     cdef object what              # the record or timer in work
     cdef Work work                # which of these
     cdef object items             # what is left of what it makes, or None
+    cdef list out                 # what this call of `more` gives
+    cdef Py_ssize_t limit         # how much that may be, with what goes aside
     cdef bint given               # something of it has gone on, so that it does not count as dropped
     cdef readonly uint64_t late   # records that came too late to be given in order
 
@@ -43,5 +45,7 @@ cdef class KeyedProcess(Holding):
     cdef int _timer(self, object key, int64_t time, bint is_event_time, int64_t now, Sideline side) except -1
     cdef int _sort(self, object record, Sideline side) except -1
     cdef int _start(self, object key, int64_t moment, int64_t now, Sideline side) except -1
-    cdef int _next(self, list out, Sideline side) except -1
+    cdef Py_ssize_t _room(self, Sideline side) except -1
+    cdef int _next(self, Sideline side) except -1
+    cdef int _give(self, object result, Sideline side) except -1
     cdef int _done(self) except -1

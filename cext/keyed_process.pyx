@@ -95,14 +95,19 @@ cdef class KeyedProcess(Holding):
     cpdef list more(self, Py_ssize_t limit, int64_t now, Sideline side):
         cdef list out = []
         cdef bint worked = False
+        self.out, self.limit = out, limit
         self.process.wall = max(self.process.wall, self.clock.now())
-        while len(out) + side.set_aside + len(side.letters) < limit and side.failure is None:
+        while self._room(side) > 0 and side.failure is None:
             if self.items is not None:
-                self._next(out, side)
+                self._next(side)
             elif not self._begin(side):
                 break
             worked = True
+        self.out = None
         return out if worked else None
+
+    cdef Py_ssize_t _room(self, Sideline side) except -1:
+        return max(0, self.limit - len(self.out) - side.set_aside - len(side.letters))
 
     # What is next.
 
@@ -203,6 +208,10 @@ cdef class KeyedProcess(Holding):
             result = self.on_timer(self.what) if self.work == TIMED else self.on_record(self.what)
             if result is None:
                 self._done()
+            elif type(result) is list and len(<list>result) <= self._room(side):
+                for each in <list>result:
+                    self._give(each, side)
+                self._done()
             else:
                 self.items = results_of(result)
         except BaseException as error:
@@ -211,7 +220,7 @@ cdef class KeyedProcess(Holding):
                 self._done()
         return 0
 
-    cdef int _next(self, list out, Sideline side) except -1:
+    cdef int _next(self, Sideline side) except -1:
         """Take up the next result of what is in work; at the end, or when it raises, that is done with."""
         cdef PyObject *item = PyIter_Next(<PyObject *>self.items)
         if item is NULL:
@@ -224,11 +233,14 @@ cdef class KeyedProcess(Holding):
             return 0
         result = <object>item
         Py_DECREF(item)
+        self.given = True
+        return self._give(result, side)
+
+    cdef int _give(self, object result, Sideline side) except -1:
         if type(result) is Tagged:
             side.put_aside((<Tagged>result).output, (<Tagged>result).record)
         else:
-            out.append(result)
-        self.given = True
+            self.out.append(result)
         return 0
 
     cdef int _done(self) except -1:

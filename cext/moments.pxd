@@ -6,7 +6,7 @@ cdef enum:
 
 
 cdef class Moments:
-    cdef dict due               # what is due at each time, a dict of None for each of them, in the order in which it was added
+    cdef dict due               # what is due at each time: a dict of None, in the order in which it was added
     cdef list times             # a heap of those times, and of some at which nothing is due any more
     cdef list hand              # what is left of the moment that is being taken, the first one last
     cdef int64_t taken          # its time

@@ -42,6 +42,9 @@ cdef class Moments:
         self.count -= 1
         if not there:
             del self.due[time]
+            if len(self.times) > 2 * len(self.due) + FEW:
+                self.times = list(self.due)
+                heapify(self.times)
             self._tidy()
         return True
 
@@ -49,8 +52,6 @@ cdef class Moments:
         """The time at which anything is due first; FOREVER: nothing is."""
         if self.hand:
             return self.taken
-        while self.times and self.times[0] not in self.due:
-            heappop(self.times)
         if not self.times:
             return FOREVER
         return self.times[0]
@@ -61,6 +62,7 @@ cdef class Moments:
             self.taken = self.first()
             self.hand = list(<dict>self.due.pop(self.taken))
             self.hand.reverse()
+            self._tidy()
         self.count -= 1
         return self.hand.pop()
 
@@ -72,9 +74,9 @@ cdef class Moments:
         return found
 
     cdef int _tidy(self) except -1:
-        if len(self.times) > 2 * len(self.due) + FEW:
-            self.times = list(self.due)
-            heapify(self.times)
+        """Something is due at the first of the times."""
+        while self.times and self.times[0] not in self.due:
+            heappop(self.times)
         return 0
 
     # For tests and tools that drive it by hand.

@@ -18,13 +18,12 @@ cdef class Aged(Cell):
 
 cdef class Items(Cell):
     cdef list items
-    cdef list written    # when each was, ascending; None: they are kept for ever
+    cdef list written  # when each was, ascending; None: they are kept for ever
 
 
 cdef class Entries(Cell):
     cdef dict items
     cdef object written  # an OrderedDict: when each was, ascending; None: they are kept for ever
-    cdef int64_t newest  # of these
 
 
 cdef class Ageing(State):
@@ -39,6 +38,7 @@ cdef class Value(Ageing):
     cdef readonly object factory  # makes the first value of a key, or None
 
     cdef int _write(self, Keyed owner, object value) except -1
+    cdef int _renew(self, Keyed owner, Aged cell, object value) except -1
 
 
 cdef class Collected(Ageing):

@@ -7,6 +7,7 @@ are few; a cell that has grown younger meanwhile is put back.
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from operator import itemgetter
 
 cimport cython
 
@@ -98,12 +99,8 @@ cdef class Entries(Cell):
             self.written.pop(key, None)
             if value is not ABSENT:
                 self.written[key] = written
-                self.written = OrderedDict(sorted(self.written.items(), key=written_at))
+                self.written = OrderedDict(sorted(self.written.items(), key=itemgetter(1)))
         return 0
-
-
-def written_at(entry):
-    return entry[1]
 
 
 # States: what stands in a class.
@@ -144,7 +141,7 @@ cdef class Ageing(State):
 
 
 cdef class Value(Ageing):
-    """One value for each key; read where there is none it is `default`, or what `factory()` makes, which then is there."""
+    """One value for each key; where there is none it reads as `default`, or as what `factory()` makes and leaves there."""
 
     def __cinit__(self, *arguments, default=None, factory=None, int64_t ttl=0, bint renews=False, **options):
         self.default = default
@@ -159,9 +156,10 @@ cdef class Value(Ageing):
         if self.ttl:
             cell = self._there(keyed)
             if cell is not None:
-                if self.renews:
-                    (<Aged>cell).written = max((<Aged>cell).written, keyed.now)
-                return (<Aged>cell).value
+                value = (<Aged>cell).value
+                if self.renews and (<Aged>cell).written < keyed.now:
+                    self._renew(keyed, <Aged>cell, value)
+                return value
         else:
             cell = keyed.cell(self.index)
             if cell is not ABSENT:
@@ -186,6 +184,9 @@ cdef class Value(Ageing):
             cell = Aged.__new__(Aged)
             cell.value, cell.written = value, owner.now
             return owner.put(self.index, cell)
+        return self._renew(owner, cell, value)
+
+    cdef int _renew(self, Keyed owner, Aged cell, object value) except -1:
         if owner.journal is not None:
             owner.journal.append((cell, cell.value, cell.written))
         cell.value, cell.written = value, max(cell.written, owner.now)
@@ -257,7 +258,6 @@ cdef class Mapped(Collected):
         cdef Entries cell = Entries.__new__(Entries)
         cell.items = items
         cell.written = OrderedDict.fromkeys(items, now) if self.ttl else None
-        cell.newest = now
         return cell
 
     cdef object plain(self, object cell):
@@ -283,6 +283,9 @@ cdef class View:
 
 cdef class ListView(View):
     """The list of the key in work."""
+
+    def __class_getitem__(cls, item):
+        return cls
 
     cdef int _note(self, Items cell) except -1:
         """Before any change but at the end."""
@@ -374,6 +377,9 @@ cdef class ListView(View):
 cdef class MapView(View):
     """The dict of the key in work."""
 
+    def __class_getitem__(cls, item):
+        return cls
+
     cdef int _note(self, Entries cell, object key) except -1:
         """Before the entry of `key` changes."""
         if self.owner.journal is not None:
@@ -383,8 +389,8 @@ cdef class MapView(View):
 
     cdef int _touch(self, Entries cell, object key) except -1:
         """The entry of `key` counts as written now."""
-        cell.newest = max(cell.newest, self.owner.now)
-        cell.written[key] = cell.newest
+        cdef int64_t last = next(reversed(cell.written.values()))
+        cell.written[key] = max(last, self.owner.now)
         cell.written.move_to_end(key)
         return 0
 
@@ -413,7 +419,8 @@ cdef class MapView(View):
         value = cell.items.get(key, ABSENT)
         if value is ABSENT:
             return default
-        if self.state.renews:
+        if self.state.renews and cell.written is not None:
+            self._note(cell, key)
             self._touch(cell, key)
         return value
 

@@ -23,8 +23,8 @@ cdef class Triggered(Windows):
     """Gives a key's result whenever one of these says so, and at the end what was not given.
 
     `records`: after so many records of the key; `when(record)`: after a record for which it is true; `every` and
-    `clock_every`: for all keys with something new, each time that event time, or processing time, passes a multiple of so
-    many ms. 0 and None: never. `purge`: a key begins anew then. Bounds are numbers of the key's records, from 0.
+    `clock_every`: for all keys with something new, each time that event time, or processing time, passes a multiple of
+    so many ms. 0 and None: never. `purge`: a key begins anew then. Bounds are numbers of the key's records, from 0.
     """
 
     def __cinit__(

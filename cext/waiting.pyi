@@ -1,6 +1,6 @@
 """Waiting: records that wait until event time has passed them, to be given in its order."""
 
-from typing import Any, Self, final
+from typing import Self, final
 
 @final
 class Waiting:

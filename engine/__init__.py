@@ -1,5 +1,6 @@
 """Headgate: streaming dataflow graphs in Python with back-pressure from end to end."""
 
+from cext.keyed_process import Tagged
 from engine.aggregates import Aggregate, collect, count, custom, distinct, max_, mean, min_, sum_, top
 from engine.dataflow import Dataflow
 from engine.errors import (
@@ -17,7 +18,7 @@ from engine.errors import (
 )
 from engine.job import Job
 from engine.keyed import KeyedStream
-from engine.keyed_process import KeyedProcess, SideOutput, Tagged, Timer, Timers
+from engine.keyed_process import KeyedProcess, SideOutput, Timer, Timers
 from engine.letters import DeadLetter
 from engine.metrics import JobMetrics, JobResult, OperatorMetrics
 from engine.processing import ProcessResults

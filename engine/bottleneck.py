@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.layout import HOME
-from engine.loads import WAITS, Loads, Place, Thread, runs
+from engine.loads import Loads, Place, Thread, runs
 
 if TYPE_CHECKING:
     from engine.metrics import JobMetrics
@@ -113,7 +113,9 @@ class _Search:
         found = self._reading(late)
         hold = "holds" if self.now else "held"
         who = self._called(place.task.operators[0])
-        return Finding(f"{found.sentence}; {who} {hold} back what is ahead of it in event time", found.operator)
+        return Finding(
+            f"{found.sentence}; {who} {hold} back what {self._is()} ahead of it in event time", found.operator
+        )
 
     # The three cases.
 

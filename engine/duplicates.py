@@ -37,7 +37,7 @@ class Deduplicated(Operation):
 
     @property
     def waits_for_time(self) -> bool:
-        return True
+        return not self.clock.is_arrival
 
     def describe(self) -> str:
         return f"one of each {self.key} within {self.within} ms"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ LETTERS = -1
 """The output by which a node's dead letters leave."""
 
 ASIDE = -2
-"""The first of the outputs aside, by which a head lets records leave that are no results; the next ones are below it."""
+"""The first of the outputs aside, by which a head lets records leave that are no results; the next are below it."""
 
 LATE = ASIDE
 """That of windows and joins is for records that came too late."""
@@ -182,8 +183,10 @@ def is_ours(filename: str) -> bool:
 
 
 def users_place() -> str:
-    """file:line of the innermost caller outside Headgate."""
+    """file:line of the innermost caller outside Headgate, and outside typing, by which Class[int]() goes."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and is_ours(frame.f_code.co_filename):
+    while frame.f_back is not None and (
+        is_ours(frame.f_code.co_filename) or frame.f_code.co_filename == typing.__file__
+    ):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

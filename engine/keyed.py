@@ -11,7 +11,7 @@ from engine.checks import check_function, unbounded_sources
 from engine.duplicates import FOREVER, Deduplicated, Distinct
 from engine.durations import Duration
 from engine.errors import GraphError
-from engine.event_time import ARRIVAL, Time, checked_milliseconds, clock_of, has_watermarks
+from engine.event_time import ARRIVAL, Time, checked_milliseconds, clock_of, has_watermarks, time_of
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import Input, Key, OnError, users_place
 from engine.joins import Joining

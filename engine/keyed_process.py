@@ -157,7 +157,7 @@ def _own(cls: type[Any], kind: type[V]) -> list[V]:
         if name not in vars(cls):
             part = typing.cast(_Part, part).twin()
             setattr(cls, name, part)
-        part.name = name  # type: ignore[attr-defined]
+        part.name = name
         found.append(part)
     return found
 

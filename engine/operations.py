@@ -27,7 +27,7 @@ Role = Literal["source", "head", "chain", "router", "sink"]
 
 @dataclass(frozen=True)
 class Aside:
-    """What leaves an operation beside its results: what it is called, its type and its event time, where these are known."""
+    """What leaves an operation beside its results: its name, and its type and event time where these are known."""
 
     name: str
     type: Any = None
@@ -67,6 +67,11 @@ class Operation:
     def time(self) -> Time | None:
         """Where the event time stands in what it gives, if it says so itself."""
         return None
+
+    @property
+    def asides(self) -> tuple[Aside, ...]:
+        """Its outputs aside, by number: of graph.ASIDE the first."""
+        return ()
 
     @property
     def waits_for_time(self) -> bool:

@@ -88,7 +88,7 @@ def _mapping(
     class Mapping(KeyedProcess[Any, Any]):
         state = ValueState[Any](None, ttl=ttl)
 
-        def on_record(self, record: Any) -> tuple[Any]:
+        def on_record(self, record: Any) -> list[Any]:
             state = self.state
             result = function(initial() if state is None and initial is not None else state, record)
             if type(result) is not tuple or len(result) != 2:
@@ -97,7 +97,7 @@ def _mapping(
                 del self.state
             else:
                 self.state = result[0]
-            return (result[1],)
+            return [result[1]]
 
     return Mapping()
 
@@ -152,7 +152,7 @@ def _made(make: Callable[[], Any], place: str) -> Any:
 
 
 class ProcessResults(WindowedResults[U, T]):
-    """What a KeyedProcess makes, its side outputs and, where it is `in_order`, records that came too `late` for that."""
+    """What a KeyedProcess makes, its side outputs and, where it is `in_order`, what came too `late` for that."""
 
     def side(self, output: SideOutput[V]) -> Stream[V]:
         """The stream of a side output of its class; what goes to one that nobody reads is dropped.

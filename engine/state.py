@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping, MutableSequence
+from collections.abc import Callable, MutableMapping, MutableSequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar, overload
 
 from cext import state as native
@@ -12,8 +12,6 @@ from engine.event_time import checked_milliseconds
 from engine.graph import users_place
 
 if TYPE_CHECKING:
-    from typing import SupportsIndex
-
     from engine.keyed_process import KeyedProcess
 
     AnyProcess: TypeAlias = KeyedProcess[Any, Any]
@@ -30,9 +28,10 @@ class ValueState(native.Value, Generic[V]):
     """One value for each key: an attribute that is read, assigned and deleted as any other.
 
     `default` is read where a key has none; `factory`, instead of it, makes a key's first value when that is first read.
-    `ttl`: a value that was not assigned for so long is gone, and its memory with it; `renewed_by="read"`: nor read. That
-    is event time where the stream has it, of the records and timers of its key, else processing time. What a value holds
-    may be changed in place, but then counts as of when it was assigned, and is not undone where a record fails.
+    `ttl`: a value that was not assigned for so long is gone, and its memory with it; `renewed_by="read"`: nor read.
+    That is event time where the stream has it, that of the records and timers of its key, else processing time. What a
+    value holds may be changed in place, but then counts as of when it was assigned, and is not undone where a record
+    fails.
 
     >>> from connectors.memory import collect, from_iterable
     >>> from engine import Dataflow, KeyedProcess, ValueState
@@ -125,7 +124,7 @@ class ListState(native.Listed, Generic[V]):
         @overload
         def __get__(self, instance: AnyProcess, owner: Any = None) -> StateList[V]: ...
         def __get__(self, instance: Any, owner: Any = None) -> Any: ...
-        def __set__(self, instance: AnyProcess, value: Iterable[V]) -> None: ...
+        def __set__(self, instance: AnyProcess, value: MutableSequence[V]) -> None: ...
         def __delete__(self, instance: AnyProcess) -> None: ...
 
 
@@ -165,25 +164,15 @@ class MapState(native.Mapped, Generic[K, V]):
         @overload
         def __get__(self, instance: AnyProcess, owner: Any = None) -> StateMap[K, V]: ...
         def __get__(self, instance: Any, owner: Any = None) -> Any: ...
-        def __set__(
-            self, instance: AnyProcess, value: MutableMapping[K, V] | dict[K, V] | Iterable[tuple[K, V]]
-        ) -> None: ...
+        def __set__(self, instance: AnyProcess, value: MutableMapping[K, V]) -> None: ...
         def __delete__(self, instance: AnyProcess) -> None: ...
 
 
-class StateList(native.ListView, MutableSequence[V]):
+class StateList(native.ListView[V], MutableSequence[V]):
     """The list of whichever key is in work; a slice of it is a plain list."""
 
-    if TYPE_CHECKING:
 
-        @overload
-        def __getitem__(self, at: SupportsIndex) -> V: ...
-        @overload
-        def __getitem__(self, at: slice) -> list[V]: ...
-        def __getitem__(self, at: Any) -> Any: ...
-
-
-class StateMap(native.MapView, MutableMapping[K, V]):
+class StateMap(native.MapView[K, V], MutableMapping[K, V]):
     """The dict of whichever key is in work."""
 
 

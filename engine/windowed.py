@@ -67,7 +67,8 @@ class InWindows(ops.Operation):
         return not (self.window.counts or self.clock.is_arrival)
 
     def describe(self) -> str:
-        return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r} by {self.key}"
+        by_clock = "" if self.window.counts or not self.clock.is_arrival else " of the clock"
+        return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r}{by_clock} by {self.key}"
 
     def groups(self) -> Groups:
         """Fresh state."""

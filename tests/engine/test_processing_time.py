@@ -158,6 +158,12 @@ def test_what_comes_again_within_a_time_of_the_clock() -> None:
     assert [hit.at for hit in rows] == [0, 10, 21]
 
 
+def test_a_plan_says_what_goes_by_the_clock() -> None:
+    windows = stream().processing_time().key_by("page").window(Tumbling("1m")).aggregate(n=count())
+    windows.sink(discard())
+    assert "count in Tumbling('1m') of the clock by page" in windows._flow.explain()
+
+
 def stream() -> Any:
     return Dataflow("test").source(ListSource([], type=Hit))
 

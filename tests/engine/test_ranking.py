@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connectors.memory import collect as into
 from connectors.memory import from_iterable
-from engine import Dataflow, GraphError, Ranked, Session, Sliding, Tumbling, Window, count
+from engine import Dataflow, GraphError, OperatorError, Ranked, Session, Sliding, Tumbling, Window, count
 from engine.testing import ManualClock
 from tests.engine.helpers import ListSource, Nothing, Runner
 
@@ -161,6 +161,26 @@ def test_what_is_distinct_within_a_time_of_the_clock() -> None:
     flow.source(ListSource(["a", "b", "a"])).processing_time().distinct(within="1h").sink(into(rows))
     flow.run(clock=clock)
     assert rows == ["a", "b"]
+
+
+@pytest.mark.parametrize("way", ["end", "update", "window"])
+def test_a_record_that_has_no_place_is_its_own_fault(runner: Runner, way: Any) -> None:
+    def size(hit: Hit) -> float:
+        return 6 / (hit.size or 0)
+
+    def best(on_error: Any) -> tuple[Dataflow, Any]:
+        flow, sink = runner.flow(on_error=on_error), runner.sink()
+        mine = [Hit("a", at, at - 2) for at in range(5)]
+        pages = flow.source(runner.source(mine, type=Hit)).event_time("at").key_by("page")
+        rows: Any = pages.window(Tumbling(9)).top(1, by=size) if way == "window" else pages.top(1, by=size, emit=way)
+        rows.sink(sink)
+        return flow, sink
+
+    with pytest.raises(OperatorError, match=r"test_ranking.py:\d+\) failed in .*size.*ZeroDivisionError.*at=2"):
+        best("fail")[0].run()
+    flow, sink = best("skip")
+    assert flow.run().skipped == 1
+    assert sink.records[-1].record == Hit("a", 3, 1)
 
 
 @pytest.mark.parametrize("operator", ["top", "distinct"])

@@ -18,17 +18,25 @@ from engine import (
     Job,
     JobMetrics,
     JobResult,
+    KeyedProcess,
     KeyedStream,
+    ListState,
+    MapState,
     OperatorMetrics,
+    ProcessResults,
     Ranked,
     Reader,
     Settings,
+    SideOutput,
     Sink,
     SinkContext,
     Source,
     Stream,
+    Tagged,
+    Timer,
     Trigger,
     Tumbling,
+    ValueState,
     WindowedResults,
     WindowedStream,
     WindowResult,
@@ -228,6 +236,48 @@ assert_type(by_city.window(Global(Trigger(processing_time="1s"), purge=True)), W
 Trigger(3)  # type: ignore[call-arg]
 Global("10s")  # type: ignore[arg-type]
 by_city.interval_join(totals, lower="-5s")  # type: ignore[call-overload]
+
+
+class Fares(KeyedProcess[Trip, Total]):
+    count = ValueState(0, ttl="1h")
+    last = ValueState[Trip | None](None)
+    seen = ValueState[set[str]](factory=set)
+    trips = ListState[Trip]()
+    sums = MapState[str, float](ttl="1h", renewed_by="read")
+    odd = SideOutput(Trip)
+
+    def on_record(self, trip: Trip) -> Iterator[Total | Tagged]:
+        assert_type(self.count, int)
+        assert_type(self.last, Trip | None)
+        assert_type(self.seen, set[str])
+        assert_type(self.trips[0], Trip)
+        assert_type(self.trips[:2], list[Trip])
+        assert_type(self.sums.get("a"), float | None)
+        self.count += 1
+        self.last = trip
+        self.trips = [trip]
+        self.sums = {"a": 1.0}
+        del self.count, self.trips
+        self.count = "one"  # type: ignore[assignment]
+        self.trips.append(3)  # type: ignore[arg-type]
+        self.sums[3] = 1.0  # type: ignore[index]
+        assert_type(self.event_timers.after("10s"), int)
+        assert_type((self.time, self.now, self.watermark), tuple[int, int, int])
+        yield self.odd(trip)
+        yield self.odd(3)  # type: ignore[arg-type]
+        yield trip  # type: ignore[misc]
+
+    def on_timer(self, timer: Timer) -> list[Total]:
+        assert_type(timer.time, int)
+        return []
+
+
+totalled = by_city.process(Fares)
+assert_type(totalled, ProcessResults[Total, Trip])
+assert_type(totalled.side(Fares.odd), Stream[Trip])
+assert_type(by_city.process(Fares, in_order=True).late, Stream[Trip])
+totals.process(Fares)  # type: ignore[arg-type]
+assert_type(by_city.stateful_map(lambda state, trip: (trip.fare, trip.city), ttl="1h"), Stream[str])
 
 assert_type(count(), Aggregate)
 by_city.aggregate(trips=count)  # type: ignore[call-overload]
