@@ -231,6 +231,8 @@ cdef class Task:
         self.frames_in += 1
         if frame.kind == DATA:
             self.head.accept(self.lanes.last.channel, frame, now)
+            if self.idle:  # what comes of it ends that downstream, so the next time must be told again
+                self._raise_watermark()
         else:
             self._take_mark(frame)
         return True
@@ -262,6 +264,7 @@ cdef class Task:
             self._tell(max(time, self.watermark), False)
         elif idle and not self.idle:
             self._tell(self.watermark, True)
+            self.head.idle()
         return 0
 
     cdef int _tell(self, int64_t time, bint idle) except -1:

@@ -449,3 +449,27 @@ def test_refusals() -> None:
         stream.stateful_map(lambda state, x: (state, x), ttl=0)
     with pytest.raises(AttributeError, match=r"it is for each key: write \.key_by"):
         wrong(Dataflow("f").source(from_iterable([1]))).process(Visits)
+
+
+def test_timers_fire_as_event_time_comes_though_another_is_made_behind() -> None:
+    """What makes event time anew of the results is in the same task; the process goes by that of its records."""
+    out = list[int]()
+
+    def times() -> Iterator[Any]:
+        yield from (1, 50)
+        while not out:
+            yield Nothing()
+
+    class Once(KeyedProcess[int, int]):
+        def on_record(self, time: int) -> None:
+            self.event_timers.after(10)
+
+        def on_timer(self, timer: Timer) -> list[int]:
+            return [timer.time]
+
+    flow = Dataflow("anew")
+    made = flow.source(ListSource(times, type=int, poll_after=0.002)).event_time(int).key_by().process(Once)
+    made.event_time(int, out_of_order=5).sink(into(out))
+    with flow.start() as job:
+        job.wait(20)
+    assert out == [11, 60]
