@@ -14,7 +14,7 @@ from connectors.encodings import Transcoded, is_utf8
 from connectors.json_format import JsonLinesReader, JsonLinesWriter, check_decodable
 from connectors.lines import MAX_LINE_BYTES, Lines
 from connectors.output_file import OutputFile
-from connectors.paths import Pattern, as_patterns, matching_files, may_block, numbered
+from connectors.paths import Pattern, as_patterns, is_special, matching_files, may_block, numbered
 from connectors.record_types import row_type
 from connectors.rows import RowDecoder
 from engine.errors import GraphError
@@ -56,6 +56,11 @@ def csv_files(
     Blank lines are skipped. A row that does not parse, has too few or too many fields, does not fit `type` or
     is not in the encoding is a bad record, with file and line, and the source's `on_error` decides. A row
     with a quote that is never closed, or only after `max_record_bytes` (16 MiB), costs its first line.
+
+    Resumable, by the byte: a job goes on behind the last row that its checkpoint has, at once in a plain file. One that
+    is compressed or in another encoding than UTF-8 is read again up to there, at a few hundred MB of content a second.
+    A file that has become shorter since, or whose first 4 KiB are others, is refused; one that has grown is read on,
+    unless its end was reached. Pipes and devices are not resumable.
 
     `GraphError`: a wrong parameter, or a type that is no row. `ConnectorError`: no file matches; a file
     cannot be opened, has no header or lacks a column that `type` requires; a compressed file is cut off or
@@ -108,7 +113,7 @@ def json_lines(
     it the records are plain dicts, lists and values. Blank lines are skipped; UTF-8 is required.
 
     A line that is not JSON, does not fit `type` or is not UTF-8 is a bad record, with file and line, and the
-    source's `on_error` decides.
+    source's `on_error` decides. Resumable, as `csv_files` is.
 
     `GraphError`: a type that cannot be decoded. `ConnectorError`: no file matches; a file cannot be opened; a
     compressed file is cut off or corrupt (raised after all records before the break); a line is longer than
@@ -217,6 +222,7 @@ class _Files(Source[T]):
         self._patterns = as_patterns(pattern)
         self.type = None if type is Any else type
         self.blocking = may_block(self._patterns)
+        self.resumable = not any(map(is_special, self._patterns))
 
     def partitions(self) -> Sequence[str]:
         return matching_files(self._patterns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Set
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -43,6 +43,9 @@ def from_iterable(
     thread of its own, and what it gave in 1 ms by `clock` (seconds) is passed on. A job that is stopped stops
     when the next item has come.
 
+    Resumable, by the number of items, unless it is an iterator (which has no beginning to return to) or a set (which has
+    no order): a job that goes on passes over as many items as its checkpoint has.
+
     >>> source = from_iterable(["red", "green", "blue"], type=str)
     >>> reader = source.open("")
     >>> reader.read(2), reader.read(2), reader.read(2)
@@ -61,6 +64,7 @@ class _FromIterable(Source[T]):
     def __init__(self, items: Any, clock: Callable[[], float] | None) -> None:
         self._items, self._clock = items, clock
         self._used_up = False
+        self.resumable = not isinstance(items, Iterator | Set)
 
     def open(self, partition: str) -> Reader[T]:
         if self._used_up:
@@ -102,6 +106,9 @@ class _Delivering(Reader[T]):
             raise ConnectorError(f"{self._culprit()} raised {self._failure!r}") from self._failure
         return records
 
+    def position(self) -> int:
+        return self._delivered
+
     def _read_into(self, records: list[T], limit: int) -> bool:
         """Append up to `limit` records; False: it has ended."""
         raise NotImplementedError
@@ -132,6 +139,18 @@ class _IterableReader(_Delivering[T]):
             if clock() >= end:
                 return
 
+    def seek(self, position: int) -> None:
+        try:
+            there = sum(1 for _ in islice(self._items, position))
+        except Exception as error:
+            raise ConnectorError(f"{self._name}: {self._items!r} raised {error!r} before item {position}") from error
+        if there < position:
+            raise ConnectorError(
+                f"{self._name}: wanted to go on behind item {position}, and there are only {there}",
+                hint="give the job the items that it was reading, or begin without the checkpoint",
+            )
+        self._delivered = position
+
     def _culprit(self) -> str:
         return f"{self._name}: {self._items!r}, asked for item {self._delivered},"
 
@@ -159,7 +178,7 @@ def generate(
 
     `type` is what `function` says that it returns, unless given. Where `function` raises, the records before
     are delivered, and then the job ends with a `ConnectorError` whose `__cause__` is what it raised. In a job of
-    several processes it may run in any of them.
+    several processes it may run in any of them. Resumable, by the number; the schedule of a rate starts anew.
 
     >>> def square(number: int) -> int:
     ...     return number * number
@@ -183,6 +202,7 @@ def generate(
 
 class _Generate(Source[T]):
     blocking = False
+    resumable = True
 
     def __init__(
         self,
@@ -230,6 +250,10 @@ class _GenerateReader(_Delivering[T]):
 
     def _due_at(self, number: int, rate: float) -> float:
         return self._start + (number - self._first) / rate
+
+    def seek(self, position: int) -> None:
+        self._delivered = self._first = position
+        self._start = self._source.clock()
 
     def poll_after(self) -> float | None:
         if self._source.rate is None:

@@ -27,6 +27,7 @@ def sqlite_query(
     parameters: Sequence[Any] | Mapping[str, Any] = (),
     *,
     type: type[T],
+    key: str | None = None,
     timeout: float = 5.0,
 ) -> Source[T]:
     """Read the rows that `query`, with `parameters` in its placeholders, finds in the file `database`.
@@ -41,8 +42,13 @@ def sqlite_query(
     last, so that all rows show the same moment. Where another connection has it locked, the source waits for
     `timeout` seconds. (SQLite lets a reader leave `-wal` and `-shm` files beside a database in WAL mode.)
 
+    Resumable with a `key`, the name of a column of the query that no two rows share and that is never null: rows come in
+    its order (as SQLite's BINARY collation has it), and a job that goes on asks for those behind the last one that its
+    checkpoint has. An index on it saves sorting. What it then reads shows a later moment: rows that were added
+    meanwhile behind that key are read, those before it are not.
+
     Raises `GraphError` for a `type` that is no row; `ConnectorError`, when the job runs, if the file is
-    missing or not SQLite's, stays locked, the query is wrong, or a field has no column.
+    missing or not SQLite's, stays locked, the query is wrong, a field has no column, or a key is null or there twice.
 
     >>> import tempfile
     >>> from typing import NamedTuple
@@ -62,7 +68,9 @@ def sqlite_query(
     """
     record = row_type("sqlite_query reads", type)
     RowDecoder.check(record)
-    return Query(_file_name(database, timeout), query, parameters, record, timeout, type)
+    if not (key is None or isinstance(key, str)):
+        raise GraphError(f"wanted the name of a column as the key, came {key!r}")
+    return Query(_file_name(database, timeout), query, parameters, record, timeout, type, key)
 
 
 def sqlite_table(
