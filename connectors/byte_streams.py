@@ -56,7 +56,7 @@ def skipped(stream: ByteStream, size: int) -> ByteStream:
 def _ends_before(missing: int) -> Broken:
     return Broken(
         f"it ends {missing} bytes before the place that it was read to",
-        "has it been cut short, or made anew? Give the job the file that it was reading, or begin without the checkpoint",
+        "has it been cut short, or made anew? Give the job the file that it read, or begin without the checkpoint",
     )
 
 

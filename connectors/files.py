@@ -17,6 +17,7 @@ from connectors.output_file import OutputFile
 from connectors.paths import Pattern, as_patterns, is_special, matching_files, may_block, numbered
 from connectors.record_types import row_type
 from connectors.rows import RowDecoder
+from connectors.staged_file import StagedFile
 from engine.errors import GraphError
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import Reader, Source
@@ -274,9 +275,11 @@ class _OneFile(Sink[Any]):
         (self._path,) = as_patterns(path)
         # The system takes what goes to a plain file; a thread for that would only hand every frame to the other core.
         self.blocking = may_block([self._path])
+        self.delivery = "at least once" if is_special(self._path) else "exactly once"
 
-    def _file(self, context: SinkContext) -> OutputFile:
-        return OutputFile(numbered(self._path, context.index, context.parallelism))
+    def _file(self, context: SinkContext) -> OutputFile | StagedFile:
+        path = numbered(self._path, context.index, context.parallelism)
+        return OutputFile(path) if context.recovery is None else StagedFile(path, self._path, context)
 
 
 class _CsvFile(_OneFile):

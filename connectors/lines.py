@@ -103,8 +103,9 @@ class Lines:
         size, checksum = position["start"]
         if self._stream.fingerprint(size) != (size, checksum):
             raise ConnectorError(
-                f"{self.path} is not the file that was read up to line {position['line']}: its first {size} bytes differ",
-                hint="give the job the file that it was reading, or begin without the checkpoint",
+                f"{self.path} is not the file that was read up to line {position['line']}: "
+                f"its first {size} bytes differ",
+                hint="give the job the file that it read, or begin without the checkpoint",
             )
         self._go_to(position["offset"])
         self.line = position["line"]

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from engine.errors import ConnectorError, GraphError
-from engine.sink import Sink, SinkContext, Writer
+from engine.sink import Recovery, Sink, SinkContext, Writer
 from engine.source import Reader, Source
 from engine.types import returned_by
 
@@ -43,8 +43,8 @@ def from_iterable(
     thread of its own, and what it gave in 1 ms by `clock` (seconds) is passed on. A job that is stopped stops
     when the next item has come.
 
-    Resumable, by the number of items, unless it is an iterator (which has no beginning to return to) or a set (which has
-    no order): a job that goes on passes over as many items as its checkpoint has.
+    Resumable, by the number of items, unless it is an iterator (which has no beginning to return to) or a set (which
+    has no order): a job that goes on passes over as many items as its checkpoint has.
 
     >>> source = from_iterable(["red", "green", "blue"], type=str)
     >>> reader = source.open("")
@@ -147,7 +147,7 @@ class _IterableReader(_Delivering[T]):
         if there < position:
             raise ConnectorError(
                 f"{self._name}: wanted to go on behind item {position}, and there are only {there}",
-                hint="give the job the items that it was reading, or begin without the checkpoint",
+                hint="give the job the items that it read, or begin without the checkpoint",
             )
         self._delivered = position
 
@@ -267,6 +267,10 @@ class _GenerateReader(_Delivering[T]):
 def collect(into: list[T]) -> Sink[T]:
     """Append each record to the list `into`, in the process that runs the job, whatever the number of processes.
 
+    Exactly once in a job that makes checkpoints, as long as the program lives: records are appended when their
+    checkpoint is complete. A program that is killed takes the list with it, and one that goes on from the checkpoint
+    collects what follows.
+
     >>> rows: list[str] = []
     >>> writer = collect(rows).open(SinkContext("sink"))
     >>> writer.write(["a", "b"])
@@ -283,15 +287,43 @@ class _Collect(Sink[T], Writer[T]):
     at_home = True
     blocking = False
     name = "collect"
+    delivery = "exactly once"
 
     def __init__(self, into: list[T]) -> None:
         self._into = into
+        self.prepared: dict[tuple[int, int, int], list[T]] = {}
+        """By instance, epoch and checkpoint: what was prepared and not committed, for a writer after this one too."""
 
     def open(self, context: SinkContext) -> Writer[T]:
-        return self
+        return self if context.recovery is None else _CollectOnce(self, self._into, context, context.recovery)
 
     def write(self, records: list[T]) -> None:
         self._into.extend(records)
+
+
+class _CollectOnce(Writer[T]):
+    """Keeps records from sight until their checkpoint is complete."""
+
+    def __init__(self, sink: _Collect[T], into: list[T], context: SinkContext, recovery: Recovery) -> None:
+        self._sink, self._into, self._index, self._epoch = sink, into, context.index, recovery.epoch
+        self._records: list[T] = []
+        for token in recovery.prepared:
+            self.commit(token)
+        for key in [key for key in sink.prepared if key[0] % context.parallelism == context.index]:
+            if key[1] < self._epoch:
+                del sink.prepared[key]
+
+    def write(self, records: list[T]) -> None:
+        self._records.extend(records)
+
+    def prepare(self, checkpoint: int) -> list[int]:
+        token = [self._index, self._epoch, checkpoint]
+        self._sink.prepared[self._index, self._epoch, checkpoint], self._records = self._records, []
+        return token
+
+    def commit(self, prepared: Sequence[int]) -> None:
+        instance, epoch, checkpoint = prepared
+        self._into.extend(self._sink.prepared.pop((instance, epoch, checkpoint), ()))
 
 
 class Discard(Sink[Any], Writer[Any]):

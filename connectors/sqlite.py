@@ -11,6 +11,7 @@ from connectors.rows import RowDecoder
 from connectors.sqlite_sink import TableSink
 from connectors.sqlite_source import Query
 from connectors.sqlite_statements import Table
+from connectors.sqlite_writer import Target
 from engine.errors import GraphError
 from engine.sink import Sink
 from engine.source import Source
@@ -42,9 +43,9 @@ def sqlite_query(
     last, so that all rows show the same moment. Where another connection has it locked, the source waits for
     `timeout` seconds. (SQLite lets a reader leave `-wal` and `-shm` files beside a database in WAL mode.)
 
-    Resumable with a `key`, the name of a column of the query that no two rows share and that is never null: rows come in
-    its order (as SQLite's BINARY collation has it), and a job that goes on asks for those behind the last one that its
-    checkpoint has. An index on it saves sorting. What it then reads shows a later moment: rows that were added
+    Resumable with a `key`, the name of a column of the query that no two rows share and that is never null: rows come
+    in its order (as SQLite's BINARY collation has it), and a job that goes on asks for those behind the last one that
+    its checkpoint has. An index on it saves sorting. What it then reads shows a later moment: rows that were added
     meanwhile behind that key are read, those before it are not.
 
     Raises `GraphError` for a `type` that is no row; `ConnectorError`, when the job runs, if the file is
@@ -129,7 +130,7 @@ def sqlite_table(
     if batch < 1:
         raise GraphError(f"wanted a batch of 1 record or more, came {batch!r}")
     into = Table(table, keys, upsert=bool(keys) and mode != "insert")
-    return TableSink(_file_name(database, timeout), into, create=create, batch=batch, timeout=timeout)
+    return TableSink(Target(_file_name(database, timeout), into, create, timeout), batch=batch)
 
 
 def _file_name(database: _Path, timeout: float) -> str:

@@ -84,11 +84,9 @@ class _QueryReader(Reader[T]):
             raise self._failed(error) from error
         records = self._records(rows)
         self._rows_read += len(rows)
-        return records or self._ended()
-
-    def _ended(self) -> None:
-        if self._wrong_key is not None:
+        if not records and self._wrong_key is not None:
             raise self._wrong_key
+        return records or None
 
     def poll_after(self) -> float | None:
         return RETRY_SECONDS
@@ -151,14 +149,17 @@ class _QueryReader(Reader[T]):
         for index, row in enumerate(rows):
             key = row[self._key_at]
             if key is None or key == self._last_key or isinstance(key, _Undecoded):
-                self._wrong_key = ConnectorError(
-                    f"{self._query.database}: query row {self._rows_read + index + 1}: wanted a key {self._query.key!r} "
-                    f"that no other row has, came {'null' if key is None else f'{key!r:.200}'}",
-                    hint="take a column that is unique, not null, and UTF-8 if it is text: such as the primary key",
-                )
+                self._wrong_key = self._misfit(self._rows_read + index + 1, key)
                 return rows[:index]
             self._last_key = key
         return rows
+
+    def _misfit(self, number: int, key: Any) -> ConnectorError:
+        return ConnectorError(
+            f"{self._query.database}: query row {number}: wanted a key {self._query.key!r} that no other row has, "
+            f"came {'null' if key is None else f'{key!r:.200}'}",
+            hint="take a column that is unique, not null, and UTF-8 if it is text: such as the primary key",
+        )
 
     def _fetch(self, limit: int) -> list[Any]:
         """Give up to `limit` rows, or one BadRecord in the place of a row whose text is not UTF-8."""
@@ -181,8 +182,8 @@ class _QueryReader(Reader[T]):
         self._failure, self._db.text_factory = None, _undecoded
         row = next(self._cursor)
         self._db.text_factory = str
-        if self._query.key is not None and not self._up_to_wrong_key([row]):
-            self._ended()
+        if self._query.key is not None and not self._up_to_wrong_key([row]) and self._wrong_key is not None:
+            raise self._wrong_key
         return self._bad(row, self._rows_read + 1, str(failure))
 
     def _records(self, rows: list[Any]) -> list[T | BadRecord]:
