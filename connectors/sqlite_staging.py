@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 from connectors.record_types import Field, RecordType
 from connectors.sqlite_errors import OF_A_RECORD, code
 from connectors.sqlite_ledger import Fenced, Ledger
-from connectors.sqlite_statements import Table, folded, quoted
+from connectors.sqlite_rules import Rules
+from connectors.sqlite_statements import Table, quoted
 from connectors.sqlite_writer import Insert, TableWriter, Target
 from engine.errors import ConnectorError, OutputError
 from engine.sink import Recovery, SinkContext
@@ -25,9 +26,9 @@ _PART = "headgate part"
 class StagedTableWriter(TableWriter):
     """Rows are seen when their checkpoint is complete.
 
-    1. `write` inserts rows into the table and takes that back at once, so that the table refuses now what it would
-       refuse later; then inserts them into a staging table in the same file, with the number of the part that they
-       are of. Where rows must differ, those that wait there must too.
+    1. `write` inserts rows into a staging table in the same file, with the number of the part that they are of. Where
+       the table has rules that the staging table has not, they are inserted into the table first and that is taken
+       back at once: so what the table would refuse later it refuses now.
     2. `prepare` brings that to the disk, and begins the next part.
     3. `commit`, in one transaction, moves a part into the table and notes that in the ledger, where the epoch is still
        ours: what has been noted is not done again, and what a newer life of the job has taken over is not done at all.
@@ -74,39 +75,25 @@ class StagedTableWriter(TableWriter):
 
     def _plan(self, record: RecordType, fields: Sequence[Field], wrong: type[ConnectorError]) -> Insert:
         insert = super()._plan(record, fields, wrong)
-        info = self._db.execute("SELECT name, type FROM pragma_table_info(?)", (self.target.table.name,))
-        types = {folded(name): declared for name, declared in info.fetchall()}
-        columns = [f"{quoted([column])} {types[folded(column)]}" for column in insert.columns]
+        rules = Rules(self._db, self.target.table, insert.columns)
+        self._is_tried = rules.refuse_more
         staging = self._staging(self._index)
-        self._db.execute(f"CREATE TABLE {staging} ({', '.join([f'{quoted([_PART])} INTEGER NOT NULL', *columns])})")
-        if not self.target.table.upsert:
-            for number, unique in enumerate(self._unique(set(map(folded, insert.columns)))):
-                index = quoted([f"{self._name(self._index)}/{number}"])
-                self._db.execute(f"CREATE UNIQUE INDEX {index} ON {staging} ({unique})")
+        columns = [f"{quoted([_PART])} INTEGER NOT NULL", *rules.declarations]
+        self._db.execute(f"CREATE TABLE {staging} ({', '.join(columns)})")
+        for number, unique in enumerate(rules.unique):
+            index = quoted([f"{self._name(self._index)}/{number}"])
+            self._db.execute(f"CREATE UNIQUE INDEX {index} ON {staging} ({unique})")
         return insert
-
-    def _unique(self, columns: set[bytes]) -> Iterator[str]:
-        """Which of `columns` no two rows of the table may share, as an index has them."""
-        info = self._db.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (self.target.table.name,))
-        keys = [name for (name,) in info.fetchall()]
-        indexes = self._db.execute(
-            'SELECT name, origin FROM pragma_index_list(?) WHERE "unique" AND NOT partial', (self.target.table.name,)
-        ).fetchall()
-        if len(keys) == 1 and folded(keys[0]) in columns and "pk" not in {origin for _, origin in indexes}:
-            yield quoted(keys)  # the rowid by another name
-        for index, _ in indexes:
-            parts = self._db.execute("SELECT name, coll FROM pragma_index_xinfo(?) WHERE key", (index,)).fetchall()
-            if all(name is not None and folded(name) in columns for name, _ in parts):
-                yield ", ".join(f"{quoted([name])} COLLATE {collation}" for name, collation in parts)
 
     # ------------------------------------------------------------------------------- rows come and wait
 
     def _add(self, records: list[Any], insert: Insert) -> None:
         with self._fencing():
             self._ledger.check(self._index)
-        self._db.execute("SAVEPOINT trial")
-        super()._add(records, insert)
-        self._db.execute("ROLLBACK TO trial")
+        if self._is_tried:
+            self._db.execute("SAVEPOINT trial")
+            super()._add(records, insert)
+            self._db.execute("ROLLBACK TO trial")
         super()._add(records, self._into_staging(insert))
 
     def write(self, records: list[Any]) -> None:
@@ -151,7 +138,7 @@ class StagedTableWriter(TableWriter):
         staging, part = self._staging(token["instance"]), token["part"]
         info = self._db.execute("SELECT name FROM pragma_table_info(?)", (self._name(token["instance"]),))
         columns = [name for (name,) in info.fetchall() if name != _PART]
-        found = self._count(staging, part) if columns else 0
+        found, waiting = self._count(staging, part) if columns else (0, 0)
         if found != token["rows"]:
             raise ConnectorError(
                 f"wanted {token['rows']} rows that wait in {staging} of {self.target.database}, found {found}",
@@ -169,11 +156,15 @@ class StagedTableWriter(TableWriter):
                 f"cannot commit rows to {self.target.where}: {error}; row {row!r:.200}",
                 hint=f"the rows stay in {staging}: remove what this one collides with, and run the job again",
             ) from error
-        self._db.execute(f"DELETE FROM {staging} WHERE {quoted([_PART])} = ?", (part,))
+        if waiting == found:  # all of it at once, which is much quicker
+            self._db.execute(f"DELETE FROM {staging}")
+        else:
+            self._db.execute(f"DELETE FROM {staging} WHERE {quoted([_PART])} = ?", (part,))
 
-    def _count(self, staging: str, part: int) -> int:
-        ((count,),) = self._db.execute(f"SELECT count(*) FROM {staging} WHERE {quoted([_PART])} = ?", (part,))
-        return int(count)
+    def _count(self, staging: str, part: int) -> tuple[int, int]:
+        """How many rows of `part`, and of all parts, wait."""
+        ((found, waiting),) = self._db.execute(f"SELECT sum({quoted([_PART])} = ?), count(*) FROM {staging}", (part,))
+        return found or 0, waiting
 
     def _culprit(self, insert: str, rows: str, part: int) -> Any:
         """The first row that the table refuses."""
