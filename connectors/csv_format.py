@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from connectors.csv_rows import TextRows
-from connectors.lines import BLOCK_BYTES, Lines, LinesReader, Position
+from connectors.lines import BLOCK_BYTES, Lines, LinesReader
 from connectors.record_types import RecordType
 from engine.errors import ConnectorError
 from engine.source import BadRecord
@@ -100,10 +100,6 @@ class CsvReader(LinesReader[T]):
                 if records:
                     return records
         return self._lines.nothing()
-
-    def seek(self, position: Position) -> None:
-        super().seek(position)
-        self._incomplete = 0
 
     def _have(self, limit: int) -> bool:
         return self._lines.have(self._want(limit), self._incomplete + 1)

@@ -150,14 +150,19 @@ def csv_file(path: str | os.PathLike[str], *, header: bool = True, delimiter: st
     base64, lists and records as JSON. A path that ends in .gz or .zst is compressed (.zst takes
     `headgate[zstd]`).
 
-    Rows go to `path` + ".partial" in the same folder, which is moved onto `path` in one step when the stream
-    has ended, and kept as it is when the job fails. Of several writers each has a file of its own:
-    `out-00002.csv` for the third of `out.csv`. Without checkpoints a job that is run again writes its files
-    anew.
+    Of several writers each has a file of its own: `out-00002.csv` for the third of `out.csv`. Without checkpoints rows
+    go to `path` + ".partial" in the same folder, which is moved onto `path` in one step when the stream has
+    ended, and kept as it is when the job fails; a job that is run again writes its files anew.
+
+    Exactly once in a job that makes checkpoints: rows go to hidden files beside `path`; when a checkpoint is complete,
+    what it has is added to `path`, the first time in place of what stood there before, so that `path` grows by whole
+    checkpoints, and a job that goes on adds to it. A reader may find the last row cut while that is under way. A pipe
+    or a device is written to at once, and at least once.
 
     `GraphError`: a wrong parameter; records whose type has no named fields. `OutputError`: a record that has
     other fields, or values with no form in CSV. `ConnectorError`: the file cannot be opened, written (none of
-    the records given to that write is then in the file) or moved.
+    the records given to that write is then in the file) or moved; it has other columns, or less in it, than the
+    checkpoint says that the job goes on from; another sink writes it.
 
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()

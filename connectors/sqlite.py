@@ -98,13 +98,24 @@ def sqlite_table(
 
     Each batch, up to `batch` records, is one transaction: all of it is written or none. A new database is put
     in WAL mode, an existing one keeps its mode. A commit outlives a crash of the job; in WAL mode a power cut
-    may take the last ones until the job has ended (`synchronous` is NORMAL). A job that starts again writes
-    again what it reads again: upsert, so that this changes nothing. While others write to the database, in
-    this job or outside, the sink waits for its turn, `timeout` seconds at the most.
+    may take the last ones until the job has ended (`synchronous` is NORMAL). While others write to the
+    database, in this job or outside, the sink waits for its turn, `timeout` seconds at the most. Without checkpoints
+    a job that starts again writes again what it reads again: upsert, so that this changes nothing.
+
+    Exactly once in a job that makes checkpoints: rows wait in another table of the database, on the disk, and come into
+    `table` when their checkpoint is complete, all those of a writer in one transaction. `headgate_checkpoints` says, by
+    flow and sink, what has been committed, and keeps an earlier life of the job from writing. A record that breaks a
+    constraint is refused when it is written, also where only a row that waits stands against it; each batch is tried
+    on the table first, which takes as long again, unless all that it could break are declarations of columns and,
+    where rows are upserted, the `key`. Where a row is refused only later, by one that somebody else has
+    added meanwhile, or that waited where the constraint is on part of the rows, on an expression or, in an upsert,
+    on other columns than `key`, the commit fails and so does the job; no row is lost, and it can go on once
+    that row is out of the way.
 
     Raises `GraphError`, when the graph is built, for records that are no rows and a `key` that is no field;
     in the job, `OutputError` for a record that breaks a constraint, has other fields or values that SQLite cannot
-    keep, and `ConnectorError` where the database cannot be written.
+    keep, and `ConnectorError` where the database cannot be written, an epoch of the job after this one writes to
+    it, or inserted rows of a later checkpoint than the one to go on from are in `table`.
 
     >>> import tempfile
     >>> from typing import NamedTuple

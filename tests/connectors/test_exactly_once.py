@@ -350,6 +350,24 @@ def test_no_records_make_a_file_all_the_same(tmp_path: Path) -> None:
         assert (gzip.decompress(found) if name.endswith("gz") else found) == text
 
 
+def test_a_header_comes_when_the_columns_are_known(tmp_path: Path) -> None:
+    """Behind an empty member of gzip, too, and in a later life."""
+    path = tmp_path / "a.csv.gz"
+    writer = _open(csv_file(path))
+    token = writer.prepare(1)
+    writer.commit(token)
+    writer.abort()
+    assert gzip.decompress(path.read_bytes()) == b""
+    for epoch in (2, 3):
+        writer = _open(csv_file(path), epoch, [token], epoch - 1)
+        writer.write([{"n": epoch}])
+        token = writer.prepare(epoch)
+        writer.abort()
+    writer = _open(csv_file(path), 4, [token], 3)
+    writer.finish()
+    assert gzip.decompress(path.read_bytes()) == b"n\n3\n"
+
+
 def test_other_columns_than_the_file_has(tmp_path: Path) -> None:
     writer = _open(csv_file(tmp_path / "a.csv"))
     writer.write([{"a": 1}])
@@ -632,6 +650,23 @@ def test_two_sinks_of_one_table(database: str) -> None:
         writer.commit(token)
         writer.finish()
     assert _sql(database, "SELECT n FROM t") == [(0,), (1,)]
+
+
+# ------------------------------------------------------------------------------------------------ memory
+
+
+def test_what_an_earlier_life_had_prepared_is_let_go(tmp_path: Path) -> None:
+    found: list[Any] = []
+    sink = collect(found)
+    writer = _open(sink)
+    writer.write([1])
+    token = writer.prepare(1)
+    writer.write([2])
+    writer.prepare(2)
+    writer.abort()
+    _open(sink, 2, [token], 1)
+    assert found == [1]
+    assert sink.prepared == {}  # type: ignore[attr-defined]
 
 
 # ------------------------------------------------------------------------------------------ at least once

@@ -274,7 +274,12 @@ def _database(path: Path, rows: Sequence[tuple[Any, Any]], declared: str = "") -
     return str(path)
 
 
-_keys = st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(codec="utf-8"), max_size=3), st.binary())
+_keys = st.one_of(
+    st.sampled_from("aAbB"),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(st.characters(codec="utf-8"), max_size=3),
+    st.binary(),
+)
 
 
 @settings(max_examples=60)
@@ -285,6 +290,7 @@ _keys = st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(codec=
     count=st.integers(0, 14),
     limits=_limits,
 )
+@example(keys=["a", "A", "b"], declared="COLLATE NOCASE", parameters=(), count=1, limits=[1])
 def test_sqlite_by_key(
     keys: list[Any], declared: str, parameters: Any, count: int, limits: list[int], folder: Path
 ) -> None:
