@@ -365,7 +365,7 @@ def test_a_header_comes_when_the_columns_are_known(tmp_path: Path) -> None:
         writer.abort()
     writer = _open(csv_file(path), 4, [token], 3)
     writer.finish()
-    assert gzip.decompress(path.read_bytes()) == b"n\n3\n"
+    assert gzip.decompress(path.read_bytes()) == b"n\n2\n3\n"
 
 
 def test_other_columns_than_the_file_has(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from unittest import mock
 import msgspec
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.nexmark.generator import Generator
