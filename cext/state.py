@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 class State(NamedTuple):
     """A copy that nobody changes any more.
 
-    `tables`: what is known of keys, by name: a list of keys and others as long, whose i-th items belong to the i-th key;
+    `tables`: what is known of keys, by name: a list of keys, and others as long, whose items belong to the key there;
     a key may stand there several times. `single`: what belongs to no key.
     """
 

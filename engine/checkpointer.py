@@ -17,7 +17,8 @@ _Event: TypeAlias = Callable[[float], "list[Instruction[Pieces]]"]
 
 
 class Checkpointer:
-    """Runs `coordinator` over `store`. `tell(word)` tells every process of the job, `given_up(why)` who watches it.
+    """Runs `coordinator` over `store`. `tell(word)` tells every process of the job; `given_up(why)` and
+    `completed(which)` tell who watches over it.
 
     What it calls, it calls in its own thread.
     """
@@ -28,8 +29,10 @@ class Checkpointer:
         store: CheckpointStore,
         tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None],
         given_up: Callable[[GiveUp], None],
+        completed: Callable[[Announce], None],
     ) -> None:
-        self._coordinator, self._store, self._tell, self._given_up = coordinator, store, tell, given_up
+        self._coordinator, self._store = coordinator, store
+        self._tell, self._given_up, self._completed = tell, given_up, completed
         self._events: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="headgate-checkpoints", daemon=True)
 
@@ -43,9 +46,7 @@ class Checkpointer:
             self._events.put(lambda now: self._coordinator.failed(word.checkpoint, word.why, now))
         else:
             who = TaskId(word.planned, word.instance)
-            self._events.put(
-                lambda now: self._coordinator.said(who, word.checkpoint, word.is_last, word.pieces, now)
-            )
+            self._events.put(lambda now: self._coordinator.said(who, word.checkpoint, word.is_last, word.pieces, now))
 
     def want(self) -> None:
         """Make one as soon as may be; from any thread."""
@@ -77,6 +78,7 @@ class Checkpointer:
                 self._tell(BeginCheckpoint(each.checkpoint))
             elif isinstance(each, Announce):
                 self._tell(CompleteCheckpoint(each.checkpoint))
+                self._completed(each)
             elif isinstance(each, GiveUp):
                 self._given_up(each)
             else:

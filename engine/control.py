@@ -27,6 +27,20 @@ class Bootstrap(msgspec.Struct, frozen=True):
     token: bytes
 
 
+class Saved(msgspec.Struct, frozen=True):
+    """Where a job keeps state, which of its lives this is, and what it goes on from: a checkpoint, 0 for none, and
+    its blobs."""
+
+    url: str
+    life: int
+    checkpoint: int = 0
+    blobs: tuple[Blob, ...] = ()
+
+    def of(self, operator: str) -> list[Blob]:
+        """What each instance of an operator kept, in order."""
+        return sorted((blob for blob in self.blobs if blob.operator == operator), key=lambda blob: blob.instance)
+
+
 # From a worker.
 
 
@@ -106,6 +120,8 @@ class Welcome(msgspec.Struct, frozen=True, tag=True):
     """Of every source, pickled: names of files need not be UTF-8."""
     epoch: int
     fingerprint: str
+    saved: Saved | None = None
+    """Where it keeps state, and what it goes on from, in a job that makes checkpoints."""
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):

@@ -100,15 +100,15 @@ class Coordinator(Generic[Kept]):
         pending, gave_up = self._pending, list[Instruction[Kept]]()
         if pending is not None and not pending.is_complete and now >= pending.began + self._timeout:
             missing = len(self._tasks - pending.said.keys() - self._ended.keys())
-            gave_up = self._give_up(f"{missing} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s", now)
+            gave_up = self._give_up(
+                f"{missing} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s", now
+            )
         if self._pending is not None or self.is_over or now < self._due:
             return gave_up
         begun = self._begin(now)
         return [*gave_up, *(self._store_if_complete() or [Begin(begun.checkpoint)])]
 
-    def said(
-        self, task: TaskId, checkpoint: int, is_last: bool, kept: Kept, now: float
-    ) -> list[Instruction[Kept]]:
+    def said(self, task: TaskId, checkpoint: int, is_last: bool, kept: Kept, now: float) -> list[Instruction[Kept]]:
         """What a task keeps for `checkpoint` is written; `is_last`: it has come to its end."""
         if is_last:
             self._ended[task] = kept

@@ -14,7 +14,21 @@ from typing import TYPE_CHECKING
 import zmq
 
 from engine import control
-from engine.control import Abandon, Bootstrap, Cancel, Close, Inbox, Start, StopSources, ToWorker, Welcome
+from engine.control import (
+    Abandon,
+    BeginCheckpoint,
+    Bootstrap,
+    Cancel,
+    Close,
+    CompleteCheckpoint,
+    Inbox,
+    Kept,
+    NotKept,
+    Start,
+    StopSources,
+    ToWorker,
+    Welcome,
+)
 from engine.durations import nanoseconds
 from engine.layout import HOME
 from engine.part import Part
@@ -26,6 +40,7 @@ from engine.transport import Place, Transport, places
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
+    from engine.saving import Saving
 
 _LOOK_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.5
@@ -45,6 +60,7 @@ class Crew:
     """The workers of `flow`, planned for `processes`; `part` is what runs at home.
 
     `failed(error)` and `ended()` are called in the crew's thread, the latter once nothing is left of any worker.
+    `saving`: who makes the checkpoints, if there are any; it starts with all the others.
     """
 
     def __init__(
@@ -54,12 +70,14 @@ class Crew:
         part: Part,
         failed: Callable[[BaseException], None],
         ended: Callable[[], None],
+        saving: Saving | None = None,
     ) -> None:
-        self._part, self._failed, self._ended = part, failed, ended
+        self._part, self._failed, self._ended, self._saving = part, failed, ended, saving
         worker = part.worker
         plan = worker.plan
         partitions = pickle.dumps(worker.partitions)
-        welcome = Welcome(dump(flow), processes, partitions, worker.epoch, fingerprint(flow))
+        saved = None if saving is None else saving.saved
+        welcome = Welcome(dump(flow), processes, partitions, worker.epoch, fingerprint(flow), saved)
         tokens = {number: secrets.token_bytes(16) for number in plan.workers}
         silence = nanoseconds(plan.settings.silence) / 1e9
         self.supervision = Supervision(tokens, welcome, control.versions(), silence, time.monotonic())
@@ -86,6 +104,10 @@ class Crew:
     def cancel(self) -> None:
         """Tell everybody to drop what is on its way."""
         self._inbox.put(lambda: self.supervision.cancel(time.monotonic()))
+
+    def tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
+        """Tell every worker that runs."""
+        self._inbox.put(lambda: self.supervision.tell(word))
 
     def home_ended(self) -> None:
         """The part at home has ended."""
@@ -153,6 +175,8 @@ class Crew:
         for action in self._inbox.take():
             self._do(action())
         for worker, word in switchboard.hear():
+            if isinstance(word, Kept | NotKept) and self._saving is not None:
+                self._saving.say(word)
             self._do(self.supervision.said(worker, word, time.monotonic()))
 
     def _look(self) -> None:
@@ -186,6 +210,8 @@ class Crew:
         if isinstance(message, Start) and self._transport is not None and not self._home_over.is_set():
             links = self._transport.connect(part.worker.peers, message.addresses, part.worker.plan.settings.silence)
             part.start(links if links.wires else None, self._home_drained)
+            if self._saving is not None:
+                self._saving.start()
         elif isinstance(message, StopSources):
             part.stop_sources(whole=message.whole)
         elif isinstance(message, Cancel):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
-import secrets
 import signal
 import threading
 import time
@@ -13,21 +13,28 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
+from cext.processing_time import Clock
+from engine.attempt import Attempt
 from engine.beacon import Beacon
-from engine.errors import GraphError, JobCancelled, JobError
-from engine.layout import HOME
+from engine.checkpoints import Checkpoints, checked_checkpoints
+from engine.coordinator import Announce, GiveUp
+from engine.errors import CheckpointError, GraphError, JobCancelled, JobError
+from engine.graph import users_place
 from engine.metrics import JobMetrics, JobResult, State
 from engine.modules import in_worker
 from engine.outline import Outline
-from engine.part import Part
 from engine.plan import Plan
+from engine.restarts import Restarts
 from engine.snapshot import Snapshot
-from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
-    from engine.crew import Crew
+    from engine.checkpoint_store import CheckpointStore
     from engine.dataflow import Dataflow
 
+MOST_FAILURES = 5
+"""How many checkpoints in a row may come to nothing before the job counts as failed."""
+
+_logger = logging.getLogger("headgate")
 _LOOK_SECONDS = 0.2
 """How often whoever waits for a cancelled job looks whether that time is over."""
 
@@ -48,37 +55,50 @@ class Job:
     ('finished', 3)
     """
 
-    def __init__(self, flow: Dataflow, processes: int | None = None) -> None:
+    def __init__(
+        self,
+        flow: Dataflow,
+        processes: int | None = None,
+        clock: Clock | None = None,
+        checkpoint: str | Checkpoints | None = None,
+    ) -> None:
         if in_worker():
             raise GraphError(
                 f"flow {flow.name!r} is run while a worker process imports the module that it stands in",
                 hint='put flow.run(...) under if __name__ == "__main__":',
             )
         self.plan = Plan.of(flow, processes)
+        if clock is not None:
+            _check_clock(clock, self.plan)
         self.name = flow.name
+        self._flow, self._processes, self._clock = flow, processes, clock
         self._outline = Outline.of(self.plan)
         self._beacon = Beacon(self.name, self.snapshot)
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         self._errors: list[BaseException] = []
+        """Those of the present attempt."""
+        self._earlier: list[BaseException] = []
+        """Of each attempt that was followed by another one the first error."""
         self._asked: State = "finished"
+        self._is_asked = threading.Event()
         self._ended = threading.Event()
         self._told = False
         """Whether somebody has waited and had the error."""
         self._began = 0.0
         self._seconds = 0.0
-        self._part = Part(self._worker(), self._failed, self._part_ended)
-        self._crew = self._make_crew(flow, processes) if self.plan.workers else None
+        self._checkpoints = None if checkpoint is None else checked_checkpoints(checkpoint, self.plan)
+        self._restarts = Restarts(0 if self._checkpoints is None else self._checkpoints.restarts)
+        self._store = None if self._checkpoints is None else _open_store(self._checkpoints)
+        self.attempt = self._new_attempt()
 
-    def _worker(self) -> Worker:
-        partitions = list_partitions(self.plan)
-        if not self.plan.workers:
-            return Worker(self.plan, partitions)
-        return Worker(self.plan, partitions, HOME, secrets.randbits(63))
+    def _new_attempt(self) -> Attempt:
+        saving = None
+        if self._checkpoints is not None and self._store is not None:
+            from engine.saving import Saving
 
-    def _make_crew(self, flow: Dataflow, processes: int | None) -> Crew:
-        from engine.crew import Crew  # which only a job of several processes needs
-
-        return Crew(flow, processes, self._part, self._failed, self._end)
+            saving = Saving(self._checkpoints, self._store, self._given_up, self._completed)
+        parts = (self._flow, self.plan, self._processes, self._clock)
+        return Attempt(*parts, self._failed, self._attempt_ended, saving)
 
     def start(self) -> Job:
         """Start every thread and process; called once."""
@@ -87,35 +107,82 @@ class Job:
         self._began = time.monotonic()
         self._beacon.start()
         try:
-            (self._crew or self._part).start()
+            self.attempt.start()
         except BaseException:
             self._beacon.close()
             raise
         return self
 
-    def _part_ended(self) -> None:
-        if self._crew is not None:
-            self._crew.home_ended()
-        else:
+    # What happens, in the threads that see it.
+
+    def _failed(self, attempt: Attempt, error: BaseException) -> None:
+        """A task has failed, or a process: read no more, and let what was read before it reach the sinks.
+
+        Where the job starts anew from a checkpoint, it is all read again: then nothing of it is to arrive.
+        """
+        with self._lock:
+            self._errors.append(error)
+            if self._starts_anew:
+                attempt.cancel()
+            else:
+                attempt.stop_sources(whole=False)
+
+    @property
+    def _starts_anew(self) -> bool:
+        """Whether a failure now is followed by another attempt."""
+        return self._asked == "finished" and self._restarts.is_left
+
+    def _attempt_ended(self, attempt: Attempt) -> None:
+        with self._lock:
+            delay = self._restarts.failed() if self._all_errors and self._starts_anew else None
+        if delay is None:
             self._end()
+        else:
+            name = f"headgate-restart-{self._restarts.count}"
+            threading.Thread(target=self._start_anew, args=(delay,), name=name, daemon=True).start()
+
+    def _start_anew(self, delay: float) -> None:
+        assert self._store is not None
+        self._is_asked.wait(delay)
+        try:
+            with self._lock:
+                self._earlier.append(self._all_errors[0])
+                self._errors = []
+                if self._asked == "finished":
+                    self._store.renew()
+                    self.attempt = self._new_attempt()
+                    self.attempt.start()
+                    return
+        except BaseException as error:
+            self._errors.append(error)
+        self._end()
+
+    def _completed(self, checkpoint: Announce) -> None:
+        with self._lock:
+            self._restarts.progressed()
+            if checkpoint.is_last:
+                self._asked = "finished" if self._asked == "stopped" else self._asked
+            elif self._asked == "stopped":
+                self.attempt.cancel()
+
+    def _given_up(self, checkpoint: GiveUp) -> None:
+        _logger.warning("job %r: checkpoint %d was given up: %s", self.name, checkpoint.checkpoint, checkpoint.why)
+        with self._lock:
+            if self._asked == "stopped":
+                self.attempt.cancel()
+            elif checkpoint.failures >= MOST_FAILURES:
+                many = f"{checkpoint.failures} checkpoints in a row could not be made"
+                self._failed(self.attempt, CheckpointError(f"{many}; the last: {checkpoint.why}"))
 
     def _end(self) -> None:
         with self._lock:
-            if not self._ended.is_set():
-                self._seconds = time.monotonic() - self._began
-                self._beacon.close()
-                self._ended.set()
-
-    def _failed(self, error: BaseException) -> None:
-        """A task has failed, or a process: read no more, and let what was read before it reach the sinks."""
-        with self._lock:
-            self._errors.append(error)
-            self._stop_sources(whole=False)
-
-    def _stop_sources(self, *, whole: bool) -> None:
-        self._part.stop_sources(whole=whole)
-        if self._crew is not None:
-            self._crew.stop_sources(whole=whole)
+            if self._ended.is_set():
+                return
+            self._seconds = time.monotonic() - self._began
+            self._beacon.close()
+            if self._store is not None:
+                self._store.close()
+            self._ended.set()
 
     @property
     def state(self) -> State:
@@ -130,24 +197,33 @@ class Job:
 
     def snapshot(self) -> Snapshot:
         """What its processes have reported so far."""
-        crew, now = self._crew, time.monotonic()
-        seconds = self._seconds if self._ended.is_set() or not self._began else now - self._began
+        seconds = self._seconds if self._ended.is_set() or not self._began else time.monotonic() - self._began
+        attempt = self.attempt
         return Snapshot(
             self.name,
             os.getpid(),
             self.state,
             seconds,
             self._outline,
-            (self._part.report(seconds), *(crew.supervision.reports if crew is not None else ())),
-            crew.supervision.silent(now) if crew is not None else {},
+            attempt.reports(seconds),
+            attempt.silent,
+            time.time_ns() // 10**6,
         )
 
     def stop(self) -> None:
-        """Read no more; what has been read is carried through to the sinks, aggregates emit what they have."""
+        """Read no more; what has been read is carried through to the sinks, aggregates emit what they have.
+
+        A job that makes checkpoints makes one more and ends there: the next run goes on from it.
+        """
         with self._lock:
-            if self._asked == "finished" and not self._errors and not self._ended.is_set():
-                self._asked = "stopped"
-                self._stop_sources(whole=True)
+            if self._asked != "finished" or self._ended.is_set() or (self._errors and not self._starts_anew):
+                return
+            self._asked = "stopped"
+            self._is_asked.set()
+            if self._store is None:
+                self.attempt.stop_sources(whole=True)
+            else:
+                self.attempt.save()
 
     def cancel(self) -> None:
         """Stop at once: what is on its way is dropped, sinks keep what they have committed.
@@ -158,15 +234,14 @@ class Job:
         with self._lock:
             if not self._ended.is_set():
                 self._asked = "cancelled"
-                self._part.cancel()
-                if self._crew is not None:
-                    self._crew.cancel()
+                self._is_asked.set()
+                self.attempt.cancel()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end, at most `timeout` seconds; whether it has come."""
         until = math.inf if timeout is None else time.monotonic() + timeout
         while not self._ended.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic()))):
-            self._part.leave_the_stuck()
+            self.attempt.leave_the_stuck()
             if time.monotonic() >= until:
                 break
         if not self._ended.is_set():
@@ -178,9 +253,7 @@ class Job:
         """Wait for the end and return the result; raise what made it fail, or TimeoutError after `timeout` seconds."""
         if not self.join(timeout):
             raise TimeoutError(f"job {self.name!r} still runs after {timeout} s")
-        self._part.join()
-        if self._crew is not None:
-            self._crew.join()
+        self.attempt.join()
         result = self.metrics()
         error = self._error()
         if error is not None:
@@ -192,19 +265,22 @@ class Job:
 
     @property
     def _all_errors(self) -> list[BaseException]:
-        return [*self._errors, *self._part.faults]
+        return [*self._errors, *self.attempt.faults]
 
     def _error(self) -> BaseException | None:
         if self._all_errors:
             first, *others = self._all_errors
-            for other in others:
-                note = f"after that: {other}"
+            notes = [f"after that: {other}" for other in others]
+            if self._earlier:
+                notes.append(
+                    f"it was started anew {self._restarts.count} times before, at first after: {self._earlier[0]}"
+                )
+            for note in notes:
                 if note not in getattr(first, "__notes__", ()):
                     first.add_note(note)
             return first
-        stuck = [*self._part.stuck, *(self._crew.supervision.stuck if self._crew is not None else ())]
-        if stuck:
-            who = ", ".join(stuck)
+        if self.attempt.stuck:
+            who = ", ".join(self.attempt.stuck)
             return JobCancelled(f"job {self.name!r} was cancelled, but a call of {who} did not come back; it was left")
         return JobCancelled(f"job {self.name!r} was cancelled") if self.state == "cancelled" else None
 
@@ -222,11 +298,37 @@ class Job:
             self.join()
 
 
-def run(flow: Dataflow, progress: bool | None, processes: int | None = None) -> JobResult:
+def _check_clock(clock: Clock, plan: Plan) -> None:
+    place = users_place()
+    if not isinstance(clock, Clock):
+        raise GraphError(
+            f"{place}: wanted a clock, got {clock!r}", hint="write clock=ManualClock(), of engine.testing, or nothing"
+        )
+    if plan.workers:
+        raise GraphError(
+            f"{place}: a clock is moved by hand in the process that it is in, "
+            f"but this job has {len(plan.workers)} more",
+            hint="run it without processes= and stages of their own",
+        )
+
+
+def _open_store(checkpoints: Checkpoints) -> CheckpointStore:
+    from engine.checkpoint_store import CheckpointStore  # which only a job that makes checkpoints needs
+
+    return CheckpointStore(checkpoints.into)
+
+
+def run(
+    flow: Dataflow,
+    progress: bool | None,
+    processes: int | None = None,
+    clock: Clock | None = None,
+    checkpoint: str | Checkpoints | None = None,
+) -> JobResult:
     """Start, show progress, pass signals on, wait."""
     from engine.progress import watch
 
-    job = Job(flow, processes)
+    job = Job(flow, processes, clock, checkpoint)
     with _signals(job), job.start():
         watch(job, progress)
         return job.wait()

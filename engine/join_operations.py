@@ -17,7 +17,7 @@ from cext.waker import Waker
 from cext.window_join import Rows, WindowJoin
 from engine.event_time import Time
 from engine.graph import Key
-from engine.operations import Operation, Role, function_name
+from engine.operations import Aside, Operation, Role, function_name, late
 from engine.windows import Parts, Window
 
 
@@ -39,17 +39,17 @@ class Join(Operation):
     """The base: its results are pairs (left record, right record)."""
 
     role: ClassVar[Role] = "head"
-    gives_late: ClassVar[bool] = True
     left: Side
     right: Side
 
     @property
-    def late_type(self) -> Any:
-        return self.left.type if self.left.type == self.right.type else None
+    def asides(self) -> tuple[Aside, ...]:
+        known = self.left.type if self.left.type == self.right.type else None
+        return late(known, self.left.clock if self.left.clock == self.right.clock else None)
 
     @property
-    def late_time(self) -> Time | None:
-        return self.left.clock if self.left.clock == self.right.clock else None
+    def waits_for_time(self) -> bool:
+        return True
 
     def keys(self) -> str:
         """What is compared, in words."""

@@ -8,9 +8,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from engine.codec import Codec
+from engine.drift import settle_drift
 from engine.errors import GraphError
 from engine.event_time import EventTime, follows_source
-from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
+from engine.graph import ASIDE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
@@ -34,6 +35,10 @@ class Edge:
     """The bound of one channel, in records."""
     share: float = 0.0
     """How long a record may wait in it, seconds."""
+    waits: bool = False
+    """Whether it may be held until other inputs have come as far in event time (see engine.drift)."""
+    delays: tuple[int, int] = (0, 0)
+    """How far its marks are, at least and at most, behind what was seen where they were made, ms."""
 
     @property
     def channels(self) -> int:
@@ -53,8 +58,8 @@ class Edge:
     @property
     def type(self) -> Any:
         """What its records are, as far as is known; dead letters hold whatever went wrong."""
-        if self.output == LATE:
-            return self.producer.nodes[0].operation.late_type
+        if self.output <= ASIDE:
+            return self.producer.nodes[0].operation.asides[ASIDE - self.output].type
         return None if self.output == LETTERS else self.producer.nodes[-1].type
 
     @property
@@ -133,6 +138,7 @@ class Plan:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
                 _join(producer, consumer, source)
         plan._size()
+        settle_drift(tasks)
         return plan
 
     @property
@@ -196,7 +202,7 @@ class Plan:
         seen.add(task)
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
-            what = {LETTERS: "dead letters, ", LATE: "late records, "}.get(edge.output) or _part(task, edge.output)
+            what = _part(task, edge.output)
             side = "right side, " if edge.right else ""
             yield f"{indent}  └─ {what}{side}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
@@ -221,6 +227,10 @@ def _links(edge: Edge) -> str:
 
 
 def _part(task: TaskPlan, output: int) -> str:
+    if output == LETTERS:
+        return "dead letters, "
+    if output <= ASIDE:
+        return f"{task.nodes[0].operation.asides[ASIDE - output].name} records, "
     outputs = task.nodes[-1].outputs
     return f"part {output + 1} of {outputs}, " if outputs > 1 else ""
 

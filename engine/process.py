@@ -10,11 +10,26 @@ import pickle
 import shutil
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import zmq
 
 from engine import control, lifeline
-from engine.control import Abandon, Bootstrap, Cancel, Close, Inbox, Start, StopSources, ToWorker, Welcome
+from engine.control import (
+    Abandon,
+    BeginCheckpoint,
+    Bootstrap,
+    Cancel,
+    Close,
+    CompleteCheckpoint,
+    Inbox,
+    Kept,
+    NotKept,
+    Start,
+    StopSources,
+    ToWorker,
+    Welcome,
+)
 from engine.errors import HeadgateError, JobError
 from engine.failures import pack
 from engine.line import Line
@@ -24,6 +39,9 @@ from engine.report import Report
 from engine.shipping import fingerprint, load
 from engine.transport import Transport
 from engine.worker import Worker
+
+if TYPE_CHECKING:
+    from engine.keeper import Keeper
 
 _WELCOME_SECONDS = 60.0
 _LAST_WORD_SECONDS = 60.0
@@ -41,6 +59,7 @@ class Process:
         self._line = Line(self._context, bootstrap)
         self._part: Part | None = None
         self._transport: Transport | None = None
+        self._keeper: Keeper | None = None
         self._over = False
         self._line.say(control.Hello(os.getpid(), *control.versions()))
 
@@ -79,7 +98,12 @@ class Process:
                 hint="the main module must build the same graph each time that it is imported",
             )
         plan = Plan.of(flow, welcome.processes)
-        worker = Worker(plan, pickle.loads(welcome.partitions), self.number, welcome.epoch)
+        life = None if welcome.saved is None else welcome.saved.life
+        worker = Worker(plan, pickle.loads(welcome.partitions), self.number, welcome.epoch, life)
+        if welcome.saved is not None:
+            from engine.saving import keep  # which most jobs do without
+
+            self._keeper = keep(worker, welcome.saved, self._inbox.put)
         self._transport = Transport(self._place, self.number, plan.settings.max_record_bytes, worker.refused)
         self._part = Part(worker, self._inbox.put, lambda: self._inbox.put(Close()))
         self._line.say(control.Ready(mine, self._transport.addresses))
@@ -104,6 +128,8 @@ class Process:
     def _heard_inside(self, thing: object) -> None:
         if isinstance(thing, BaseException):
             self._line.say(control.Failed(pack(thing, f"worker-{self.number}")))
+        elif isinstance(thing, Kept | NotKept):
+            self._line.say(thing)
         elif isinstance(thing, control.Drained):
             if self._transport is not None:
                 self._transport.is_needed = False
@@ -119,11 +145,17 @@ class Process:
             self._transport.is_needed = False
         if isinstance(message, Start):
             links = self._transport.connect(part.worker.peers, message.addresses, part.worker.plan.settings.silence)
+            if self._keeper is not None:
+                self._keeper.start()
             part.start(links, lambda: self._inbox.put(control.Drained()))
             return
         actions: dict[type, Callable[[], None]] = {Cancel: part.cancel, Abandon: part.abandon, Close: part.close}
         if isinstance(message, StopSources):
             part.stop_sources(whole=message.whole)
+        elif isinstance(message, BeginCheckpoint):
+            part.begin_checkpoint(message.checkpoint)
+        elif isinstance(message, CompleteCheckpoint):
+            part.complete_checkpoint(message.checkpoint)
         else:
             actions[type(message)]()
 
@@ -131,6 +163,7 @@ class Process:
         """Say the last word and go, with threads that do not come back or without."""
         if self._part is not None:
             self._part.join()
+            self._say_what_is_kept()
             for fault in self._part.faults:
                 self._line.say(control.Failed(pack(fault, f"worker-{self.number}")))
             self._line.say(control.Ended(self._part.report(), self._part.stuck))
@@ -141,6 +174,13 @@ class Process:
         self._await_the_job()
         self._line.close()
         self._context.term()
+
+    def _say_what_is_kept(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
+        for thing in self._inbox.take():
+            if isinstance(thing, Kept | NotKept):
+                self._line.say(thing)
 
     def _await_the_job(self) -> None:
         """Until it has the last word, maybe over a new connection."""

@@ -12,7 +12,6 @@ from cext.partition import owned
 from cext.sink import Sink
 from cext.source import Source
 from cext.state import State
-from cext.task import Task
 from engine.errors import CheckpointError
 from engine.state_codec import thaw
 from engine.worker import Worker
@@ -30,7 +29,8 @@ def restore(worker: Worker, checkpoint: int, read: Read) -> None:
     for planned in worker.plan.tasks:
         for index, task in worker.instances_of(planned).items():
             task.checkpoint = checkpoint
-            for native in (task.head, *task.chain):
+            natives: list[Head | Operator] = [task.head, *task.chain]
+            for native in natives:
                 blobs = read(native.name)
                 if blobs:
                     _restore(native, blobs, index, planned.parallelism, worker.plan.settings.max_parallelism)

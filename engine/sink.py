@@ -72,10 +72,9 @@ class Writer(Generic[T_contra]):
         raise NotImplementedError
 
     def prepare(self, checkpoint: int) -> Any:
-        """Make all that was written since the last `prepare` last, and keep it from sight; return what names it.
+        """Make last all that was written since the last `prepare`, but keep it from sight; return what names it.
 
-        That is plain data, and kept in the checkpoint, whose number is `checkpoint`. Called at its barrier, and at the
-        stream's end.
+        That is plain data, kept in the checkpoint of this number. Called at its barrier, and at the stream's end.
         """
         raise NotImplementedError
 

@@ -136,8 +136,8 @@ class Supervision:
             return self._hello(worker, member, message, now)
         if isinstance(message, control.Ready):
             return self._ready(worker, member, message, now)
-        if isinstance(message, control.Beat):
-            if not member.is_over:  # else one that was overtaken over a new connection
+        if isinstance(message, control.Beat | control.Kept | control.NotKept):
+            if isinstance(message, control.Beat) and not member.is_over:  # else overtaken over a new connection
                 member.report = message.report
             return []
         if isinstance(message, control.Failed):
@@ -174,6 +174,10 @@ class Supervision:
         """The sources must stop, everywhere."""
         self._said.append(StopSources(whole))
         return self._tell(StopSources(whole))
+
+    def tell(self, word: ToWorker) -> list[Instruction]:
+        """Everybody who runs is to know it; home knows."""
+        return [each for each in self._tell(word) if isinstance(each, Send)]
 
     def cancel(self, now: float) -> list[Instruction]:
         """Drop everything, everywhere; who does not run yet has nothing to drop."""

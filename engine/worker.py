@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -12,10 +13,12 @@ from cext.guard import Guard, Sideline
 from cext.head import Head, Pass
 from cext.inlet import Inlet
 from cext.joined import Joined
+from cext.lanes import Lane, Lanes
 from cext.link import Peer
 from cext.links import Links
 from cext.outlet import Outlet
 from cext.port import Port
+from cext.processing_time import Clock
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
 from cext.source import Source as SourceHead
@@ -26,12 +29,12 @@ from cext.window import Window
 from engine.codec import Codec
 from engine.describe import describe_failure, describe_unread, describe_unsent, is_known, is_refusal, what
 from engine.errors import InputError
-from engine.graph import LATE, LETTERS, Node
+from engine.graph import ASIDE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.operations import FromSource, Operation, Split, ToSink
 from engine.plan import Edge, Plan, TaskPlan, letters_per_record
-from engine.sink import SinkContext
+from engine.sink import Recovery, Sink, SinkContext, Writer
 from engine.source import BadRecord
 
 
@@ -39,14 +42,25 @@ class Worker:
     """What process `number` runs of a plan: native tasks and channels, and the loops of the threads that run them.
 
     `partitions`: those of every source (see `list_partitions`), of which each instance has its share; nothing is opened
-    before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries.
+    before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries;
+    `life` its number, where the job makes checkpoints; `clock`, if it is not the system's, tells processing time.
     """
 
-    def __init__(self, plan: Plan, partitions: dict[str, list[str]], number: int = HOME, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        partitions: dict[str, list[str]],
+        number: int = HOME,
+        epoch: int = 0,
+        life: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.plan = plan
         self.partitions = partitions
         self.number = number
         self.epoch = epoch
+        self.life = life
+        self.clock = clock or Clock()
         self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
         """What each operator has skipped and sent to the dead letters, in all places that work for it."""
         self.refused: dict[str, int] = {}
@@ -200,33 +214,47 @@ class Worker:
 
     def _instance(self, planned: TaskPlan, index: int, ready: dict[Node, Operation]) -> Task:
         last = planned.nodes[-1].operation
-        lanes = [*self._lanes(planned, index, right=False), *self._lanes(planned, index, right=True)]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
-        aside: dict[int, list[Port]] = {LETTERS: [], LATE: []}
+        letters: list[Port] = []
+        aside: list[list[Port]] = [[] for _ in planned.nodes[0].operation.asides]
         for edge in planned.outputs:
-            (outputs[edge.output] if edge.output >= 0 else aside[edge.output]).append(self._port(edge, index))
+            port = self._port(edge, index)
+            if edge.output >= 0:
+                outputs[edge.output].append(port)
+            else:
+                (letters if edge.output == LETTERS else aside[ASIDE - edge.output]).append(port)
         chain = [
             operation.build_operator(node.name, self._guard(node))
             for node, operation in ready.items()
             if operation.role == "chain"
         ]
         head = self._head(planned, index, chain)
+        head.clock = self.clock
         if isinstance(head, Joined):
-            head.right = frozenset(self._lanes(planned, index, right=True))
+            head.right = frozenset(channel for edge, channel in self._inputs(planned, index) if edge.right)
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
         limits = (settings.frame_records, settings.linger_ns)
-        task = Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], router, *limits, aside[LATE])
+        lanes = self._lanes(planned, index)
+        task = Task(planned.name, head, lanes, chain, outputs, letters, router, *limits, aside)
         if not planned.own_thread:  # the accounts of others are kept by their own threads
             for half in self.halves.get((planned, index), ()):
                 half.task = task
         return task
 
-    def _lanes(self, planned: TaskPlan, index: int, *, right: bool) -> Iterator[Channel]:
-        """What feeds one instance; `right`: with the right-hand records of a join."""
-        for edge in planned.inputs:
-            if edge.right == right:
-                yield from (channel for (_, j), channel in self.channels[edge].items() if j == index)
+    def _lanes(self, planned: TaskPlan, index: int) -> Lanes:
+        """What feeds one instance, by event time where it keeps records for a time."""
+        drift = self.plan.settings.max_drift_ms
+        lanes = [
+            Lane(channel, edge.waits and drift is not None, *edge.delays)
+            for edge, channel in self._inputs(planned, index)
+        ]
+        return Lanes(lanes, drift or 0) if planned.nodes[0].operation.waits_for_time else Lanes(lanes)
+
+    def _inputs(self, planned: TaskPlan, index: int) -> Iterator[tuple[Edge, Channel]]:
+        """The channels that feed one instance, those with the right-hand records of a join behind the others."""
+        for edge in sorted(planned.inputs, key=lambda edge: edge.right):
+            yield from ((edge, channel) for (_, j), channel in self.channels[edge].items() if j == index)
 
     def _head(self, planned: TaskPlan, index: int, chain: list[Operator]) -> Head:
         node = planned.nodes[0]
@@ -241,10 +269,21 @@ class Worker:
             watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
             return SourceHead(node.name, guard, source.open, share, in_turn, BadRecord, source.blocking, watermarks)
         if isinstance(operation, ToSink):
-            sink, context = operation.sink, SinkContext(node.name, node.type, index, planned.parallelism)
-            linger = self.plan.settings.linger_ns
-            return SinkHead(node.name, guard, lambda: sink.open(context), is_refusal, sink.batch_records, linger)
+            return self._sink_head(
+                node, operation.sink, guard, SinkContext(node.name, node.type, index, planned.parallelism)
+            )
         return operation.build_head(node.name, guard, waker)
+
+    def _sink_head(self, node: Node, sink: Sink[Any], guard: Guard, context: SinkContext) -> SinkHead:
+        def open_writer() -> Writer[Any]:
+            if self.life is None or not head.prepares:
+                return sink.open(context)
+            return sink.open(replace(context, recovery=Recovery(self.plan.name, self.life, tuple(head.earlier))))
+
+        linger = self.plan.settings.linger_ns
+        head = SinkHead(node.name, guard, open_writer, is_refusal, sink.batch_records, linger)
+        head.prepares = self.life is not None and sink.delivery == "exactly once"
+        return head
 
     def _port(self, edge: Edge, index: int) -> Port:
         mine = [channel for (i, _), channel in self.channels[edge].items() if i == index]
@@ -286,11 +325,11 @@ class Worker:
             for index, task in tasks.items():
                 if planned.own_thread:
                     waker = self._wakers[planned][index]
-                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed)
+                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed, clock=self.clock)
                 else:
                     shared.insert(0, task)
         self._failed = failed
-        self.runners = {"headgate": Runner(shared, self._common, failed, links, drained), **alone}
+        self.runners = {"headgate": Runner(shared, self._common, failed, links, drained, self.clock), **alone}
         return self.runners
 
 

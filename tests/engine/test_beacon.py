@@ -86,7 +86,7 @@ def test_nothing_is_left_however_a_job_ends(runtime: Path, how: str) -> None:
     flow, gate = endless()
     job = flow.start()
     assert len(list(runtime.iterdir())) == 1
-    job.cancel() if how == "is cancelled" else job._failed(RuntimeError("planted"))
+    job.cancel() if how == "is cancelled" else job._failed(job.attempt, RuntimeError("planted"))
     gate.set()
     with pytest.raises((JobCancelled, RuntimeError)):
         job.wait()
@@ -95,7 +95,7 @@ def test_nothing_is_left_however_a_job_ends(runtime: Path, how: str) -> None:
 
 def test_a_job_that_cannot_start_leaves_nothing(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(endless()[0])
-    monkeypatch.setattr(job._part, "start", lambda: 1 / 0)
+    monkeypatch.setattr(job.attempt.part, "start", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         job.start()
     assert list(runtime.iterdir()) == []

@@ -50,7 +50,7 @@ def test_an_idle_source_is_asked_as_often_as_it_says_and_stops_at_once(runner: R
     # Each look at the counters, and each signal that comes to nothing, is no reason to ask again.
     for _ in range(100):
         job.metrics()
-        job._part.worker.wake()
+        job.attempt.part.worker.wake()
     job.stop()
     result = job.wait()
     assert result.state == "stopped"

@@ -315,8 +315,8 @@ def test_busy_idle_and_backpressured_are_all_of_the_time() -> None:
     stream.map(abs).sink(collect([]))
     with flow.start(processes=2) as job:
         result = job.wait()
-    assert job._crew is not None
-    reports = [job._part.report(), *job._crew.supervision.reports]
+    assert job.attempt.crew is not None
+    reports = [job.attempt.part.report(), *job.attempt.crew.supervision.reports]
     tasks = [(job.plan.tasks[task.planned].name, task) for each in reports for task in each.tasks]
     assert len(tasks) == 6
     for name, task in tasks:

@@ -46,13 +46,13 @@ def as_member(job: Victim, target: int, member: int) -> Dress:
 
 def header(job: Victim, **fields: int) -> bytes:
     """A message's header (cext/message.pxd) as the second worker sends it home, but for `fields`."""
-    real = {"magic": MAGIC, "kind": 0, "format": 0, "sender": 2, "epoch": job.job._part.worker.epoch}
+    real = {"magic": MAGIC, "kind": 0, "format": 0, "sender": 2, "epoch": job.job.attempt.part.worker.epoch}
     real |= {"channel": channel_into_home(job), "records": 1, "sequence": 1, "turn": 0, "value": 0, "born": 0}
     return struct.pack("<IBBHQIIQIqq", *(real | fields).values())
 
 
 def channel_into_home(job: Victim) -> int:
-    (inlets,) = job.job._part.worker.inlets.values()
+    (inlets,) = job.job.attempt.part.worker.inlets.values()
     return inlets[0].number
 
 

@@ -44,7 +44,7 @@ def linked_through(
 
 def resent(job: Victim) -> int:
     """How many messages went from home again."""
-    return sum(each.resent for outlets in job.job._part.worker.outlets.values() for each in outlets)
+    return sum(each.resent for outlets in job.job.attempt.part.worker.outlets.values() for each in outlets)
 
 
 @pytest.mark.parametrize("run", range(min(RUNS, 20)))

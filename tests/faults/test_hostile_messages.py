@@ -84,7 +84,7 @@ def lying_signals(epoch: int, outlet: int) -> list[tuple[str, list[object]]]:
 
 def test_signals_that_lie(job: Victim) -> None:
     outlet = 1 - channel_into_home(job)  # of worker 1, to worker 2
-    lies = lying_signals(job.job._part.worker.epoch, outlet)
+    lies = lying_signals(job.job.attempt.part.worker.epoch, outlet)
     with attacker(job.addresses[1].signals, zmq.PUSH, as_member(job, 1, 2)) as socket:
         for _, lie in lies:
             socket.send(msgspec.msgpack.encode(lie))
@@ -118,7 +118,7 @@ def test_a_process_cannot_speak_for_another(tmp_path: Path) -> None:
             socket.send_multipart([header(job), b"\x91\x01"])
             await_refusals(job, 1, "a stranger")
         with attacker(job.addresses[0].signals, zmq.PUSH, as_member(job, 0, 1)) as socket:
-            socket.send(msgspec.msgpack.encode([job.job._part.worker.epoch, 2, 1, 1, 1, [], []]))
+            socket.send(msgspec.msgpack.encode([job.job.attempt.part.worker.epoch, 2, 1, 1, 1, [], []]))
             await_refusals(job, 2, "a stranger")
         token = job.crew.supervision.members[2].token
         with attacker(job.control, zmq.DEALER, as_member(job, 0, 1)) as socket:

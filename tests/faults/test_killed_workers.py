@@ -24,7 +24,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM)
 
 def pids(job: Job) -> dict[int, int]:
     """The process of each worker."""
-    crew = job._crew
+    crew = job.attempt.crew
     assert crew is not None
     return {number: slot.pid for number, slot in list(crew._slots.items())}
 
@@ -131,7 +131,7 @@ def test_a_stopped_worker_stops_the_source_and_when_it_wakes_up_all_goes_on(tmp_
 
 def settled(job: Job) -> int:
     """What the source has read once it reads no more, by what a worker that still speaks says ten times over."""
-    crew = job._crew
+    crew = job.attempt.crew
     assert crew is not None
     last, heard, same = -1, 0.0, 0
 

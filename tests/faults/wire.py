@@ -36,8 +36,8 @@ class Victim:
 
     @property
     def crew(self) -> Crew:
-        assert self.job._crew is not None
-        return self.job._crew
+        assert self.job.attempt.crew is not None
+        return self.job.attempt.crew
 
     @property
     def addresses(self) -> dict[int, Addresses]:

@@ -1,0 +1,168 @@
+"""Jobs that make checkpoints: whatever interrupts them, what they deliver is what an undisturbed run does."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.memory import collect, from_iterable
+from engine import Dataflow
+from engine.checkpoint_store import BlobStore
+from engine.checkpoints import Checkpoints
+from engine.errors import GraphError, OperatorError
+from engine.job import MOST_FAILURES, Job
+from tests.engine.saved import Numbers, Shown
+
+COUNT, KEYS, PARTS = 6_000, 7, 3
+
+
+def numbered(state: int | None, number: int) -> tuple[int, tuple[int, int]]:
+    """How many of its key there were so far."""
+    return (state or 0) + 1, (number % KEYS, (state or 0) + 1)
+
+
+def by_key(number: int) -> int:
+    return number % KEYS
+
+
+WANTED = Counter((key, n + 1) for key in range(KEYS) for n in range(PARTS * len(range(key, COUNT, KEYS))))
+
+
+class Trouble:
+    """Raises at each record that is a multiple of `every`, so many times in sum."""
+
+    def __init__(self, every: int, times: int) -> None:
+        self.every, self.times = every, times
+
+    def __call__(self, number: int) -> int:
+        if number % self.every == self.every - 1 and self.times > 0:
+            self.times -= 1
+            raise RuntimeError("planted")
+        return number
+
+
+def counting(sink: Shown, trouble: Callable[[int], int] | None = None, source: Numbers | None = None) -> Dataflow:
+    flow = Dataflow("counting")
+    numbers = flow.source(source or Numbers(COUNT, PARTS))
+    if trouble is not None:
+        numbers = numbers.map(trouble, type=int)
+    numbers.key_by(by_key).stateful_map(numbered).sink(sink)
+    return flow
+
+
+def often(directory: Path, **others: Any) -> Checkpoints:
+    return Checkpoints(into=str(directory), interval="1ms", **others)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_undisturbed(tmp_path: Path, processes: int) -> None:
+    sink = Shown()
+    result = counting(sink).run(processes=processes, checkpoint=str(tmp_path))
+    assert result.state == "finished"
+    assert Counter(sink.rows) == WANTED
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_failure_starts_it_anew_from_the_last_checkpoint(tmp_path: Path, times: int) -> None:
+    sink = Shown()
+    job = counting(sink, Trouble(1000, times)).start(checkpoint=often(tmp_path))
+    assert job.wait().state == "finished"
+    assert Counter(sink.rows) == WANTED
+    assert sorted(set(sink.epochs)) == list(range(1, times + 2))
+
+
+def test_nothing_is_seen_before_it_is_in_a_complete_checkpoint(tmp_path: Path) -> None:
+    sink = Shown()
+
+    def fail(number: int) -> int:
+        assert sink.rows == []
+        if number == COUNT - 1:
+            raise RuntimeError("planted")
+        return number
+
+    with pytest.raises(OperatorError, match="planted"):
+        counting(sink, fail).run(checkpoint=Checkpoints(into=str(tmp_path), interval="1h", restarts=0))
+    assert sink.rows == []
+
+
+def test_without_progress_it_gives_up_and_says_how_often_it_tried(tmp_path: Path) -> None:
+    sink = Shown()
+    with pytest.raises(OperatorError, match="planted") as e:
+        counting(sink, Trouble(3000, 10**9)).run(checkpoint=Checkpoints(into=str(tmp_path), interval="1h", restarts=2))
+    assert any("started anew 2 times" in note for note in e.value.__notes__)
+    assert e.value.result is not None
+    assert e.value.result.state == "failed"
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (1, 3), (3, 2)])
+def test_a_job_that_was_stopped_goes_on_where_it_was(tmp_path: Path, before: int, after: int) -> None:
+    sink = Shown()
+    source = Numbers(COUNT, PARTS, at_once=1)
+    job = counting(sink, None, source).start(processes=before, checkpoint=often(tmp_path))
+    while not sink.rows:
+        job.join(0.001)
+    job.stop()
+    assert job.wait().state in ("stopped", "finished")
+    assert counting(sink).run(processes=after, checkpoint=often(tmp_path)).state == "finished"
+    assert Counter(sink.rows) == WANTED
+
+
+def test_a_finished_job_has_nothing_left_to_do(tmp_path: Path) -> None:
+    sink = Shown()
+    counting(sink).run(checkpoint=str(tmp_path))
+    assert counting(sink).run(checkpoint=str(tmp_path)).records_read == 0
+    assert Counter(sink.rows) == WANTED
+
+
+def test_new_partitions_are_read_from_their_beginning(tmp_path: Path) -> None:
+    sink = Shown()
+    counting(sink, None, Numbers(COUNT, 2)).run(checkpoint=str(tmp_path))
+    assert counting(sink, None, Numbers(COUNT, 3)).run(checkpoint=str(tmp_path)).records_read == COUNT
+    assert Counter(sink.rows) == WANTED
+
+
+def test_a_checkpoint_that_cannot_be_written_is_given_up_and_the_job_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = [0]
+    write = BlobStore.write
+
+    def full(self: BlobStore, checkpoint: int, *others: Any) -> Any:
+        if failures[0] < MOST_FAILURES - 1:
+            failures[0] += 1
+            raise OSError(28, "No space left on device")
+        return write(self, checkpoint, *others)
+
+    monkeypatch.setattr(BlobStore, "write", full)
+    sink = Shown()
+    with caplog.at_level(logging.WARNING, "headgate"):
+        assert counting(sink).run(checkpoint=often(tmp_path)).state == "finished"
+    assert "checkpoint 1 was given up: OSError: [Errno 28] No space left on device" in caplog.text
+    assert Counter(sink.rows) == WANTED
+
+
+def test_a_source_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
+    flow = Dataflow("once")
+    flow.source(from_iterable(iter([1]))).sink(collect([]))
+    with pytest.raises(GraphError, match="cannot go on where it stopped"):
+        flow.run(checkpoint=str(tmp_path))
+
+
+@pytest.mark.parametrize("wrong", [{"into": ""}, {"into": 7}, {"into": "x", "keep": 0}, {"into": "x", "interval": 0}])
+def test_wrong_wishes_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(GraphError, match=r"checkpoints go into|Checkpoints\."):
+        Checkpoints(**wrong)
+
+
+def test_stopping_while_it_waits_to_start_anew_ends_it(tmp_path: Path) -> None:
+    sink = Shown()
+    job: Job = counting(sink, Trouble(1000, 10**9)).start(checkpoint=Checkpoints(into=str(tmp_path), restarts=50))
+    while job._restarts.count < 3:
+        job.join(0.001)
+    job.stop()
+    assert job.wait().state == "stopped"
