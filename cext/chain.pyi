@@ -8,7 +8,7 @@ from typing_extensions import disjoint_base
 from cext.getter import Getter
 from cext.groups import Groups
 from cext.guard import Guard
-from cext.state import State
+from cext.operator_state import OperatorState
 
 @disjoint_base
 class Operator:
@@ -18,8 +18,8 @@ class Operator:
     records_out: int
     busy_ns: int
     def __new__(cls, name: str, guard: Guard, *arguments: Any, **options: Any) -> Self: ...
-    def snapshot(self) -> State | None: ...
-    def restore(self, states: list[State]) -> None: ...
+    def snapshot(self) -> OperatorState | None: ...
+    def restore(self, states: list[OperatorState]) -> None: ...
     def __call__(self, rows: list[Any]) -> tuple[list[Any], list[Any]]: ...
 
 @final

@@ -6,7 +6,7 @@ from cpython.ref cimport PyObject
 from cext.clock cimport monotonic_ns
 from cext.partition cimport find
 
-from cext.state import State
+from cext.operator_state import OperatorState
 
 cdef extern from "Python.h":
     # As C sees them: no reference is counted and no error is raised behind our back.
@@ -106,11 +106,11 @@ cdef class Operator:
         return out
 
     cpdef object snapshot(self):
-        """What it knows, as a State; None: a new one knows as much."""
+        """What it knows, as an OperatorState; None: a new one knows as much."""
         return None
 
     cpdef restore(self, list states):
-        """Go on from the States of all instances that the operator had, each without the keys of others; called first."""
+        """Go on from what all instances that the operator had knew, each without the keys of others; called first."""
         raise NotImplementedError(f"{type(self).__name__} {self.name!r} has no state, got {len(states)}")
 
     def __call__(self, list rows not None):
@@ -252,7 +252,7 @@ cdef class StatefulMap(Operator):
         return (<tuple>result)[1]
 
     cpdef object snapshot(self):
-        return State({"states": (list(self.states), list(self.states.values()))}, {})
+        return OperatorState({"states": (list(self.states), list(self.states.values()))}, {})
 
     cpdef restore(self, list states):
         for tables, _ in states:

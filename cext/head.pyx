@@ -87,11 +87,11 @@ cdef class Head:
         return -1
 
     cpdef object snapshot(self, int64_t checkpoint):
-        """What it knows, as a State for `checkpoint`, now that it is drained; None: a new one knows as much."""
+        """What it knows, as an OperatorState for `checkpoint`, now that it is drained; None: a new one knows as much."""
         return None
 
     cpdef restore(self, list states):
-        """Go on from the States of all instances that the operator had, each without the keys of others; called first."""
+        """Go on from what all instances that the operator had knew, each without the keys of others; called first."""
         raise NotImplementedError(f"{type(self).__name__} {self.name!r} has no state, got {len(states)}")
 
 

@@ -7,7 +7,7 @@ from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.guard cimport FAIL, Guard
 
-from cext.state import State
+from cext.operator_state import OperatorState
 
 
 @cython.final
@@ -120,7 +120,7 @@ cdef class Sink(Head):
             self.prepared.append((checkpoint, self.writer.prepare(checkpoint)))
         except BaseException as error:
             raise self.guard.described(None, error)
-        return State({}, {"prepared": [token for _, token in self.prepared]})
+        return OperatorState({}, {"prepared": [token for _, token in self.prepared]})
 
     cpdef restore(self, list states):
         for _, single in states:

@@ -5,7 +5,7 @@ from cext.clock cimport monotonic_ns
 from cext.guard cimport Guard
 from cext.instant cimport NEVER
 
-from cext.state import State
+from cext.operator_state import OperatorState
 
 cdef int64_t FIRST_BACKOFF_NS = 1_000_000
 cdef int64_t LAST_BACKOFF_NS = 16_000_000
@@ -74,7 +74,7 @@ cdef class Source(Head):
         cdef dict known = {**self.earlier, **dict.fromkeys(self.finished)}
         for reading in self.readers:
             known[(<Reading>reading).partition] = self._known(reading)
-        return State({}, {"partitions": known})
+        return OperatorState({}, {"partitions": known})
 
     cdef object _known(self, Reading reading):
         return reading.reader.position(), reached(reading)

@@ -7,8 +7,8 @@ from cext.chain import Operator, Router
 from cext.channel import Channel
 from cext.head import Head
 from cext.lanes import Lanes
+from cext.operator_state import OperatorState
 from cext.port import Port
-from cext.state import State
 
 @final
 class Task:
@@ -24,7 +24,7 @@ class Task:
     records_out: int
     frames_in: int
     dropped: int
-    checkpointed: Callable[[Task, int, bool, dict[str, State]], None] | None
+    checkpointed: Callable[[Task, int, bool, dict[str, OperatorState]], None] | None
     checkpoint: int
     def __new__(
         cls,

@@ -12,7 +12,7 @@ cimport cython
 from cext.guard cimport Guard, Sideline
 from cext.instant cimport NEVER
 
-from cext.state import State
+from cext.operator_state import OperatorState
 
 
 @cython.final
@@ -116,7 +116,7 @@ cdef class Watermarks(Operator):
 
     cpdef object snapshot(self):
         """What is known of parts that have not ended is kept by who reads them."""
-        return State({}, {"time": self.watermark(), "furthest": self.furthest})
+        return OperatorState({}, {"time": self.watermark(), "furthest": self.furthest})
 
     cpdef restore(self, list states):
         self.time = min([single["time"] for _, single in states])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from cext.state import State
+from cext.operator_state import OperatorState
 from cext.task import Task
 from engine.checkpoint_store import Blob
 from engine.control import Kept, NotKept, Piece
@@ -56,7 +56,9 @@ class Keeper:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _take(self, who: TaskId, task: Task, checkpoint: int, is_last: bool, states: Mapping[str, State]) -> None:
+    def _take(
+        self, who: TaskId, task: Task, checkpoint: int, is_last: bool, states: Mapping[str, OperatorState]
+    ) -> None:
         """In the task's own thread, which goes on once everything that may change is copied."""
         frozen = {operator: freeze(state) for operator, state in states.items()}
         self._work.put(_Handed(who, checkpoint, is_last, frozen))

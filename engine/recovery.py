@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from cext.chain import Operator
 from cext.head import Head
+from cext.operator_state import OperatorState
 from cext.partition import owned
 from cext.sink import Sink
 from cext.source import Source
-from cext.state import State
 from engine.errors import CheckpointError
 from engine.state_codec import thaw
 from engine.worker import Worker
@@ -59,10 +59,10 @@ def _restore(
         ) from error
 
 
-def _share(state: State, index: int, parallelism: int, max_parallelism: int) -> State:
+def _share(state: OperatorState, index: int, parallelism: int, max_parallelism: int) -> OperatorState:
     """What of `state` belongs to the key groups of one instance."""
     tables = {}
     for name, columns in state.tables.items():
         mine = owned(columns[0], max_parallelism, parallelism, index)
         tables[name] = tuple(list(compress(column, mine)) for column in columns)
-    return State(tables, state.single)
+    return OperatorState(tables, state.single)

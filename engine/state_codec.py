@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from cext.state import State
+from cext.operator_state import OperatorState
 from engine.errors import CheckpointError
 
 VERSION = 1
@@ -30,7 +30,7 @@ class _Column(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _Form(msgspec.Struct, array_like=True, frozen=True):
-    """A State as a blob has it."""
+    """An OperatorState as a blob has it."""
 
     tables: dict[str, list[_Column]]
     single: _Column
@@ -39,12 +39,12 @@ class _Form(msgspec.Struct, array_like=True, frozen=True):
 _decode_form = msgspec.msgpack.Decoder(_Form).decode
 
 
-def freeze(state: State) -> Callable[[], bytes]:
+def freeze(state: OperatorState) -> Callable[[], bytes]:
     """What makes `state` bytes, in any thread and at any time: objects that may change are pickled now.
 
-    >>> later = freeze(State({"counts": (["weir", "dam"], [1, 2])}, {"watermark": 7}))
+    >>> later = freeze(OperatorState({"counts": (["weir", "dam"], [1, 2])}, {"watermark": 7}))
     >>> thaw(later())
-    State(tables={'counts': (['weir', 'dam'], [1, 2])}, single={'watermark': 7})
+    OperatorState(tables={'counts': (['weir', 'dam'], [1, 2])}, single={'watermark': 7})
     """
     tables = {name: [_frozen(column) for column in columns] for name, columns in state.tables.items()}
     single = _frozen([state.single])
@@ -56,8 +56,8 @@ def freeze(state: State) -> Callable[[], bytes]:
     return encode
 
 
-def thaw(blob: bytes) -> State:
-    """The State that a blob was made of; CheckpointError where it cannot be one."""
+def thaw(blob: bytes) -> OperatorState:
+    """The OperatorState that a blob was made of; CheckpointError where it cannot be one."""
     head, version, body = blob[: len(_HEAD)], blob[len(_HEAD) :][:1], memoryview(blob)[len(_HEAD) + 1 :]
     if head != _HEAD or not version:
         raise CheckpointError(f"wanted state, got {len(blob):,} bytes that begin with {blob[:20]!r}")
@@ -68,7 +68,7 @@ def thaw(blob: bytes) -> State:
         )
     form = _decode_form(body)
     tables = {name: tuple(map(_thawed, columns)) for name, columns in form.tables.items()}
-    return State(tables, _thawed(form.single)[0])
+    return OperatorState(tables, _thawed(form.single)[0])
 
 
 def _frozen(column: list[Any]) -> Callable[[], _Column]:

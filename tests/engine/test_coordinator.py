@@ -100,9 +100,7 @@ def test_who_ends_before_its_barrier_belongs_to_that_one() -> None:
     each = coordinator()
     each.tick(10)
     say(each, 1, *OTHERS)
-    assert each.said(READ, 1, True, "read", 12) == [
-        Store(1, {READ: "read", OTHERS[0]: "1@1", OTHERS[1]: "1@1"}, False)
-    ]
+    assert each.said(READ, 1, True, "read", 12) == [Store(1, {READ: "read", OTHERS[0]: "1@1", OTHERS[1]: "1@1"}, False)]
 
 
 def test_when_all_have_ended_the_last_one_is_made_at_once() -> None:
@@ -123,6 +121,7 @@ def test_after_one_whose_barrier_somebody_passed_comes_another_last_one() -> Non
     for task in TASKS:
         made = each.said(task, 2, True, "end", 11)
     assert [type(what) for what in made] == [Store]
+    assert isinstance(made[0], Store)
     assert (made[0].is_last, made[0].kept[READ]) == (False, "0@1")
     assert each.stored(12) == [Announce(1, False), Store(2, dict.fromkeys(TASKS, "end"), True)]
     assert each.stored(13) == [Announce(2, True)]
@@ -139,7 +138,9 @@ def test_a_last_one_that_cannot_be_stored_is_tried_again() -> None:
 
 
 @given(st.data())
-def test_whatever_the_order_one_is_made_at_a_time_and_the_last_has_what_all_had_at_their_end(data: st.DataObject) -> None:
+def test_whatever_the_order_one_is_made_at_a_time_and_the_last_has_what_all_had_at_their_end(
+    data: st.DataObject,
+) -> None:
     """Tasks pass barriers in order and then end, each in its own time; storing fails now and then."""
     each = coordinator(interval=1, pause=0, timeout=1e9)
     now, begun, passed, ended = 0.0, 0, dict.fromkeys(TASKS, 0), set[TaskId]()

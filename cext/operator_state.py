@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 
-class State(NamedTuple):
+class OperatorState(NamedTuple):
     """A copy that nobody changes any more.
 
     `tables`: what is known of keys, by name: a list of keys, and others as long, whose items belong to the key there;
