@@ -11,7 +11,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
-from connectors.byte_streams import Broken, ByteStream, Pipe, PlainFile, open_file
+from connectors.byte_streams import FINGERPRINT_BYTES, Broken, ByteStream, Pipe, PlainFile, open_file
 from engine.errors import ConnectorError
 
 INPUT_BYTES = 64 * 1024
@@ -133,6 +133,9 @@ class Decompressed:
     def _corrupt(self, error: Exception) -> Broken:
         hint = None if self._made else f"is it a {self._codec.name} file at all?"
         return Broken(f"corrupt {self._codec.name} data at byte {self._fed}: {error}", hint)
+
+    def fingerprint(self, size: int = FINGERPRINT_BYTES) -> tuple[int, int] | None:
+        return self._raw.fingerprint(size)
 
     def close(self) -> None:
         self._raw.close()

@@ -14,6 +14,8 @@ from connectors.file_writer import FileWriter
 from connectors.output_file import OutputFile
 from connectors.record_types import AS_TEXT, NESTED, Field, RecordType, record_type, value_types
 from connectors.rows import Row, row_encoder
+from connectors.staged_file import StagedFile, Token
+from engine.errors import ConnectorError
 
 _AS_THEY_ARE = AS_TEXT | {int, float, str, NESTED}
 """What `row_encoder` and Python's csv module together write as it should be."""
@@ -24,14 +26,29 @@ class CsvWriter(FileWriter):
 
     form = "CSV"
 
-    def __init__(self, file: OutputFile, record: RecordType, *, header: bool, delimiter: str, null: str) -> None:
+    def __init__(
+        self, file: OutputFile | StagedFile, record: RecordType, *, header: bool, delimiter: str, null: str
+    ) -> None:
         super().__init__(file)
         self._record = record
         self._delimiter = delimiter
         self._null = null
-        self._columns = record.columns  # () until the first record shows them
-        self._needs_header = header
+        written = self._columns_in(file)
+        self._columns = written or record.columns  # () until the first record shows them
+        self._needs_header = header and not written and (file.is_new or file.last is not None)
         self._encoder = functools.cache(self._encoder_for)
+
+    def _columns_in(self, file: OutputFile | StagedFile) -> tuple[str, ...]:
+        """The columns that an earlier life of the job has written to `file`; () where that is not known."""
+        there = tuple(file.last.get("columns", ())) if file.last else ()
+        if there and self._record.columns not in ((), there):
+            file.abort()
+            raise ConnectorError(
+                f"cannot go on with {file.path!r}: its columns are {', '.join(there)}, those of the records "
+                f"{', '.join(self._record.columns)}",
+                hint="write another file, or begin without the checkpoint",
+            )
+        return there
 
     def encode(self, records: list[Any], /) -> bytes:
         columns = self._columns or self._columns_of(records[0])
@@ -44,6 +61,11 @@ class CsvWriter(FileWriter):
             super().write(records)
             self._columns = self._columns or self._columns_of(records[0])
             self._needs_header = False
+
+    def prepare(self, checkpoint: int) -> Token:
+        self.file.write(self._header(self._columns).encode())
+        self._needs_header = self._needs_header and not self._columns
+        return {**super().prepare(checkpoint), "columns": list(self._columns)}
 
     def finish(self) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from connectors.byte_streams import Broken, ByteStream
+from connectors.byte_streams import FINGERPRINT_BYTES, Broken, ByteStream
 from engine.errors import GraphError
 
 
@@ -43,6 +43,9 @@ class Transcoded:
             self._failure = Broken(f"not {self._encoding}: {error}", "say encoding=")
             good = error.start - len(error.object) + len(chunk) if isinstance(error, UnicodeDecodeError) else 0
             return self._decoder.decode(chunk[: max(good, 0)])
+
+    def fingerprint(self, size: int = FINGERPRINT_BYTES) -> tuple[int, int] | None:
+        return self._raw.fingerprint(size)
 
     def close(self) -> None:
         self._raw.close()

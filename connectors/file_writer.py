@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.output_file import OutputFile
+from connectors.staged_file import StagedFile, Token
 from engine.errors import OutputError
 from engine.sink import Writer
 
@@ -15,7 +16,7 @@ class FileWriter(Writer[Any]):
     form: str
     """What the format is called in errors."""
 
-    def __init__(self, file: OutputFile) -> None:
+    def __init__(self, file: OutputFile | StagedFile) -> None:
         self.file = file
         self._written = 0
 
@@ -44,6 +45,14 @@ class FileWriter(Writer[Any]):
             except Exception as cause:
                 return index, cause
         return 0, error
+
+    def prepare(self, checkpoint: int) -> Token:
+        assert isinstance(self.file, StagedFile)
+        return self.file.prepare()
+
+    def commit(self, prepared: Token) -> None:
+        assert isinstance(self.file, StagedFile)
+        self.file.commit(prepared)
 
     def finish(self) -> None:
         self.file.finish()

@@ -14,9 +14,10 @@ from connectors.encodings import Transcoded, is_utf8
 from connectors.json_format import JsonLinesReader, JsonLinesWriter, check_decodable
 from connectors.lines import MAX_LINE_BYTES, Lines
 from connectors.output_file import OutputFile
-from connectors.paths import Pattern, as_patterns, matching_files, may_block, numbered
+from connectors.paths import Pattern, as_patterns, is_special, matching_files, may_block, numbered
 from connectors.record_types import row_type
 from connectors.rows import RowDecoder
+from connectors.staged_file import StagedFile
 from engine.errors import GraphError
 from engine.sink import Sink, SinkContext, Writer
 from engine.source import Reader, Source
@@ -56,6 +57,11 @@ def csv_files(
     Blank lines are skipped. A row that does not parse, has too few or too many fields, does not fit `type` or
     is not in the encoding is a bad record, with file and line, and the source's `on_error` decides. A row
     with a quote that is never closed, or only after `max_record_bytes` (16 MiB), costs its first line.
+
+    Resumable, by the byte: a job goes on behind the last row that its checkpoint has, at once in a plain file. One that
+    is compressed or in another encoding than UTF-8 is read again up to there, at a few hundred MB of content a second.
+    A file that has become shorter since, or whose first 4 KiB are others, is refused; one that has grown is read on,
+    unless its end was reached. Pipes and devices are not resumable.
 
     `GraphError`: a wrong parameter, or a type that is no row. `ConnectorError`: no file matches; a file
     cannot be opened, has no header or lacks a column that `type` requires; a compressed file is cut off or
@@ -108,7 +114,7 @@ def json_lines(
     it the records are plain dicts, lists and values. Blank lines are skipped; UTF-8 is required.
 
     A line that is not JSON, does not fit `type` or is not UTF-8 is a bad record, with file and line, and the
-    source's `on_error` decides.
+    source's `on_error` decides. Resumable, as `csv_files` is.
 
     `GraphError`: a type that cannot be decoded. `ConnectorError`: no file matches; a file cannot be opened; a
     compressed file is cut off or corrupt (raised after all records before the break); a line is longer than
@@ -144,14 +150,19 @@ def csv_file(path: str | os.PathLike[str], *, header: bool = True, delimiter: st
     base64, lists and records as JSON. A path that ends in .gz or .zst is compressed (.zst takes
     `headgate[zstd]`).
 
-    Rows go to `path` + ".partial" in the same folder, which is moved onto `path` in one step when the stream
-    has ended, and kept as it is when the job fails. Of several writers each has a file of its own:
-    `out-00002.csv` for the third of `out.csv`. Without checkpoints a job that is run again writes its files
-    anew.
+    Of several writers each has a file of its own: `out-00002.csv` for the third of `out.csv`. Without checkpoints rows
+    go to `path` + ".partial" in the same folder, which is moved onto `path` in one step when the stream has
+    ended, and kept as it is when the job fails; a job that is run again writes its files anew.
+
+    Exactly once in a job that makes checkpoints: rows go to hidden files beside `path`; when a checkpoint is complete,
+    what it has is added to `path`, the first time in place of what stood there before, so that `path` grows by whole
+    checkpoints, and a job that goes on adds to it. A reader may find the last row cut while that is under way. A pipe
+    or a device is written to at once, and at least once.
 
     `GraphError`: a wrong parameter; records whose type has no named fields. `OutputError`: a record that has
     other fields, or values with no form in CSV. `ConnectorError`: the file cannot be opened, written (none of
-    the records given to that write is then in the file) or moved.
+    the records given to that write is then in the file) or moved; it has other columns, or less in it, than the
+    checkpoint says that the job goes on from; another sink writes it.
 
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -217,6 +228,7 @@ class _Files(Source[T]):
         self._patterns = as_patterns(pattern)
         self.type = None if type is Any else type
         self.blocking = may_block(self._patterns)
+        self.resumable = not any(map(is_special, self._patterns))
 
     def partitions(self) -> Sequence[str]:
         return matching_files(self._patterns)
@@ -268,9 +280,11 @@ class _OneFile(Sink[Any]):
         (self._path,) = as_patterns(path)
         # The system takes what goes to a plain file; a thread for that would only hand every frame to the other core.
         self.blocking = may_block([self._path])
+        self.delivery = "at least once" if is_special(self._path) else "exactly once"
 
-    def _file(self, context: SinkContext) -> OutputFile:
-        return OutputFile(numbered(self._path, context.index, context.parallelism))
+    def _file(self, context: SinkContext) -> OutputFile | StagedFile:
+        path = numbered(self._path, context.index, context.parallelism)
+        return OutputFile(path) if context.recovery is None else StagedFile(path, self._path, context)
 
 
 class _CsvFile(_OneFile):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from connectors.byte_streams import Broken, ByteStream
+from connectors.byte_streams import Broken, ByteStream, skipped
 from engine.errors import ConnectorError
 from engine.source import Reader
 
@@ -26,6 +26,11 @@ _STARTS = (
 )
 
 
+Position: TypeAlias = dict[str, Any]
+"""Of a reader: `offset`, in bytes of the content (decompressed, as UTF-8); `line`, the number of the line that begins
+there; `start`, the size and checksum of the file's beginning, by which another file is told."""
+
+
 class Lines:
     """The part of a file that has been read and not yet been taken.
 
@@ -40,9 +45,12 @@ class Lines:
         self.start = 0
         self.end = 0
         self.line = 1
+        self._before = 0  # bytes of the content before `data`
+        self._added = 0  # how many bytes at the end of `data` are not of the file: the newline that it lacks
         self.over = False  # nothing more comes: the end of the file, or a failure
         self.failure: Broken | None = None
         self._stream = stream
+        self._fingerprint: tuple[int, int] | None = None
         self._max_line_bytes = max_line_bytes
         self._at_start = True
 
@@ -77,11 +85,50 @@ class Lines:
             f"{self.path}:{self.line}: {self.failure.reason}", hint=self.failure.hint
         ) from self.failure
 
+    def position(self) -> Position:
+        """Where the first line that was not taken begins."""
+        if self._fingerprint is None:
+            self._fingerprint = self._stream.fingerprint()
+        if self._fingerprint is None:
+            raise ConnectorError(
+                f"{self.path} cannot be read again, so a checkpoint cannot say where to go on",
+                hint="a pipe or a device gives its bytes only once: write them to a file first",
+            )
+        size, checksum = self._fingerprint
+        added = self._added if self.start == len(self.data) else 0
+        return {"offset": self._before + self.start - added, "line": self.line, "start": [size, checksum]}
+
+    def seek(self, position: Position) -> None:
+        """Go on at `position`, which is not before what was taken; `ConnectorError` if it is not in this file."""
+        size, checksum = position["start"]
+        if self._stream.fingerprint(size) != (size, checksum):
+            raise ConnectorError(
+                f"{self.path} is not the file that was read up to line {position['line']}: "
+                f"its first {size} bytes differ",
+                hint="give the job the file that it read, or begin without the checkpoint",
+            )
+        self._go_to(position["offset"])
+        self.line = position["line"]
+
+    def _go_to(self, offset: int) -> None:
+        missing = offset - self._before - (len(self.data) - self._added)
+        if missing <= 0:
+            self.start = offset - self._before
+            self.end = max(self.end, self.start)
+            return
+        try:
+            self._stream = skipped(self._stream, missing)
+        except Broken as failure:
+            raise ConnectorError(f"{self.path}: {failure.reason}", hint=failure.hint) from failure
+        self.data, self.start, self.end, self._before = b"", 0, 0, offset
+        self._added, self._at_start, self.over = 0, False, self.failure is not None
+
     def close(self) -> None:
         self._stream.close()
 
     def _fill(self, want: int, least: int) -> None:
         parts = [self.data[self.start :]]
+        self._before += self.start
         size = len(parts[0])
         whole = self.end - self.start
         # To go on for the rest of the last line would take many small reads.
@@ -125,6 +172,7 @@ class Lines:
         if self.failure is not None or size == whole:
             return whole
         parts.append(b"\n")
+        self._added = 1
         return size + 1
 
     def _up_to_long_line(self, chunk: bytes, carried: int) -> int:
@@ -147,11 +195,17 @@ class Lines:
 
 
 class LinesReader(Reader[T]):
-    """Reads the records in `lines`."""
+    """Reads the records in `lines`. Its position is where the first line stands that was not read."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._mean = 128.0  # bytes in a record, as those before it had
+
+    def position(self) -> Position:
+        return self._lines.position()
+
+    def seek(self, position: Position) -> None:
+        self._lines.seek(position)
 
     def poll_after(self) -> float | None:
         return self._lines.poll_after

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Set
 from itertools import islice
 from typing import Any, TypeVar
 
+from connectors.memory_sinks import collect, discard
 from engine.errors import ConnectorError, GraphError
-from engine.sink import Sink, SinkContext, Writer
 from engine.source import Reader, Source
 from engine.types import returned_by
 
@@ -43,6 +43,9 @@ def from_iterable(
     thread of its own, and what it gave in 1 ms by `clock` (seconds) is passed on. A job that is stopped stops
     when the next item has come.
 
+    Resumable, by the number of items, unless it is an iterator (which has no beginning to return to) or a set (which
+    has no order): a job that goes on passes over as many items as its checkpoint has.
+
     >>> source = from_iterable(["red", "green", "blue"], type=str)
     >>> reader = source.open("")
     >>> reader.read(2), reader.read(2), reader.read(2)
@@ -61,6 +64,7 @@ class _FromIterable(Source[T]):
     def __init__(self, items: Any, clock: Callable[[], float] | None) -> None:
         self._items, self._clock = items, clock
         self._used_up = False
+        self.resumable = not isinstance(items, Iterator | Set)
 
     def open(self, partition: str) -> Reader[T]:
         if self._used_up:
@@ -102,6 +106,9 @@ class _Delivering(Reader[T]):
             raise ConnectorError(f"{self._culprit()} raised {self._failure!r}") from self._failure
         return records
 
+    def position(self) -> int:
+        return self._delivered
+
     def _read_into(self, records: list[T], limit: int) -> bool:
         """Append up to `limit` records; False: it has ended."""
         raise NotImplementedError
@@ -132,6 +139,18 @@ class _IterableReader(_Delivering[T]):
             if clock() >= end:
                 return
 
+    def seek(self, position: int) -> None:
+        try:
+            there = sum(1 for _ in islice(self._items, position))
+        except Exception as error:
+            raise ConnectorError(f"{self._name}: {self._items!r} raised {error!r} before item {position}") from error
+        if there < position:
+            raise ConnectorError(
+                f"{self._name}: wanted to go on behind item {position}, and there are only {there}",
+                hint="give the job the items that it read, or begin without the checkpoint",
+            )
+        self._delivered = position
+
     def _culprit(self) -> str:
         return f"{self._name}: {self._items!r}, asked for item {self._delivered},"
 
@@ -159,7 +178,7 @@ def generate(
 
     `type` is what `function` says that it returns, unless given. Where `function` raises, the records before
     are delivered, and then the job ends with a `ConnectorError` whose `__cause__` is what it raised. In a job of
-    several processes it may run in any of them.
+    several processes it may run in any of them. Resumable, by the number; the schedule of a rate starts anew.
 
     >>> def square(number: int) -> int:
     ...     return number * number
@@ -183,6 +202,7 @@ def generate(
 
 class _Generate(Source[T]):
     blocking = False
+    resumable = True
 
     def __init__(
         self,
@@ -231,6 +251,10 @@ class _GenerateReader(_Delivering[T]):
     def _due_at(self, number: int, rate: float) -> float:
         return self._start + (number - self._first) / rate
 
+    def seek(self, position: int) -> None:
+        self._delivered = self._first = position
+        self._start = self._source.clock()
+
     def poll_after(self) -> float | None:
         if self._source.rate is None:
             return None
@@ -238,61 +262,3 @@ class _GenerateReader(_Delivering[T]):
 
     def _culprit(self) -> str:
         return f"{self._source.name}: {self._source.function!r}, called for record {self._delivered},"
-
-
-def collect(into: list[T]) -> Sink[T]:
-    """Append each record to the list `into`, in the process that runs the job, whatever the number of processes.
-
-    >>> rows: list[str] = []
-    >>> writer = collect(rows).open(SinkContext("sink"))
-    >>> writer.write(["a", "b"])
-    >>> writer.finish()
-    >>> rows
-    ['a', 'b']
-    """
-    if not isinstance(into, list):
-        raise GraphError(f"collect wanted a list to append to, came {into!r}")
-    return _Collect(into)
-
-
-class _Collect(Sink[T], Writer[T]):
-    at_home = True
-    blocking = False
-    name = "collect"
-
-    def __init__(self, into: list[T]) -> None:
-        self._into = into
-
-    def open(self, context: SinkContext) -> Writer[T]:
-        return self
-
-    def write(self, records: list[T]) -> None:
-        self._into.extend(records)
-
-
-class Discard(Sink[Any], Writer[Any]):
-    """What `discard` gives: a sink that only counts."""
-
-    blocking = False
-    name = "discard"
-
-    def __init__(self) -> None:
-        self.records = 0
-        """How many records it has let go, in this process."""
-
-    def open(self, context: SinkContext) -> Writer[Any]:
-        return self
-
-    def write(self, records: list[Any]) -> None:
-        self.records += len(records)
-
-
-def discard() -> Discard:
-    """Let records go, for a branch that nobody wants or a job whose pace is to be measured; only count them.
-
-    >>> sink = discard()
-    >>> sink.open(SinkContext("sink")).write(["a", "b"])
-    >>> sink.records
-    2
-    """
-    return Discard()

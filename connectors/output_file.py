@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from typing import Any
 
 from connectors.compression import codec_for
@@ -34,12 +35,17 @@ class OutputFile:
     What is there already and is no regular file, a FIFO or a device, is written to directly.
     """
 
-    def __init__(self, path: str) -> None:
+    is_new = True
+    """Nothing stands in the file before what is written."""
+    last: dict[str, Any] | None = None
+    """What was prepared last, where the file is one that goes on."""
+
+    def __init__(self, path: str, written_path: str | None = None) -> None:
         self.path = path
         self._codec = codec_for(path)
         self._compressor: Any = self._codec.compressor() if self._codec else None
-        self._is_direct = is_special(path)
-        self._written_path = path if self._is_direct else path + PARTIAL
+        self._is_direct = written_path is None and is_special(path)
+        self._written_path = path if self._is_direct else written_path or path + PARTIAL
         self._length = 0  # bytes in the file, all of them whole writes
         self._on_its_way = 0  # how many of them the kernel was asked to bring to the disk
         self._failure: ConnectorError | None = None
@@ -68,15 +74,12 @@ class OutputFile:
             raise self._claimed() from error
         except OSError:
             pass  # a file system without locks
-        if not _is_same(fd, self._written_path):
+        if not is_same(fd, self._written_path):
             raise self._claimed()  # it has just been finished: what is open here stands under the final name
         os.ftruncate(fd, 0)
 
     def _claimed(self) -> ConnectorError:
-        return ConnectorError(
-            f"cannot write {self.path!r}: another writer is at work on {self._written_path!r}",
-            hint="give each sink a file of its own, or wait for the other job",
-        )
+        return claimed(self.path, self._written_path)
 
     def write(self, data: bytes) -> None:
         """Write all of `data`, or raise `ConnectorError` and leave the file as it was.
@@ -115,16 +118,33 @@ class OutputFile:
             return False
         return True
 
+    @property
+    def length(self) -> int:
+        """How many bytes are in the file."""
+        return self._length
+
     def finish(self) -> None:
         """Close the file and show it under its name; `ConnectorError` if it is not wholly on the disk."""
+        self._end(lambda: None if self._is_direct else self._publish())
+
+    def seal(self) -> None:
+        """Close the file once it is wholly on the disk, where it was written."""
+        self._end(self._secure)
+
+    def _end(self, last: Callable[[], None]) -> None:
         try:
             if self._failure is not None:
                 raise self._failure
             self._end_compression()
-            if not self._is_direct:
-                self._publish()
+            last()
         finally:
-            os.close(self._fd)
+            self._close()
+
+    def _close(self) -> None:
+        """Close it unless that is done: what could not be sealed is aborted still."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
 
     def _end_compression(self) -> None:
         if self._codec is not None:
@@ -134,29 +154,50 @@ class OutputFile:
         try:
             os.fsync(self._fd)
             os.replace(self._written_path, self.path)
-            _sync_folder(os.path.dirname(self.path) or ".")
+            sync_folder_of(self.path)
         except OSError as error:
             raise self._cannot("finish", error) from error
+
+    def _secure(self) -> None:
+        try:
+            os.fsync(self._fd)
+            sync_folder_of(self._written_path)
+        except OSError as error:
+            raise self._cannot("bring to the disk", error) from error
 
     def abort(self) -> None:
         """Close the file and leave it where it is."""
         try:
-            if self._failure is None:
+            if self._failure is None and self._fd >= 0:
                 self._end_compression()
         except ConnectorError:
             pass  # without its end a compressed file still gives all that was written
         finally:
-            os.close(self._fd)
+            self._close()
 
     def _cannot(self, what: str, error: OSError) -> ConnectorError:
-        where = f"{self._written_path!r} (working directory {os.getcwd()})"
-        hint = _HINTS.get(error.errno or 0)
-        if isinstance(error, FileNotFoundError):
-            hint = f"the folder {os.path.dirname(self.path) or '.'!r} does not exist: create it first"
-        return ConnectorError(f"cannot {what} for {self.path!r}: {where}: {error.strerror}", hint=hint)
+        return cannot(f"{what} for {self.path!r}", self._written_path, error)
 
 
-def _is_same(fd: int, path: str) -> bool:
+def cannot(what: str, path: str, error: OSError) -> ConnectorError:
+    """The error for what could not be done at `path`, with what to do about it."""
+    hint = _HINTS.get(error.errno or 0)
+    folder = os.path.dirname(path) or "."
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
+        hint = f"the folder {folder!r} does not exist: create it first"
+    return ConnectorError(f"cannot {what}: {path!r} (working directory {os.getcwd()}): {error.strerror}", hint=hint)
+
+
+def claimed(path: str, where: str) -> ConnectorError:
+    """The error for a file that somebody else is writing."""
+    return ConnectorError(
+        f"cannot write {path!r}: another writer is at work on {where!r}",
+        hint="give each sink a file of its own, or wait for the other job",
+    )
+
+
+def is_same(fd: int, path: str) -> bool:
+    """Whether what is open as `fd` is what stands at `path`."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:
@@ -169,9 +210,9 @@ def _write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder_of(path: str) -> None:
     """Without this a power cut may undo the renaming, though not the writing."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
     finally:

@@ -132,3 +132,13 @@ def numbered(path: str, index: int, parallelism: int) -> str:
         stem, inner = os.path.splitext(stem)
         suffix = inner + suffix
     return f"{stem}-{index:05d}{suffix}"
+
+
+def beside(path: str, suffix: str) -> str:
+    """The path of a hidden file that belongs to `path`.
+
+    >>> beside("out/daily.csv", "claim")
+    'out/.daily.csv.claim'
+    """
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.{suffix}")

@@ -11,6 +11,7 @@ from connectors.rows import RowDecoder
 from connectors.sqlite_sink import TableSink
 from connectors.sqlite_source import Query
 from connectors.sqlite_statements import Table
+from connectors.sqlite_writer import Target
 from engine.errors import GraphError
 from engine.sink import Sink
 from engine.source import Source
@@ -27,6 +28,7 @@ def sqlite_query(
     parameters: Sequence[Any] | Mapping[str, Any] = (),
     *,
     type: type[T],
+    key: str | None = None,
     timeout: float = 5.0,
 ) -> Source[T]:
     """Read the rows that `query`, with `parameters` in its placeholders, finds in the file `database`.
@@ -41,8 +43,13 @@ def sqlite_query(
     last, so that all rows show the same moment. Where another connection has it locked, the source waits for
     `timeout` seconds. (SQLite lets a reader leave `-wal` and `-shm` files beside a database in WAL mode.)
 
+    Resumable with a `key`, the name of a column of the query that no two rows share and that is never null: rows come
+    in its order (as SQLite's BINARY collation has it), and a job that goes on asks for those behind the last one that
+    its checkpoint has. An index on it saves sorting. What it then reads shows a later moment: rows that were added
+    meanwhile behind that key are read, those before it are not.
+
     Raises `GraphError` for a `type` that is no row; `ConnectorError`, when the job runs, if the file is
-    missing or not SQLite's, stays locked, the query is wrong, or a field has no column.
+    missing or not SQLite's, stays locked, the query is wrong, a field has no column, or a key is null or there twice.
 
     >>> import tempfile
     >>> from typing import NamedTuple
@@ -62,7 +69,9 @@ def sqlite_query(
     """
     record = row_type("sqlite_query reads", type)
     RowDecoder.check(record)
-    return Query(_file_name(database, timeout), query, parameters, record, timeout, type)
+    if not (key is None or isinstance(key, str)):
+        raise GraphError(f"wanted the name of a column as the key, came {key!r}")
+    return Query(_file_name(database, timeout), query, parameters, record, timeout, type, key)
 
 
 def sqlite_table(
@@ -89,13 +98,24 @@ def sqlite_table(
 
     Each batch, up to `batch` records, is one transaction: all of it is written or none. A new database is put
     in WAL mode, an existing one keeps its mode. A commit outlives a crash of the job; in WAL mode a power cut
-    may take the last ones until the job has ended (`synchronous` is NORMAL). A job that starts again writes
-    again what it reads again: upsert, so that this changes nothing. While others write to the database, in
-    this job or outside, the sink waits for its turn, `timeout` seconds at the most.
+    may take the last ones until the job has ended (`synchronous` is NORMAL). While others write to the
+    database, in this job or outside, the sink waits for its turn, `timeout` seconds at the most. Without checkpoints
+    a job that starts again writes again what it reads again: upsert, so that this changes nothing.
+
+    Exactly once in a job that makes checkpoints: rows wait in another table of the database, on the disk, and come into
+    `table` when their checkpoint is complete, all those of a writer in one transaction. `headgate_checkpoints` says, by
+    flow and sink, what has been committed, and keeps an earlier life of the job from writing. A record that breaks a
+    constraint is refused when it is written, also where only a row that waits stands against it; each batch is tried
+    on the table first, which takes as long again, unless all that it could break are declarations of columns and,
+    where rows are upserted, the `key`. Where a row is refused only later, by one that somebody else has
+    added meanwhile, or that waited where the constraint is on part of the rows, on an expression or, in an upsert,
+    on other columns than `key`, the commit fails and so does the job; no row is lost, and it can go on once
+    that row is out of the way.
 
     Raises `GraphError`, when the graph is built, for records that are no rows and a `key` that is no field;
     in the job, `OutputError` for a record that breaks a constraint, has other fields or values that SQLite cannot
-    keep, and `ConnectorError` where the database cannot be written.
+    keep, and `ConnectorError` where the database cannot be written, an epoch of the job after this one writes to
+    it, or inserted rows of a later checkpoint than the one to go on from are in `table`.
 
     >>> import tempfile
     >>> from typing import NamedTuple
@@ -121,7 +141,7 @@ def sqlite_table(
     if batch < 1:
         raise GraphError(f"wanted a batch of 1 record or more, came {batch!r}")
     into = Table(table, keys, upsert=bool(keys) and mode != "insert")
-    return TableSink(_file_name(database, timeout), into, create=create, batch=batch, timeout=timeout)
+    return TableSink(Target(_file_name(database, timeout), into, create, timeout), batch=batch)
 
 
 def _file_name(database: _Path, timeout: float) -> str:

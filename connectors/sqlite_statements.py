@@ -39,10 +39,14 @@ class Table:
         # Without a rowid, the rows are in the key's own tree, and a key is never NULL.
         return f"CREATE TABLE {quoted([self.name])} ({', '.join(columns)})" + " WITHOUT ROWID" * bool(self.key)
 
-    def insert_sql(self, columns: Sequence[str], *, rows: bool = True) -> str:
-        """With a "?" for each column or, without `rows`, the same for no rows at all."""
-        marks = ", ".join(["?" if rows else "NULL"] * len(columns))
-        values = f"VALUES ({marks})" if rows else f"SELECT {marks} WHERE 0"
+    @staticmethod
+    def no_rows(columns: Sequence[str]) -> str:
+        """A SELECT that finds nothing."""
+        return f"SELECT {', '.join(['NULL'] * len(columns))} WHERE 0"
+
+    def insert_sql(self, columns: Sequence[str], rows: str | None = None) -> str:
+        """Insert what the SELECT `rows` finds (with a WHERE, or SQLite misreads it), or values for a "?" each."""
+        values = rows or f"VALUES ({', '.join('?' * len(columns))})"
         sql = f"INSERT INTO {quoted([self.name])} ({quoted(columns)}) {values}"
         if not self.upsert:
             return sql

@@ -34,7 +34,8 @@ def stdout(format: Format = None, *, stream: TextIO | None = None) -> Sink[Any]:
     cannot be formatted, or has no form in the stream's encoding, is an `OutputError`; a template with a name
     that is no field, a `GraphError` at once.
 
-    It prints in the process that runs the job, whatever the number of processes. `stream` stays open.
+    It prints in the process that runs the job, whatever the number of processes. `stream` stays open. At least once: a
+    job that goes on from a checkpoint prints again what it had printed since.
 
     >>> writer = stdout("{name} is {age:>3}").open(SinkContext("sink"))
     >>> writer.write([{"name": "Ann", "age": 7}, {"name": "Bo", "age": 42}])

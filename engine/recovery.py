@@ -26,6 +26,7 @@ def restore(worker: Worker, checkpoint: int, read: Read) -> None:
     Where an operator runs as often as it did, each instance gets its own state. Else every instance gets that of all,
     less the keys of the others.
     """
+    worker.checkpoint = checkpoint
     for planned in worker.plan.tasks:
         for index, task in worker.instances_of(planned).items():
             task.checkpoint = checkpoint

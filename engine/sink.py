@@ -14,13 +14,23 @@ class Recovery:
     """What a sink whose delivery is "exactly once" is told in a job that makes checkpoints.
 
     `job`: its name. `epoch`: grows with each life of the job; what lower ones left behind is not to be waited for, and
-    they must not change anything any more. `prepared`: what this writer must `commit` again before all else, from the
-    checkpoint that the job goes on from; all else that earlier epochs prepared for it is to be dropped.
+    they must not change anything any more. `prepared`: what `open` must commit again before all else, in this order,
+    from the checkpoint that the job goes on from; all else that earlier epochs prepared is to be dropped. `checkpoint`:
+    the number of that checkpoint, 0 where the job begins anew.
+
+    With another `parallelism` than before, the writer `index` inherits from every instance that is `index` modulo it:
+    what they prepared, and what is to be dropped. So what `prepare` returns should say whose it is.
     """
 
     job: str
     epoch: int
     prepared: Sequence[Any] = ()
+    checkpoint: int = 0
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the job goes on from a checkpoint."""
+        return self.checkpoint > 0 or len(self.prepared) > 0
 
 
 @dataclass(frozen=True)
@@ -43,8 +53,8 @@ class Writer(Generic[T_contra]):
     """Writes what reaches one sink. Every method is called from one and the same thread.
 
     After `open`: any number of `write`, then exactly one of `finish` and `abort`, and nothing after it. With
-    checkpoints, and where the sink's delivery is "exactly once", `prepare` and `commit` come in between, and before
-    `finish` all is committed.
+    checkpoints, and where the sink's delivery is "exactly once", `prepare` and `commit` come in between: what is
+    prepared is committed in order, though not always before more is, and before `finish` all is committed.
     """
 
     def write(self, records: list[T_contra]) -> None:

@@ -62,6 +62,7 @@ class Worker:
         self.number = number
         self.epoch = epoch
         self.life = life
+        self.checkpoint = 0  # the one that its tasks go on from
         self.clock = clock or Clock()
         self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
         """What each operator has skipped and sent to the dead letters, in all places that work for it."""
@@ -282,7 +283,8 @@ class Worker:
         def open_writer() -> Writer[Any]:
             if self.life is None or not head.prepares:
                 return sink.open(context)
-            return sink.open(replace(context, recovery=Recovery(self.plan.name, self.life, tuple(head.earlier))))
+            recovery = Recovery(self.plan.name, self.life, tuple(head.earlier), self.checkpoint)
+            return sink.open(replace(context, recovery=recovery))
 
         linger = self.plan.settings.linger_ns
         head = SinkHead(node.name, guard, open_writer, is_refusal, sink.batch_records, linger)

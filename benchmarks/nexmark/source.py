@@ -25,13 +25,16 @@ class Nexmark(Source[Event]):
     >>> reader = source.open("0")
     >>> len(reader.read(7)), len(reader.read(7)), reader.read(7)
     (7, 3, None)
-    >>> source.open("0", position=7).read(7) == Generator().events(7, 10)
+    >>> resumed = source.open("0")
+    >>> resumed.seek(7)
+    >>> resumed.read(7) == Generator().events(7, 10)
     True
     """
 
     type = Event
     name = "nexmark"
     blocking = False
+    resumable = True
 
     def __init__(
         self,
@@ -50,17 +53,16 @@ class Nexmark(Source[Event]):
     def partitions(self) -> Sequence[str]:
         return [str(partition) for partition in range(self.number_of_partitions)]
 
-    def open(self, partition: str, position: int = 0) -> NexmarkReader:
-        """Start at the partition's event `position`."""
-        return NexmarkReader(self, int(partition), position)
+    def open(self, partition: str) -> NexmarkReader:
+        return NexmarkReader(self, int(partition))
 
 
 class NexmarkReader(Reader[Event]):
-    """Reads one partition. `position`: how many of its events it has given."""
+    """Reads one partition. Its position: how many of the partition's events it has given."""
 
-    def __init__(self, source: Nexmark, partition: int, position: int) -> None:
+    def __init__(self, source: Nexmark, partition: int) -> None:
         self._source, self._partition = source, partition
-        self.position = position
+        self._position = 0
         self._ready: list[Event] = []
         """Events of the block at hand, from `_given` on."""
         self._given = 0
@@ -70,9 +72,15 @@ class NexmarkReader(Reader[Event]):
             return None
         stop = min(self._given + limit, len(self._ready), self._given + self._due())
         events = self._ready[self._given : stop]
-        self.position += len(events)
+        self._position += len(events)
         self._given = stop
         return events
+
+    def position(self) -> int:
+        return self._position
+
+    def seek(self, position: int) -> None:
+        self._position, self._ready, self._given = position, [], 0
 
     def poll_after(self) -> float | None:
         return max(0.0, self._due_at(self._number()) - self._source.clock()) if self._source.paced else None
@@ -88,7 +96,7 @@ class NexmarkReader(Reader[Event]):
 
     def _number(self) -> int:
         """Where the partition's next event stands in the whole stream."""
-        block, offset = divmod(self.position, self._source.block)
+        block, offset = divmod(self._position, self._source.block)
         return (block * self._source.number_of_partitions + self._partition) * self._source.block + offset
 
     def _due(self) -> int:

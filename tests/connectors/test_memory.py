@@ -6,6 +6,7 @@ import doctest
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from types import ModuleType
 from typing import Any, assert_type
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import connectors.memory
+import connectors.memory_sinks
 from connectors.memory import collect, discard, from_iterable, generate
 from engine.errors import ConnectorError, GraphError
 from engine.sink import SinkContext
@@ -329,8 +331,9 @@ def test_discard_counts() -> None:
     assert sink.records == 2
 
 
-def test_doctests_run() -> None:
-    results = doctest.testmod(connectors.memory)
+@pytest.mark.parametrize("module", [connectors.memory, connectors.memory_sinks])
+def test_doctests_run(module: ModuleType) -> None:
+    results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
 

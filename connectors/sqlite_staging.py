@@ -1,0 +1,199 @@
+"""Writes rows to a SQLite table exactly once: they wait in a table beside it until their checkpoint is complete."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from connectors.record_types import Field, RecordType
+from connectors.sqlite_errors import OF_A_RECORD, code
+from connectors.sqlite_ledger import Fenced, Ledger
+from connectors.sqlite_rules import Rules
+from connectors.sqlite_statements import Table, quoted
+from connectors.sqlite_writer import Insert, TableWriter, Target
+from engine.errors import ConnectorError, OutputError
+from engine.sink import Recovery, SinkContext
+
+Token: TypeAlias = dict[str, Any]
+"""What `prepare` gives: `rows` rows for `table`, which `epoch` of `instance` has staged as its `part`; `checkpoint`."""
+
+_PART = "headgate part"
+
+
+class StagedTableWriter(TableWriter):
+    """Rows are seen when their checkpoint is complete.
+
+    1. `write` inserts rows into a staging table in the same file, with the number of the part that they are of. Where
+       the table has rules that the staging table has not, they are inserted into the table first and that is taken
+       back at once: so what the table would refuse later it refuses now.
+    2. `prepare` brings that to the disk, and begins the next part.
+    3. `commit`, in one transaction, moves a part into the table and notes that in the ledger, where the epoch is still
+       ours: what has been noted is not done again, and what a newer life of the job has taken over is not done at all.
+    4. Who goes on takes over in the ledger, commits what is prepared, and drops what else is staged.
+    """
+
+    def __init__(self, target: Target, record: RecordType, context: SinkContext, recovery: Recovery) -> None:
+        self._recovery = recovery
+        self._index, self._parallelism = context.index, context.parallelism
+        self._job, self._sink = recovery.job, context.operator
+        self._part, self._rows = 1, 0
+        super().__init__(target, record)
+
+    # ----------------------------------------------------------------------------------- to begin with
+
+    def _recover(self) -> None:
+        recovery = self._recovery
+        self._ledger = Ledger(self._db, self._job, self._sink, recovery.epoch)
+        last = {token["instance"]: (token["epoch"], token["part"]) for token in recovery.prepared}
+        with self._fencing(), self._transaction():
+            instances = self._ledger.take_over(self._index, self._parallelism, anew=not recovery.is_resumed)
+            if not self.target.table.upsert and (later := self._ledger.later_than(last)):
+                raise self._would_double(later)
+        for token in recovery.prepared:
+            self.commit(token)
+        with self._transaction():
+            for instance in instances:
+                self._db.execute(f"DROP TABLE IF EXISTS {self._staging(instance)}")
+
+    def _would_double(self, later: int) -> ConnectorError:
+        return ConnectorError(
+            f"cannot go on from checkpoint {self._recovery.checkpoint}: rows of checkpoint {later} are in the "
+            f"{self.target.where} already, and would be there twice",
+            hint="go on from the last checkpoint; or put the table back as it was, and remove the job's rows from "
+            "headgate_checkpoints",
+        )
+
+    def _name(self, instance: int) -> str:
+        """That of the table where rows of `instance` wait."""
+        return f"headgate_staged/{self._job}/{self._sink}/{instance}"
+
+    def _staging(self, instance: int) -> str:
+        return quoted([self._name(instance)])
+
+    def _plan(self, record: RecordType, fields: Sequence[Field], wrong: type[ConnectorError]) -> Insert:
+        insert = super()._plan(record, fields, wrong)
+        rules = Rules(self._db, self.target.table, insert.columns)
+        self._is_tried = rules.refuse_more
+        staging = self._staging(self._index)
+        columns = [f"{quoted([_PART])} INTEGER NOT NULL", *rules.declarations]
+        self._db.execute(f"CREATE TABLE {staging} ({', '.join(columns)})")
+        for number, unique in enumerate(rules.unique):
+            index = quoted([f"{self._name(self._index)}/{number}"])
+            self._db.execute(f"CREATE UNIQUE INDEX {index} ON {staging} ({unique})")
+        return insert
+
+    # ------------------------------------------------------------------------------- rows come and wait
+
+    def _add(self, records: list[Any], insert: Insert) -> None:
+        with self._fencing():
+            self._ledger.check(self._index)
+        if self._is_tried:
+            self._db.execute("SAVEPOINT trial")
+            super()._add(records, insert)
+            self._db.execute("ROLLBACK TO trial")
+        super()._add(records, self._into_staging(insert))
+
+    def write(self, records: list[Any]) -> None:
+        super().write(records)
+        self._rows += len(records)
+
+    def _into_staging(self, insert: Insert) -> Insert:
+        into = f"INSERT INTO {self._staging(self._index)} ({quoted([_PART, *insert.columns])})"
+        values = f"VALUES ({', '.join([str(self._part), *'?' * len(insert.columns)])})"
+        none = Table.no_rows([_PART, *insert.columns])
+        return insert._replace(sql=f"{into} {values}", sql_of_none=f"{into} {none}")
+
+    def prepare(self, checkpoint: int) -> Token:
+        token = {"table": self.target.table.name, "instance": self._index, "epoch": self._recovery.epoch}
+        token |= {"part": self._part, "rows": self._rows, "checkpoint": checkpoint}
+        if self._rows:
+            with self._trying_to("prepare rows for"), self._fencing(), self._durable(), self._transaction():
+                self._ledger.prepared(self._index, self._part)
+        self._part, self._rows = self._part + 1, 0
+        return token
+
+    @contextmanager
+    def _durable(self) -> Iterator[None]:
+        """The next transaction is on the disk when it is over, and all before it: not one of them is otherwise."""
+        self._db.execute("PRAGMA synchronous = FULL")
+        yield
+        if self.is_wal:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+
+    # --------------------------------------------------------------------------------- rows can be seen
+
+    def commit(self, prepared: Token) -> None:
+        if not prepared["rows"]:
+            return
+        instance, part = prepared["instance"], (prepared["epoch"], prepared["part"])
+        with self._trying_to("commit rows to"), self._fencing(), self._transaction():
+            if self._ledger.committed(instance) < part:
+                self._ledger.note(instance, part, prepared["checkpoint"])
+                self._move(prepared)
+
+    def _move(self, token: Token) -> None:
+        staging, part = self._staging(token["instance"]), token["part"]
+        info = self._db.execute("SELECT name FROM pragma_table_info(?)", (self._name(token["instance"]),))
+        columns = [name for (name,) in info.fetchall() if name != _PART]
+        found, waiting = self._count(staging, part) if columns else (0, 0)
+        if found != token["rows"]:
+            raise ConnectorError(
+                f"wanted {token['rows']} rows that wait in {staging} of {self.target.database}, found {found}",
+                hint="put the database back as the job left it, or begin without the checkpoint",
+            )
+        table = replace(self.target.table, name=token["table"])
+        of_part = f"SELECT {quoted(columns)} FROM {staging} WHERE {quoted([_PART])} = ?"
+        try:
+            self._db.execute(table.insert_sql(columns, f"{of_part} ORDER BY rowid"), (part,))
+        except sqlite3.Error as error:
+            if code(error) not in OF_A_RECORD:
+                raise
+            row = self._culprit(table.insert_sql(columns), of_part, part)
+            raise OutputError(
+                f"cannot commit rows to {self.target.where}: {error}; row {row!r:.200}",
+                hint=f"the rows stay in {staging}: remove what this one collides with, and run the job again",
+            ) from error
+        if waiting == found:  # all of it at once, which is much quicker
+            self._db.execute(f"DELETE FROM {staging}")
+        else:
+            self._db.execute(f"DELETE FROM {staging} WHERE {quoted([_PART])} = ?", (part,))
+
+    def _count(self, staging: str, part: int) -> tuple[int, int]:
+        """How many rows of `part`, and of all parts, wait."""
+        ((found, waiting),) = self._db.execute(f"SELECT sum({quoted([_PART])} = ?), count(*) FROM {staging}", (part,))
+        return found or 0, waiting
+
+    def _culprit(self, insert: str, rows: str, part: int) -> Any:
+        """The first row that the table refuses."""
+        for row in self._db.execute(f"{rows} ORDER BY rowid", (part,)).fetchall():
+            try:
+                self._db.execute(insert, row)
+            except sqlite3.Error:
+                return row
+        return None
+
+    @contextmanager
+    def _fencing(self) -> Iterator[None]:
+        try:
+            yield
+        except Fenced as error:
+            raise ConnectorError(
+                f"cannot write to {self.target.where}: epoch {error.epoch} of job {self._job!r} has taken over from "
+                f"epoch {self._recovery.epoch}",
+                hint="if the job runs nowhere else, its checkpoints were removed: to begin anew, remove its rows from "
+                "headgate_checkpoints too",
+            ) from error
+
+    def finish(self) -> None:
+        """All is committed: nothing waits any more."""
+        try:
+            with self._trying_to("tidy up behind"), self._fencing(), self._transaction():
+                self._ledger.check(self._index)
+                self._db.execute(f"DROP TABLE IF EXISTS {self._staging(self._index)}")
+        except BaseException:
+            self.abort()
+            raise
+        super().finish()
