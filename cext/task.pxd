@@ -22,6 +22,8 @@ cdef class Lane:
     cdef bint ended
     cdef bint held            # its barrier has come and waits for those of the other lanes
     cdef bint idle            # nothing comes from it for now, so event time does not wait for it
+    cdef bint is_table        # its records make a table: event time does not go by it
+    cdef bint was_read        # it has ended or been idle
     cdef int64_t watermark
 
 
@@ -43,6 +45,7 @@ cdef class Task:
     cdef list ports             # those of `outputs`, `letters` and `late`
     cdef Py_ssize_t letters_per_row
     # Marks.
+    cdef bint waiting           # no lane is read but those of tables
     cdef Py_ssize_t turn        # which lane is looked at first
     cdef Frame mark             # the mark that waits until the head is drained and every port has had it
     cdef Py_ssize_t marked      # how many ports have had it
@@ -82,6 +85,7 @@ cdef class Task:
     cdef bint _feed(self, int64_t now) except -1
     cdef int _take_mark(self, Lane lane, Frame mark) except -1
     cdef int _align(self) except -1
+    cdef int _await_tables(self) except -1
     cdef int _raise_watermark(self) except -1
     cdef int _tell(self, int64_t time, bint idle) except -1
     cdef bint _make_mark(self, int64_t now, bint is_due) except -1

@@ -1,6 +1,6 @@
 """Task: a head and a chain of operators between input lanes and output ports, run a step at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Self, final
 
 from cext.chain import Operator, Router
@@ -11,7 +11,7 @@ from cext.port import Port
 @final
 class Lane:
     channel: Channel
-    def __new__(cls, channel: Channel) -> Self: ...
+    def __new__(cls, channel: Channel, is_table: bool = False) -> Self: ...
 
 @final
 class Task:
@@ -39,6 +39,8 @@ class Task:
         frame_records: int = 1024,
         linger: int = 1_000_000,
         late: Sequence[Port] = (),
+        tables: Collection[Channel] = (),
+        waits: bool = False,
     ) -> Self: ...
     def take_failure(self) -> BaseException | None: ...
     def cancel(self) -> None: ...

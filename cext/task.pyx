@@ -17,8 +17,9 @@ cdef int64_t MARK_NS = 5_000_000  # how long event time may go untold while reco
 cdef class Lane:
     """One input of a task."""
 
-    def __cinit__(self, Channel channel not None):
+    def __cinit__(self, Channel channel not None, bint is_table=False):
         self.channel = channel
+        self.is_table = is_table
         self.watermark = NEVER
 
 
@@ -27,7 +28,9 @@ cdef class Task:
     """Steps records from `lanes` (channels) through `head`, `chain` and `router` into `outputs`.
 
     `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports
-    that get dead letters; `late`: those that get records that came too late. The whole contract is `step`: if an
+    that get dead letters; `late`: those that get records that came too late; `tables`: those of `lanes` whose records
+    make a table, by which event time does not go; `waits`: whether the others wait until these have all ended or been
+    idle once. The whole contract is `step`: if an
     output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its producer, whatever
     lies between.
     """
@@ -44,12 +47,15 @@ cdef class Task:
         Py_ssize_t frame_records=1024,
         int64_t linger=1_000_000,
         late=(),
+        tables=(),
+        bint waits=False,
     ):
         self.name = name
         self.head = head
         self.source = head if isinstance(head, Source) else None
         self.sink = head if isinstance(head, Sink) else None
-        self.lanes = [Lane(channel) for channel in lanes]
+        self.lanes = [Lane(channel, channel in tables) for channel in lanes]
+        self.waiting = waits
         if self.sink is not None and lanes:  # while it writes one batch, the next one gathers
             self.sink.cost.most = min([channel.bound for channel in lanes]) // 2
         self.chain = chain
@@ -234,7 +240,7 @@ cdef class Task:
             return False
         for i in range(count):
             lane = <Lane>self.lanes[(self.turn + i) % count]
-            if lane.ended or lane.held:
+            if lane.ended or (not lane.is_table if self.waiting else lane.held):
                 continue
             if self.sink is not None and self.sink.gathers() and lane.channel.is_empty():
                 continue  # no shortage: it works with what it has
@@ -254,19 +260,34 @@ cdef class Task:
     cdef int _take_mark(self, Lane lane, Frame mark) except -1:
         if mark.kind == WATERMARK:
             lane.watermark = max(lane.watermark, mark.value)
+        if mark.kind == IDLE_MARK:
+            lane.was_read = True
+            self._await_tables()
         if mark.kind == WATERMARK or mark.kind == IDLE_MARK:
             return self._raise_watermark()
         if mark.kind == BARRIER:
             lane.held = True
             self.barrier = mark
             return self._align()
-        lane.ended = True
+        lane.ended = lane.was_read = True
+        self._await_tables()
         self.whole = self.whole and mark.value
         if self._all_ended():
             return self._end()
         if self.barrier is not None:
             self._align()
         return 0 if self.mark is not None else self._raise_watermark()
+
+    cdef int _await_tables(self) except -1:
+        """Wait on only while some table was not read once.
+
+        While it waits a barrier holds up no table, for that of the other lanes waits too: so what stands behind it may be
+        in a snapshot, and will be put there once more, which changes nothing.
+        """
+        cdef Lane lane
+        if self.waiting:
+            self.waiting = not all([lane.was_read for lane in self.lanes if lane.is_table])
+        return 0
 
     cdef int _raise_watermark(self) except -1:
         """The task's event time is the least of its lanes'; one that has ended or is idle does not count.
@@ -279,6 +300,8 @@ cdef class Task:
         if self.watermarks is not None:
             return 0
         for lane in self.lanes:
+            if lane.is_table:
+                continue
             furthest = max(furthest, lane.watermark)
             if not lane.ended and not lane.idle:
                 idle = False
@@ -292,11 +315,14 @@ cdef class Task:
         return 0
 
     cdef int _tell(self, int64_t time, bint idle) except -1:
-        """It is `time` here, or nothing comes for now; a sink has nobody to tell."""
+        """It is `time` here, or nothing comes for now; a sink has nobody to tell.
+
+        Those behind are told of a time that nothing that the head gives is late for.
+        """
         self.watermark = time
         self.idle = idle
         if self.outputs:
-            self.mark = mark_frame(IDLE_MARK, 0) if idle else mark_frame(WATERMARK, time)
+            self.mark = mark_frame(IDLE_MARK, 0) if idle else mark_frame(WATERMARK, time - self.head.delay)
         return 0
 
     cdef bint _make_mark(self, int64_t now, bint is_due) except -1:

@@ -12,8 +12,10 @@ from engine.errors import GraphError
 from engine.event_time import EventTime, follows_source
 from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
+from engine.lookups import LookupStream
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
+from engine.waiting import check_waits
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -128,6 +130,7 @@ class Plan:
             raise GraphError(f"flow {flow.name!r} runs in a number of processes of at least 1, not {processes!r}")
         tasks, home = _fuse(flow.graph, layout(flow.graph, processes))
         _check_event_time(flow.graph, tasks)
+        check_waits(flow.graph)
         plan = cls(flow.name, flow.settings, tasks)
         for consumer in tasks:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
@@ -197,7 +200,7 @@ class Plan:
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
             what = {LETTERS: "dead letters, ", LATE: "late records, "}.get(edge.output) or _part(task, edge.output)
-            side = "right side, " if edge.right else ""
+            side = _side(edge)
             yield f"{indent}  └─ {what}{side}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
 
@@ -218,6 +221,12 @@ def _links(edge: Edge) -> str:
     why = edge.pickled_because
     coding = "msgpack" if why is None else f"pickles ({why})"
     return f", {edge.links} of {edge.channels} channels to other processes, as {coding}"
+
+
+def _side(edge: Edge) -> str:
+    if not edge.right:
+        return ""
+    return "table, " if isinstance(edge.consumer.nodes[0].operation, LookupStream) else "right side, "
 
 
 def _part(task: TaskPlan, output: int) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import msgspec
 
 from cext.chain import Lookup
+from cext.head import Head
 from cext.inlet import Inlet
 from cext.links import Links
 from cext.outlet import Outlet
 from cext.sink import Sink as SinkHead
+from cext.stream_lookup import StreamLookup
 from cext.task import Task
 from cext.windowed import Windowed
 from engine.worker import Worker
@@ -61,7 +63,9 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     late: int = 0
     """Records that came too late for their windows."""
     held: int = 0
-    """Records taken in whose windows are not over, or that may still have partners in a join."""
+    """Records taken in whose windows are not over, or that may still have partners in a join; those of a table."""
+    unmatched: int = 0
+    """Records that it looked up in a table made of a stream, and did not find."""
 
 
 class LinkReport(msgspec.Struct, array_like=True, frozen=True):
@@ -153,6 +157,12 @@ def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
     return dict(counts)
 
 
+def _held(head: Head) -> int:
+    if isinstance(head, StreamLookup):
+        return len(head.table)
+    return head.windows.held if isinstance(head, Windowed) else 0
+
+
 def _task(planned: int, instance: int, task: Task, halves: Sequence[Outlet | Inlet]) -> TaskReport:
     """`halves`: the ends here of its ways to and from other processes."""
     sink = task.head if isinstance(task.head, SinkHead) else None
@@ -179,6 +189,7 @@ def _task(planned: int, instance: int, task: Task, halves: Sequence[Outlet | Inl
         decoding=sum(half.coding for half in halves if isinstance(half, Inlet)) / 1e9,
         watermark=task.event_time,
         late=task.head.late if isinstance(task.head, Windowed) else 0,
-        held=task.head.windows.held if isinstance(task.head, Windowed) else 0,
+        held=_held(task.head),
+        unmatched=task.head.lookup.unmatched if isinstance(task.head, StreamLookup) else 0,
         **counters,
     )

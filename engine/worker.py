@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from typing import Any
 
@@ -19,6 +19,7 @@ from cext.port import Port
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
 from cext.source import Source as SourceHead
+from cext.stream_lookup import StreamLookup
 from cext.task import Task
 from cext.waker import Waker
 from cext.watermarks import Watermarks
@@ -29,6 +30,7 @@ from engine.errors import InputError
 from engine.graph import LATE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
+from engine.lookups import LookupStream
 from engine.operations import FromSource, Operation, Split, ToSink
 from engine.plan import Edge, Plan, TaskPlan, letters_per_record
 from engine.sink import SinkContext
@@ -206,16 +208,26 @@ class Worker:
             if operation.role == "chain"
         ]
         head = self._head(planned, index, chain)
-        if isinstance(head, Joined):
-            head.right = frozenset(self._lanes(planned, index, right=True))
+        tables = self._tell_sides(head, planned, index)
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
-        limits = (settings.frame_records, settings.linger_ns)
-        task = Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], router, *limits, aside[LATE])
+        rest = (router, settings.frame_records, settings.linger_ns, aside[LATE], *tables)
+        task = Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], *rest)
         if not planned.own_thread:  # the accounts of others are kept by their own threads
             for half in self.halves.get((planned, index), ()):
                 half.task = task
         return task
+
+    def _tell_sides(self, head: Head, planned: TaskPlan, index: int) -> tuple[Collection[Channel], bool]:
+        """Tell a head which of its lanes are the right-hand ones. Those that make a table, and whether others wait."""
+        right = frozenset(self._lanes(planned, index, right=True))
+        operation = planned.nodes[0].operation
+        if isinstance(head, StreamLookup) and isinstance(operation, LookupStream):
+            head.tables = right
+            return right, operation.waits
+        if isinstance(head, Joined):
+            head.right = right
+        return (), False
 
     def _lanes(self, planned: TaskPlan, index: int, *, right: bool) -> Iterator[Channel]:
         """What feeds one instance; `right`: with the right-hand records of a join."""
