@@ -36,8 +36,8 @@ cdef Py_ssize_t up_to(list rows, int64_t time) except -1:
 
 @cython.final
 cdef class AsOfJoin(Joins):
-    """`tolerance`: how much older than a left record its match may be, ms; `keep_left`: whether one without a match makes
-    a pair with None.
+    """`tolerance`: how much older than a left record its match may be, ms; `keep_left`: whether one without a match
+    makes a pair with None.
 
     A left record is late if it comes before the watermark; a right one if no left record that is not late can meet it:
     else a late change of what changes seldom would be lost for all that comes after.

@@ -281,8 +281,8 @@ cdef class Task:
     cdef int _await_tables(self) except -1:
         """Wait on only while some table was not read once.
 
-        While it waits a barrier holds up no table, for that of the other lanes waits too: so what stands behind it may be
-        in a snapshot, and will be put there once more, which changes nothing.
+        While it waits a barrier holds up no table, for that of the other lanes waits too. So what stands behind it may
+        be in a snapshot, and will be put there once more, which changes nothing.
         """
         cdef Lane lane
         if self.waiting:

@@ -298,7 +298,7 @@ def test_two_look_ups_that_wait_for_each_other_are_refused() -> None:
 
 def test_a_join_that_may_hold_the_table_back_is_refused() -> None:
     def build(flow: Dataflow, orders: Any, rates: Any) -> None:
-        timed = rates.event_time("at")
+        timed = flow.source(ListSource([], type=Rate)).event_time("at")
         named = orders.lookup_join(timed.key_by("currency"), on="currency", into=lambda order, rate: order)
         pairs = named.event_time("number").key_by("currency").join(timed.key_by("currency"), window=Tumbling(5))
         pairs.sink(discard())
@@ -313,9 +313,8 @@ def test_one_table_may_serve_several_look_ups(runner: Runner) -> None:
     rates.sink(raw)
     for part in range(2):
         orders = flow.source(runner.source([Order(n, "ab"[part]) for n in range(500)]))
-        orders.lookup_join(table, on="currency", how="inner", into=lambda order, rate: rate.value).sink(
-            sink, name=f"out {part}"
-        )
+        values = orders.lookup_join(table, on="currency", how="inner", into=lambda order, rate: rate.value)
+        values.sink(sink, name=f"out {part}")
     flow.run()
     assert sorted(sink.records) == [1] * 500 + [2] * 500
     assert len(raw.records) == 1000
