@@ -9,11 +9,13 @@ cdef enum OnError:
 
 cdef class Sideline:
     cdef readonly object failure  # the error that ends the task, raised once the records before it are out
-    cdef readonly list late     # records of this step that came too late for their windows, not yet sent
+    cdef readonly list aside      # of each output aside, its records of this step, not yet sent
+    cdef readonly Py_ssize_t set_aside  # how many those are
     cdef readonly list letters    # dead letters of this step, not yet sent; never more than its records
     cdef readonly Py_ssize_t lost  # records that go no further for `failure`: the one that failed, and those behind it
 
     cpdef lose(self, Py_ssize_t records)
+    cpdef put_aside(self, Py_ssize_t output, object record)
 
 
 cdef class Guard:

@@ -10,11 +10,12 @@ cdef int raise_pending() except -1:
 
 @cython.final
 cdef class Sideline:
-    """Where a task's operators put what does not go on to the next one: dead letters, and the error that ends it."""
+    """Where a task's operators put what does not go on to the next one: dead letters, what leaves by
+    other outputs, and the error that ends it."""
 
     def __cinit__(self):
         self.letters = []
-        self.late = []
+        self.aside = []
 
     cpdef lose(self, Py_ssize_t records):
         """Count `records` that go no further: the one that failed, and those in hand behind it."""
@@ -24,9 +25,17 @@ cdef class Sideline:
         letters, self.letters = self.letters, []
         return letters
 
-    def take_late(self):
-        late, self.late = self.late, []
-        return late
+    cpdef put_aside(self, Py_ssize_t output, object record):
+        """Let `record` leave by the output aside of that number."""
+        while len(self.aside) <= output:
+            self.aside.append([])
+        (<list>self.aside[output]).append(record)
+        self.set_aside += 1
+
+    def take_aside(self):
+        aside, self.aside = self.aside, []
+        self.set_aside = 0
+        return aside
 
     def take_failure(self):
         failure, self.failure = self.failure, None

@@ -5,11 +5,13 @@ from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.groups cimport Groups
 from cext.guard cimport Guard, Sideline
+from cext.processing_time cimport Clock
 
 
 cdef class Head:
     cdef readonly str name
     cdef readonly Guard guard
+    cdef public Clock clock    # the job's, for processing time
     cdef public int64_t born   # when the oldest of the rows that `more` gave entered the job, monotonic ns
     cdef public bint hurry     # a mark waits behind what the head holds: let go of it now
     cdef public bint waiting   # its work is under way elsewhere: it is busy though `more` gives nothing

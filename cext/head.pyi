@@ -9,6 +9,7 @@ from cext.channel import Channel
 from cext.frame import Frame
 from cext.groups import Groups
 from cext.guard import Guard, Sideline
+from cext.processing_time import Clock
 
 class Several(list[Any]): ...
 
@@ -16,6 +17,7 @@ class Several(list[Any]): ...
 class Head:
     name: str
     guard: Guard
+    clock: Clock
     born: int
     hurry: bool
     waiting: bool

@@ -17,6 +17,9 @@ cdef extern from "Python.h":
     void Py_DECREF(PyObject *value) noexcept
 
 
+cdef Clock SYSTEM = Clock()
+
+
 class Several(list):
     """What stands for the record of an error when any of these may be to blame."""
 
@@ -36,6 +39,7 @@ cdef class Head:
     def __cinit__(self, str name not None, Guard guard not None, *arguments, **options):
         self.name = name
         self.guard = guard
+        self.clock = SYSTEM
 
     def count_in(self, uint64_t records):
         """For heads written in Python: count records that `accept` took over."""

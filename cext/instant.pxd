@@ -16,6 +16,10 @@ cdef class Instant:
     cdef int64_t _of_datetime(self, object value) except? -1
 
 
+cdef class Arrival(Instant):
+    cdef public int64_t time  # now, in processing time; ms since the epoch
+
+
 cdef inline int64_t floor_div(int64_t value, int64_t divisor) noexcept:
     """As in Python: rounded down, also below zero."""
     cdef int64_t quotient = value // divisor

@@ -25,7 +25,6 @@ cdef int64_t microseconds(object span):
     )
 
 
-@cython.final
 cdef class Instant:
     """The event time of a record: what `what` takes out of it, an int of milliseconds or a datetime, plus `shift` ms.
 
@@ -75,3 +74,11 @@ cdef class Instant:
 
     def __call__(self, record):
         return self.of(record)
+
+
+@cython.final
+cdef class Arrival(Instant):
+    """The time at which a record is taken in, by the clock of the head that has it: it sets `time`."""
+
+    cdef int64_t of(self, object record) except? -1:
+        return self.time

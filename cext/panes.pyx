@@ -149,6 +149,9 @@ cdef class Panes(Windows):
             first = self.first_due()
         self.close()
 
+    cdef int64_t next_due(self) noexcept:
+        return (<tuple>self.due[0])[0] if self.due else FOREVER
+
     cdef tuple first_due(self):
         """The (end, window) of the first window that is due; None: there is none."""
         if self.due and (<tuple>self.due[0])[0] <= self.watermark:

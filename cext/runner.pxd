@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from cext.links cimport Links
+from cext.processing_time cimport Clock
 from cext.waker cimport Waker
 
 
@@ -9,6 +10,7 @@ cdef class Runner:
     cdef readonly list tasks  # those still running, nearest the sinks first
     cdef readonly Waker waker
     cdef readonly Links links  # to other processes, or None
+    cdef readonly Clock clock  # the job's, for processing time
     cdef object drained       # called once when its tasks are done and its links have nothing left to say
     cdef readonly uint64_t passes  # how often it has looked at everything
     cdef object failed        # called with (task, error) when a task has failed

@@ -16,15 +16,18 @@ cdef class Runner:
     When nothing moves it parks on `waker`, which everybody who feeds or drains its channels wakes.
     `failed(task, error)` is called once for each task that fails, in this thread. With `links` it serves those too, and
     goes on after its tasks are done until `links.close()` says that nobody needs an answer any more; `drained()` is
-    called once when they, and all channels of the links, have ended.
+    called once when they, and all channels of the links, have ended. `clock`, where one is moved by hand, wakes it too.
     """
 
-    def __cinit__(self, list tasks not None, Waker waker not None, failed, Links links=None, drained=None):
+    def __cinit__(
+        self, list tasks not None, Waker waker not None, failed, Links links=None, drained=None, Clock clock=None
+    ):
         self.tasks = list(tasks)
         self.waker = waker
         self.failed = failed
         self.links = links
         self.drained = drained
+        self.clock = clock
         if HEADGATE_DEBUG:
             count_born(RUNNERS)
 
@@ -34,9 +37,13 @@ cdef class Runner:
 
     def run(self):
         """Return when every task is done."""
+        if self.clock is not None:
+            self.clock.attach(self.waker)
         try:
             self._loop()
         finally:
+            if self.clock is not None:
+                self.clock.detach(self.waker)
             self.failed = self.drained = None  # they lead back to whoever holds this runner
 
     cdef int _loop(self) except -1:

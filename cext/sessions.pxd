@@ -26,6 +26,7 @@ cdef class Sessions(Windows):
     cdef Session changed    # the one that the last record changed after its result was given
 
     cdef int take_in(self, object key, int64_t time, object row) except -1
+    cdef int64_t _over(self, int64_t last) noexcept
     cdef bint _is_near(self, Session session, int64_t time) noexcept
     cdef Session _begin(self, object key, int64_t time, object row)
     cdef Session _grow(self, list mine, list near, int64_t time, object row)

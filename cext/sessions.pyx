@@ -1,7 +1,7 @@
 """Sessions: windows that last as long as the records of a key are close together.
 
-A session goes from its first record to `gap` after its last one. A record belongs to it that is less than `gap` before
-the first or after the last; one that does so to two makes one of them.
+A session goes from its first record to `gap` after its last one. A record belongs to it that is up to `gap` before the
+first or after the last, which included; one that does so to two makes one of them.
 """
 
 from heapq import heappop, heappush
@@ -60,7 +60,7 @@ cdef class Sessions(Windows):
         cdef list near = [each for each in mine if self._is_near(each, time)]
         if near:
             session = self._grow(mine, near, time, row)
-        elif time + self.gap + self.lateness <= self.watermark:
+        elif self._over(time) + self.lateness <= self.watermark:
             return LATE
         else:
             session = self._begin(key, time, row)
@@ -68,14 +68,18 @@ cdef class Sessions(Windows):
             self.sessions[key] = mine
         session.records += 1
         self.held += 1
-        if session.last + self.gap > self.watermark:
+        if self._over(session.last) > self.watermark:
             session.given = False
             return TAKEN
         self.changed = session  # it is late, but may still be told of
         return READY
 
     cdef bint _is_near(self, Session session, int64_t time) noexcept:
-        return session.first - self.gap < time < session.last + self.gap
+        return session.first - self.gap <= time <= session.last + self.gap
+
+    cdef int64_t _over(self, int64_t last) noexcept:
+        """The event time at which nothing more can join a session whose last record is at `last`."""
+        return last + self.gap + 1
 
     cdef Session _begin(self, object key, int64_t time, object row):
         cdef Session session = Session.__new__(Session)
@@ -87,7 +91,7 @@ cdef class Sessions(Windows):
         except BaseException:
             self.groups.forget(session)
             raise
-        self._await(session, time + self.gap)
+        self._await(session, self._over(time))
         return session
 
     cdef Session _grow(self, list mine, list near, int64_t time, object row):
@@ -105,7 +109,7 @@ cdef class Sessions(Windows):
         session.first = min(session.first, time)
         session.last = max(session.last, time)
         if session.given and session.last > end:
-            self._await(session, session.last + self.gap)
+            self._await(session, self._over(session.last))
         return session
 
     cdef Session _joined(self, list mine, list near):
@@ -131,7 +135,7 @@ cdef class Sessions(Windows):
             self._drop(each)
         self.held += whole.records
         mine.append(whole)
-        self._await(whole, whole.last + self.gap)
+        self._await(whole, self._over(whole.last))
         return whole
 
     # Results.
@@ -148,22 +152,25 @@ cdef class Sessions(Windows):
 
     def _due(self):
         cdef Session session
-        cdef int64_t end
+        cdef int64_t over
         while self.due and (<tuple>self.due[0])[0] <= self.watermark:
             _, _, session = heappop(self.due)
-            end = session.last + self.gap
+            over = self._over(session.last)
             if session.over:
                 continue
-            if end > self.watermark:  # it has grown
-                self._await(session, end)
+            if over > self.watermark:  # it has grown
+                self._await(session, over)
                 continue
             if not session.given:
                 yield self._result(session)
                 session.given = True
-            if end + self.lateness > self.watermark:
-                self._await(session, end + self.lateness)
+            if over + self.lateness > self.watermark:
+                self._await(session, over + self.lateness)
             else:
                 self._forget(session)
+
+    cdef int64_t next_due(self) noexcept:
+        return (<tuple>self.due[0])[0] if self.due else FOREVER
 
     cdef object ready(self):
         """The result of a session that ended, and was given, with the late record in it."""

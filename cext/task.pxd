@@ -2,10 +2,10 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from cext.chain cimport Router
-from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.guard cimport Sideline
 from cext.head cimport Head
+from cext.lanes cimport Lanes
 from cext.sink cimport Sink
 from cext.source cimport Source
 from cext.watermarks cimport Watermarks
@@ -17,44 +17,31 @@ cdef enum State:
     DONE
 
 
-cdef class Lane:
-    cdef readonly Channel channel
-    cdef bint ended
-    cdef bint held            # its barrier has come and waits for those of the other lanes
-    cdef bint idle            # nothing comes from it for now, so event time does not wait for it
-    cdef bint is_table        # its records make a table: event time does not go by it
-    cdef bint was_read        # it has ended or been idle
-    cdef int64_t watermark
-
-
 cdef class Task:
     cdef readonly str name
     cdef readonly Head head
     cdef Source source          # the head, when it is a source
     cdef Sink sink              # ... and when it is a sink
     cdef readonly list chain    # the operators behind it
-    cdef readonly list lanes
+    cdef readonly Lanes lanes
     cdef readonly list outputs  # for each output of the router (one without it) the ports that it feeds
     cdef readonly list letters  # the ports for dead letters
-    cdef readonly list late     # the ports for records that came too late for their windows
+    cdef readonly list aside    # for each output aside, which the head feeds past the chain, its ports
     cdef Watermarks watermarks  # the operator of the chain that makes event time, or None: then its lanes bring it
     cdef Router router
     cdef Sideline side
     cdef Py_ssize_t frame_records
     cdef int64_t linger         # how long a record may wait for a fuller frame, ns
-    cdef list ports             # those of `outputs`, `letters` and `late`
+    cdef list ports             # those of `outputs`, `letters` and `aside`
     cdef Py_ssize_t letters_per_row
     # Marks.
-    cdef bint waiting           # no lane is read but those of tables
-    cdef Py_ssize_t turn        # which lane is looked at first
     cdef Frame mark             # the mark that waits until the head is drained and every port has had it
     cdef Py_ssize_t marked      # how many ports have had it
     cdef bint passing           # some port may have had it
-    cdef Frame barrier          # the barrier that some lanes are held for
     cdef int64_t watermark      # the event time here; NEVER before there is any
+    cdef int64_t reached        # that of its lanes, which is the same unless it makes its own
     cdef int64_t marked_at      # when it was last told, by the task's own watermarks, monotonic ns
     cdef bint idle              # those downstream have been told that nothing comes for now
-    cdef bint whole             # no lane has ended cut short
     # Its life.
     cdef readonly object failure  # what ended it, or None
     cdef bint cancelled         # written by any thread
@@ -64,6 +51,7 @@ cdef class Task:
     cdef readonly bint done
     # Counters; written by the task's thread, read by all.
     cdef int64_t nanoseconds[3]  # spent in each State
+    cdef int64_t drifting       # of those in IDLE, while lanes that had frames were held for others further behind
     cdef int64_t adapted        # when the lanes' windows were last sized
     cdef int64_t idle_before    # the time in IDLE by then
     cdef int64_t blocked_before  # the time in BACKPRESSURED by then
@@ -83,13 +71,11 @@ cdef class Task:
     cdef int _flush(self, int64_t before) except -1
     cdef bint _gather(self, int64_t now) except -1
     cdef bint _feed(self, int64_t now) except -1
-    cdef int _take_mark(self, Lane lane, Frame mark) except -1
+    cdef int _take_mark(self, Frame mark) except -1
     cdef int _align(self) except -1
-    cdef int _await_tables(self) except -1
     cdef int _raise_watermark(self) except -1
     cdef int _tell(self, int64_t time, bint idle) except -1
     cdef bint _make_mark(self, int64_t now, bint is_due) except -1
-    cdef bint _all_ended(self) noexcept
     cdef bint _has_rest(self) noexcept
     cdef int _go_on(self, Py_ssize_t room, int64_t now) except -1
     cdef int _through(self, list rows, int64_t now, Py_ssize_t first=*) except -1
@@ -98,6 +84,7 @@ cdef class Task:
     cdef int _adapt(self, int64_t now) except -1
     cdef int _rest(self, int64_t now) except -1
     cdef int _send(self, list rows, int64_t now) except -1
+    cdef int _send_aside(self, int64_t now) except -1
     cdef int _send_to(self, list ports, list rows, int64_t now) except -1
     cdef int _start_dropping(self) except -1
     cdef int _fail(self, object failure) except -1

@@ -1,27 +1,23 @@
 """Task: a head and a chain of operators between input lanes and output ports, run a step at a time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Self, final
 
 from cext.chain import Operator, Router
 from cext.channel import Channel
 from cext.head import Head
+from cext.lanes import Lanes
 from cext.port import Port
-
-@final
-class Lane:
-    channel: Channel
-    def __new__(cls, channel: Channel, is_table: bool = False) -> Self: ...
 
 @final
 class Task:
     name: str
     head: Head
     chain: list[Operator]
-    lanes: list[Lane]
+    lanes: Lanes
     outputs: list[list[Port]]
     letters: list[Port]
-    late: list[Port]
+    aside: list[list[Port]]
     failure: BaseException | None
     done: bool
     records_out: int
@@ -31,20 +27,19 @@ class Task:
         cls,
         name: str,
         head: Head,
-        lanes: list[Channel],
+        lanes: Sequence[Channel] | Lanes,
         chain: Sequence[Operator],
         outputs: list[list[Port]],
         letters: Sequence[Port] = (),
         router: Router | None = None,
         frame_records: int = 1024,
         linger: int = 1_000_000,
-        late: Sequence[Port] = (),
-        tables: Collection[Channel] = (),
-        waits: bool = False,
+        aside: Sequence[list[Port]] = (),
     ) -> Self: ...
     def take_failure(self) -> BaseException | None: ...
     def cancel(self) -> None: ...
     def abandon(self) -> None: ...
+    def expect_barrier(self, checkpoint: int) -> None: ...
     def run_until_idle(self, steps: int = 1_000_000) -> int: ...
     @property
     def input_channels(self) -> list[Channel]: ...

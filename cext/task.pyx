@@ -4,8 +4,10 @@ cimport cython
 from cext.chain cimport Operator
 from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, TASKS, born as count_born, died as count_died
+from cext.atomics cimport load, store
 from cext.frame cimport BARRIER, DATA, END, IDLE as IDLE_MARK, WATERMARK, mark_frame
 from cext.instant cimport NEVER
+from cext.lanes cimport Lane
 from cext.port cimport HASH, Port
 
 cdef Py_ssize_t UNLIMITED = 1 << 30
@@ -14,64 +16,48 @@ cdef int64_t MARK_NS = 5_000_000  # how long event time may go untold while reco
 
 
 @cython.final
-cdef class Lane:
-    """One input of a task."""
-
-    def __cinit__(self, Channel channel not None, bint is_table=False):
-        self.channel = channel
-        self.is_table = is_table
-        self.watermark = NEVER
-
-
-@cython.final
 cdef class Task:
-    """Steps records from `lanes` (channels) through `head`, `chain` and `router` into `outputs`.
+    """Steps records from `lanes` (Lanes, or channels to be taken from in turn) through head, chain and router into `outputs`.
 
     `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports
-    that get dead letters; `late`: those that get records that came too late; `tables`: those of `lanes` whose records
-    make a table, by which event time does not go; `waits`: whether the others wait until these have all ended or been
-    idle once. The whole contract is `step`: if an
-    output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its producer, whatever
-    lies between.
+    that get dead letters; `aside[i]`: those that get what the head sets aside under that number. The whole contract is
+    `step`: if an output has no credit, nothing is read; else one frame moves. So a consumer that stops stops its
+    producer, whatever lies between.
     """
 
     def __cinit__(
         self,
         str name not None,
         Head head not None,
-        list lanes not None,
+        lanes not None,
         list chain not None,
         list outputs not None,
         letters=(),
         Router router=None,
         Py_ssize_t frame_records=1024,
         int64_t linger=1_000_000,
-        late=(),
-        tables=(),
-        bint waits=False,
+        aside=(),
     ):
         self.name = name
         self.head = head
         self.source = head if isinstance(head, Source) else None
         self.sink = head if isinstance(head, Sink) else None
-        self.lanes = [Lane(channel, channel in tables) for channel in lanes]
-        self.waiting = waits
-        if self.sink is not None and lanes:  # while it writes one batch, the next one gathers
-            self.sink.cost.most = min([channel.bound for channel in lanes]) // 2
+        self.lanes = lanes if isinstance(lanes, Lanes) else Lanes([Lane(channel) for channel in lanes])
+        if self.sink is not None and self.lanes.each:  # while it writes one batch, the next one gathers
+            self.sink.cost.most = min([channel.bound for channel in self.input_channels]) // 2
         self.chain = chain
         self.watermarks = next((each for each in chain if isinstance(each, Watermarks)), None)
         self.outputs = outputs
         self.letters = list(letters)
-        self.late = list(late)
+        self.aside = list(aside)
         self.router = router
         self.side = Sideline()
         self.frame_records = frame_records
         self.linger = linger
-        self.ports = [port for ports in outputs for port in ports] + self.letters + self.late
+        self.ports = [port for ports in [*outputs, self.letters, *self.aside] for port in ports]
         # A record that leaves by several hash ports may be refused by each.
         self.letters_per_row = max(1, sum([(<Port>port).route == HASH for port in self.ports]))
-        self.watermark = NEVER
-        self.whole = True
+        self.watermark = self.reached = NEVER
         self.state = IDLE
         if HEADGATE_DEBUG:
             count_born(TASKS)
@@ -106,6 +92,8 @@ cdef class Task:
         """The time since the last call belongs to the state that ran; `state` runs from here on."""
         if self.state != DONE and self.since != 0:  # its time begins with the first work
             self.nanoseconds[self.state] += now - self.since
+            if self.state == IDLE and self.lanes.braked:
+                self.drifting += now - self.since
         self.since = now
         self.state = state
         return 0
@@ -173,7 +161,7 @@ cdef class Task:
         cdef int64_t idle = self.nanoseconds[<int>IDLE], blocked = self.nanoseconds[<int>BACKPRESSURED]
         cdef bint could_work = idle - self.idle_before >= blocked - self.blocked_before
         cdef Lane lane
-        for lane in self.lanes:
+        for lane in self.lanes.each:
             lane.channel.adapt(now, could_work, 0 if self.sink is None else self.sink.cost.batch)
         self.adapted, self.idle_before, self.blocked_before = now, idle, blocked
         return 0
@@ -184,7 +172,7 @@ cdef class Task:
         if self.source is not None and self.source.exhausted:
             if self.source.whole and self._make_mark(now, True):
                 return BUSY
-            self.whole = self.source.whole
+            self.lanes.whole = self.source.whole
             self._end()
             return BUSY
         return BUSY if self._make_mark(now, True) else IDLE
@@ -195,9 +183,10 @@ cdef class Task:
         cdef Port port
         for port in self.letters:
             least = min(least, port.room() // self.letters_per_row)
-        for port in self.late:
-            least = min(least, port.room())
         for ports in self.outputs:
+            for port in <list>ports:
+                least = min(least, port.room())
+        for ports in self.aside:
             for port in <list>ports:
                 least = min(least, port.room())
         return least
@@ -233,83 +222,44 @@ cdef class Task:
 
     cdef bint _feed(self, int64_t now) except -1:
         """Take a frame from the next lane that has one; False if there is none to take."""
-        cdef Py_ssize_t i, count = len(self.lanes)
-        cdef Lane lane
         cdef Frame frame
         if self.mark is not None or not self.head.hungry():
             return False
-        for i in range(count):
-            lane = <Lane>self.lanes[(self.turn + i) % count]
-            if lane.ended or (not lane.is_table if self.waiting else lane.held):
-                continue
-            if self.sink is not None and self.sink.gathers() and lane.channel.is_empty():
-                continue  # no shortage: it works with what it has
-            frame = lane.channel.take()
-            if frame is None:
-                continue
-            self.turn = (self.turn + i + 1) % count
-            self.frames_in += 1
-            lane.idle = frame.kind == IDLE_MARK
-            if frame.kind == DATA:
-                self.head.accept(lane.channel, frame, now)
-            else:
-                self._take_mark(lane, frame)
-            return True
-        return False
+        frame = self.lanes.take(self.sink is not None and self.sink.gathers())  # no shortage: it works with what it has
+        if frame is None:
+            return False
+        self.frames_in += 1
+        if frame.kind == DATA:
+            self.head.accept(self.lanes.last.channel, frame, now)
+        else:
+            self._take_mark(frame)
+        return True
 
-    cdef int _take_mark(self, Lane lane, Frame mark) except -1:
+    cdef int _take_mark(self, Frame mark) except -1:
         if mark.kind == WATERMARK:
-            lane.watermark = max(lane.watermark, mark.value)
-        if mark.kind == IDLE_MARK:
-            lane.was_read = True
-            self._await_tables()
+            self.lanes.tell(mark.value)
         if mark.kind == WATERMARK or mark.kind == IDLE_MARK:
             return self._raise_watermark()
         if mark.kind == BARRIER:
-            lane.held = True
-            self.barrier = mark
+            self.lanes.hold(mark)
             return self._align()
-        lane.ended = lane.was_read = True
-        self._await_tables()
-        self.whole = self.whole and mark.value
-        if self._all_ended():
+        self.lanes.end(mark.value)
+        if self.lanes.have_ended():
             return self._end()
-        if self.barrier is not None:
-            self._align()
+        self._align()
         return 0 if self.mark is not None else self._raise_watermark()
 
-    cdef int _await_tables(self) except -1:
-        """Wait on only while some table was not read once.
-
-        While it waits a barrier holds up no table, for that of the other lanes waits too. So what stands behind it may
-        be in a snapshot, and will be put there once more, which changes nothing.
-        """
-        cdef Lane lane
-        if self.waiting:
-            self.waiting = not all([lane.was_read for lane in self.lanes if lane.is_table])
-        return 0
-
     cdef int _raise_watermark(self) except -1:
-        """The task's event time is the least of its lanes'; one that has ended or is idle does not count.
-
-        When all are idle, the one furthest ahead tells the time. A task that makes its own takes no notice.
-        """
-        cdef int64_t least = -NEVER, furthest = NEVER
-        cdef bint idle = True
-        cdef Lane lane
+        """The task's event time is that of its lanes. One that makes its own tells that on; only its head goes by this."""
+        cdef bint idle
+        cdef int64_t time = self.lanes.event_time(&idle)
+        if time > self.reached:
+            self.reached = time
+            self.head.advance(time)
         if self.watermarks is not None:
             return 0
-        for lane in self.lanes:
-            if lane.is_table:
-                continue
-            furthest = max(furthest, lane.watermark)
-            if not lane.ended and not lane.idle:
-                idle = False
-                least = min(least, lane.watermark)
-        least = min(least, furthest)
-        if least > self.watermark or self.idle and not idle:
-            self._tell(max(least, self.watermark), False)
-            self.head.advance(self.watermark)
+        if time > self.watermark or self.idle and not idle:
+            self._tell(max(time, self.watermark), False)
         elif idle and not self.idle:
             self._tell(self.watermark, True)
         return 0
@@ -319,10 +269,11 @@ cdef class Task:
 
         Those behind are told of a time that nothing that the head gives is late for.
         """
+        cdef int64_t delay = self.head.delay if self.watermarks is None else 0
         self.watermark = time
         self.idle = idle
         if self.outputs:
-            self.mark = mark_frame(IDLE_MARK, 0) if idle else mark_frame(WATERMARK, time - self.head.delay)
+            self.mark = mark_frame(IDLE_MARK, 0) if idle else mark_frame(WATERMARK, time - delay)
         return 0
 
     cdef bint _make_mark(self, int64_t now, bint is_due) except -1:
@@ -344,23 +295,12 @@ cdef class Task:
         return self.passing
 
     cdef int _align(self) except -1:
-        """A barrier goes on once every lane that still runs has brought it; until then those that have are held."""
-        cdef Lane lane
-        for lane in self.lanes:
-            if not lane.ended and not lane.held:
-                return 0
-        for lane in self.lanes:
-            lane.held = False
-        self.mark, self.barrier = self.barrier, None
-        self.head.hurry = True
+        """A barrier that all lanes have brought goes on."""
+        cdef Frame barrier = self.lanes.aligned()
+        if barrier is not None:
+            self.mark = barrier
+            self.head.hurry = True
         return 0
-
-    cdef bint _all_ended(self) noexcept:
-        cdef Lane lane
-        for lane in self.lanes:
-            if not lane.ended:
-                return False
-        return True
 
     # Out.
 
@@ -373,8 +313,8 @@ cdef class Task:
             rows = (<Operator>self.chain[at]).run(rows, self.side)
         if rows:
             self._send(rows, now)
-        if self.side.late:
-            self._send_to(self.late, self.side.take_late(), now)
+        if self.side.set_aside:
+            self._send_aside(now)
         if self.side.letters:
             self._send_to(self.letters, self.side.take_letters(), now)
         if self.side.failure is not None:
@@ -390,6 +330,15 @@ cdef class Task:
         for at in range(len(parts)):
             if <list>parts[at]:
                 self._send_to(<list>self.outputs[at], <list>parts[at], now)
+        return 0
+
+    cdef int _send_aside(self, int64_t now) except -1:
+        """Send what the head has set aside; what nobody reads goes nowhere."""
+        cdef list parts = self.side.take_aside()
+        cdef Py_ssize_t at
+        for at in range(min(len(parts), len(self.aside))):
+            if <list>parts[at]:
+                self._send_to(<list>self.aside[at], <list>parts[at], now)
         return 0
 
     cdef int _send_to(self, list ports, list rows, int64_t now) except -1:
@@ -424,7 +373,7 @@ cdef class Task:
 
     cdef int _end(self) except -1:
         """Nothing more comes in: let the head give what it kept for now, then pass the end on."""
-        self.mark = mark_frame(END, self.whole and not self.dropping)
+        self.mark = mark_frame(END, self.lanes.whole and not self.dropping)
         self.head.hurry = True
         self.head.finish(self.mark.value)
         return 0
@@ -444,7 +393,7 @@ cdef class Task:
             self.dropped += len(self.watermarks.rest)
             self.watermarks.rest = []
         self.side = Sideline()
-        self.barrier = None
+        self.lanes.barrier = None
         if not self.passing:  # a mark that some ports have had goes on to the others
             self.mark = None
         return 0
@@ -454,7 +403,7 @@ cdef class Task:
         cdef Lane lane
         cdef Frame frame
         cdef bint moved = False
-        for lane in self.lanes:
+        for lane in self.lanes.each:
             while not lane.ended:
                 frame = lane.channel.take()
                 if frame is None:
@@ -463,7 +412,7 @@ cdef class Task:
                 lane.ended = frame.kind == END
                 self.dropped += frame.records
                 lane.channel.release(frame.records)
-        if self._all_ended() or self.abandoned:
+        if self.lanes.have_ended() or self.abandoned:
             self.mark = mark_frame(END, False)
             moved = True
         return BUSY if moved else IDLE
@@ -484,6 +433,14 @@ cdef class Task:
         """Cancel, and wait for nobody: those before it may never end, those behind it may never take its end."""
         self.abandoned = self.cancelled = True
 
+    def expect_barrier(self, uint64_t checkpoint):
+        """Hold no lane for event time until the barrier of `checkpoint` has passed; wake the task's thread then.
+
+        Whoever starts a checkpoint says so to all tasks, before the barrier is in any lane of one that it may hold up.
+        """
+        if checkpoint > load(&self.lanes.expected):
+            store(&self.lanes.expected, checkpoint)
+
     def run_until_idle(self, int steps=1_000_000):
         """Step until nothing moves, at most `steps` times; for tests and tools that drive a task by hand."""
         cdef int taken = 0
@@ -499,7 +456,7 @@ cdef class Task:
     @property
     def input_channels(self):
         """The channels of its lanes."""
-        return [(<Lane>lane).channel for lane in self.lanes]
+        return [(<Lane>lane).channel for lane in self.lanes.each]
 
     @property
     def event_time(self):
@@ -510,8 +467,11 @@ cdef class Task:
         """What it has done so far: seconds in each state, records and frames in and out, records dropped."""
         cdef int64_t now = monotonic_ns()
         cdef list seconds = [self.nanoseconds[i] / 1e9 for i in range(3)]
+        cdef double drifting = self.drifting / 1e9
         if self.state != DONE and self.since != 0:
             seconds[self.state] += max(0, now - self.since) / 1e9
+            if self.state == IDLE and self.lanes.braked:
+                drifting += max(0, now - self.since) / 1e9
         return {
             "busy": seconds[0],
             "idle": seconds[1],
@@ -521,4 +481,5 @@ cdef class Task:
             "frames_in": self.frames_in,
             "frames_out": sum([channel.frames for port in self.ports for channel in (<Port>port).channels]),
             "dropped": self.dropped,
+            "drifting": drifting,
         }

@@ -26,6 +26,14 @@ cdef class Windows:
         """Event time has come to `watermark`: the results that this makes due; None: there are none."""
         raise NotImplementedError
 
+    cdef object tick(self, int64_t time):
+        """Processing time has come to `time`: the results that this makes due; None: there are none."""
+        return None
+
+    cdef int64_t next_due(self) noexcept:
+        """When results come due next, in processing time; FOREVER: that makes none due."""
+        return FOREVER
+
     cdef object finish(self):
         """Nothing more comes: all results that were not given."""
         raise NotImplementedError
@@ -41,24 +49,55 @@ cdef class Windows:
         """The results that become due at `watermark`."""
         return list(self.advance(watermark) or ())
 
+    def look(self, int64_t time):
+        """The results that processing time makes due as it comes to `time`."""
+        return list(self.tick(time) or ())
+
     def end(self):
         """The results that were not given."""
         return list(self.finish())
 
 
 cdef class Windowed(Giving):
-    """Takes every record into `windows`, and gives their results as they become due, within credit."""
+    """Takes every record into `windows`, and gives their results as they become due, within credit.
 
-    def __cinit__(self, str name, Guard guard, Windows windows not None):
+    With `arrival`, which is what tells `windows` the time of a record, they go by processing time: the time of whatever
+    comes is that at which it is taken in. So none is late, and event time makes nothing due.
+    """
+
+    def __cinit__(self, str name, Guard guard, Windows windows not None, Arrival arrival=None):
         self.windows = windows
+        self.arrival = arrival
+        self.by_clock = arrival is not None or windows.by_clock
+        self.time = NEVER
 
     cpdef bint hungry(self):
         return self.frame is None and self.results is None
 
     cpdef advance(self, int64_t watermark):
-        self.results = self.windows.advance(watermark)
+        if self.arrival is None:
+            self.results = self.windows.advance(watermark)
+
+    cdef object _tick(self):
+        """The results that processing time has made due; None: there are none."""
+        cdef int64_t time = self.clock.now()
+        if time <= self.time:  # or it was put back
+            return None
+        self.time = time
+        if self.arrival is None:
+            return self.windows.tick(time)
+        self.arrival.time = time
+        return self.windows.advance(time)
+
+    cpdef int64_t deadline(self):
+        if not self.by_clock:
+            return -1
+        cdef int64_t due = self.windows.next_due()
+        return -1 if due == FOREVER else self.clock.look_at(due)
 
     cpdef list more(self, Py_ssize_t limit, int64_t now, Sideline side):
+        if self.by_clock and self.results is None:
+            self.results = self._tick()
         if self.results is not None:
             return self._results(limit, side)
         if self.frame is None:
@@ -67,7 +106,7 @@ cdef class Windowed(Giving):
         cdef list out = [], rows = self.frame.rows
         cdef Windows windows = self.windows
         cdef int verdict = TAKEN
-        while self.at < end and len(out) + len(side.late) + len(side.letters) < limit and self.results is None:
+        while self.at < end and len(out) + side.set_aside + len(side.letters) < limit and self.results is None:
             try:
                 while self.at < end:
                     verdict = windows.add(rows[self.at])
@@ -83,7 +122,7 @@ cdef class Windowed(Giving):
                 break
             if verdict == LATE:
                 self.late += 1
-                side.late.append(rows[self.at])
+                side.put_aside(0, rows[self.at])
             self.at += 1
             self.spent += 1
             if verdict == READY:

@@ -8,6 +8,8 @@
    time, the link is to blame: its window is as large as `Settings` allow. A source that waits for less than half of
    its time may be the bottleneck itself: it counts as busy while it does not wait, since it has nothing else to wait
    for but what it reads.
+   None of this where an operator there leaves records on inputs for half of its time, since another input is behind in
+   event time, and no thread is short of time: then sources of that one are the slow side.
 2. If no source waits, credit holds nobody up. A thread that reads and is busy for nine tenths of its time is the
    bottleneck, by what takes most of that; else the sources give no more than they do; else, where these have ended,
    or had for most of the time, what works on sets the pace.
@@ -26,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.layout import HOME
-from engine.loads import WAITS, Loads, Place, Thread, runs
+from engine.loads import Loads, Place, Thread, runs
 
 if TYPE_CHECKING:
     from engine.metrics import JobMetrics
@@ -76,7 +78,7 @@ class _Search:
 
     def find(self) -> Finding | None:
         reading = [each for each in self.loads.places if each.reads and runs(each.it)]
-        waiting = [each for each in reading if each.it.backpressured >= WAITS]
+        waiting = [each for each in reading if each.waits]
         if waiting:
             return self._waiting(waiting)
         if reading and max(map(self.loads.life, reading)) >= MOST:
@@ -92,11 +94,28 @@ class _Search:
             [each for each in behind if not each.is_held_up]
             + [each for each in waiting if each.it.backpressured < MOST or each.coding >= MOST]
         )
+        late = self._late(behind)
+        if late is not None and self.loads.load[self.loads.busier(busiest)] < SATURATED:
+            return late
         if busiest.reads and busiest.coding < MOST:
             return self._reading([busiest])
         if fullest.it.capped >= MOST and self.loads.use(busiest) < SATURATED:
             return self._full(fullest)
         return self._held_up(busiest, max(each.it.backpressured for each in waiting))
+
+    def _late(self, behind: list[Place]) -> Finding | None:
+        """Of the places `behind` sources that wait one holds these back for others, which are: None, if none does."""
+        place = max(behind, key=lambda each: each.it.drift)
+        sources = self.loads.before(place.at)
+        late = [each for each in self.loads.places if each.at in sources and runs(each.it) and not each.waits]
+        if place.it.drift < MOST or not late:
+            return None
+        found = self._reading(late)
+        hold = "holds" if self.now else "held"
+        who = self._called(place.task.operators[0])
+        return Finding(
+            f"{found.sentence}; {who} {hold} back what {self._is()} ahead of it in event time", found.operator
+        )
 
     # The three cases.
 

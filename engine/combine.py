@@ -68,9 +68,8 @@ def _instance(planned: TaskOutline, each: _Instance) -> InstanceMetrics:
     rates = each.rate(into), each.rate(out)
     shares = busy / wall, idle / wall, backpressured / wall
     coding = (each.done.encoding + each.done.decoding) / wall
-    return InstanceMetrics(
-        worker, *shares, *rates, each.done.queued, min(1.0, each.done.capped / wall), running, coding
-    )
+    capped, drift = min(1.0, each.done.capped / wall), each.done.drifting / wall
+    return InstanceMetrics(worker, *shares, *rates, each.done.queued, capped, running, coding, drift)
 
 
 def _operators(planned: TaskOutline, tasks: list[_Instance], reports: Sequence[Report]) -> list[OperatorMetrics]:

@@ -16,6 +16,7 @@ from engine.stream import Stream
 if TYPE_CHECKING:
     from engine.job import Job
     from engine.metrics import JobResult
+    from engine.testing import ManualClock
 
 T = TypeVar("T")
 
@@ -65,25 +66,28 @@ class Dataflow:
         """Every record that an operator with on_error="dead-letter" could not handle, and why."""
         return Stream(self, (Input(None, LETTERS),), DeadLetter)
 
-    def run(self, *, processes: int | None = None, progress: bool | None = None) -> JobResult:
+    def run(
+        self, *, processes: int | None = None, progress: bool | None = None, clock: ManualClock | None = None
+    ) -> JobResult:
         """Run to the end and return what was done.
 
         `processes`: how many processes run the operators that are in no stage of their own (see Stream.stage); without
         it, and without stages, all run in this one.
 
         SIGINT or SIGTERM stops the sources and drains; a second one drops what is on its way. `progress`: show a live
-        table on stderr, and a summary at the end (by default where stderr is a terminal). Raises GraphError before
-        anything runs if the graph is not whole, and JobError, with `.result`, when the job fails.
+        table on stderr, and a summary at the end (by default where stderr is a terminal). `clock`: tells processing
+        time, where that is not the system's clock. Raises GraphError before anything runs if the graph is not whole,
+        and JobError, with `.result`, when the job fails.
         """
         from engine.job import run
 
-        return run(self, progress, processes)
+        return run(self, progress, processes, clock)
 
-    def start(self, *, processes: int | None = None) -> Job:
+    def start(self, *, processes: int | None = None, clock: ManualClock | None = None) -> Job:
         """Start the job and return at once."""
         from engine.job import Job
 
-        return Job(self, processes).start()
+        return Job(self, processes, clock).start()
 
     def explain(self, *, processes: int | None = None) -> str:
         """The plan as text: tasks, edges, and the most records that can ever be in flight on each and in sum."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from engine.graph import LATE, LETTERS, Graph, Input, Node
+from engine.graph import ASIDE, LETTERS, Graph, Input, Node
 from engine.types import name_of
 
 _WIDTH, _HEIGHT = 190, 46
@@ -49,7 +49,7 @@ def _arrows(graph: Graph) -> Iterator[tuple[Node, Node, Input]]:
 def _label(before: Node, source: Input) -> str:
     if source.output == LETTERS:
         return ""  # its arrow is of another kind
-    parts = ["late"] if source.output == LATE else []
+    parts = [before.operation.asides[ASIDE - source.output].name] if source.output <= ASIDE else []
     if source.right:
         parts.append("table" if source.is_table else "right")
     if before.outputs > 1:

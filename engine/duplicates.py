@@ -10,9 +10,12 @@ from cext.guard import Guard
 from cext.head import Head
 from cext.waker import Waker
 from cext.windowed import Windowed
-from engine.event_time import Time
+from engine.event_time import Time, arrival_of
 from engine.graph import Key
-from engine.operations import Operation, Role
+from engine.operations import Aside, Operation, Role, late
+
+FOREVER = 1 << 60
+"""Milliseconds that no two moments are apart by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +25,6 @@ class Deduplicated(Operation):
     role: ClassVar[Role] = "head"
     kind = "deduplicate"
     keeps_records: ClassVar[bool] = True
-    gives_late: ClassVar[bool] = True
     key: Key
     clock: Time
     within: int
@@ -30,15 +32,27 @@ class Deduplicated(Operation):
     record_type: Any
 
     @property
-    def late_type(self) -> Any:
-        return self.record_type
+    def asides(self) -> tuple[Aside, ...]:
+        return late(self.record_type, self.clock)
 
     @property
-    def late_time(self) -> Time | None:
-        return self.clock
+    def waits_for_time(self) -> bool:
+        return not self.clock.is_arrival
 
     def describe(self) -> str:
         return f"one of each {self.key} within {self.within} ms"
 
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
-        return Windowed(name, guard, Deduplicate(self.key.getter(), self.clock.instant(), self.within))
+        instant = self.clock.instant()
+        return Windowed(name, guard, Deduplicate(self.key.getter(), instant, self.within), arrival_of(instant))
+
+
+@dataclass(frozen=True, eq=False)
+class Distinct(Deduplicated):
+    """Of the records of a value the first to come goes on."""
+
+    kind = "distinct"
+
+    def describe(self) -> str:
+        within = f" within {self.within} ms" if self.within < FOREVER else ""
+        return f"distinct {self.key}{within}"

@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 from cext.chain import Operator
 from cext.getter import Getter
 from cext.guard import Guard
-from cext.instant import Instant
+from cext.instant import Arrival, Instant
 from cext.watermarks import Watermarks
 from engine.durations import Duration, nanoseconds
 from engine.errors import GraphError
-from engine.graph import LATE, Input, Node, Part, feeding
+from engine.graph import ASIDE, Input, Node, Part, feeding
 from engine.operations import FromSource, Operation, Role, function_name
 from engine.types import fields_of, name_of, returned_by
 
@@ -33,6 +33,8 @@ class Time:
     is_datetime: bool = False
     """Whether its type is datetime; what comes of it, such as the bounds of windows, is then given as datetimes too."""
     shift: int = 0
+    is_arrival: bool = False
+    """Whether it stands in no record but is processing time: when a record gets to whatever goes by it."""
 
     @property
     def datetime_or_int(self) -> type:
@@ -41,6 +43,8 @@ class Time:
 
     def instant(self) -> Instant:
         """Takes it out of a record."""
+        if self.is_arrival:
+            return Arrival(Getter())
         return Instant(Getter(self.part), self.zone, self.shift)
 
     @classmethod
@@ -58,6 +62,10 @@ class Time:
             )
         is_datetime = bool(types) and all(isinstance(each, type) and issubclass(each, datetime) for each in types)
         return cls(part, checked_zone(zone, place), is_datetime)
+
+
+ARRIVAL = Time("", is_datetime=True, is_arrival=True)
+"""Processing time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +142,24 @@ def has_watermarks(inputs: tuple[Input, ...]) -> bool:
 
 def time_of(inputs: tuple[Input, ...]) -> Time | None:
     """Where the event time stands in records that come by `inputs`; None where that is not known, or not the same."""
+    found = clock_of(inputs)
+    return None if found is None or found.is_arrival else found
+
+
+def clock_of(inputs: tuple[Input, ...]) -> Time | None:
+    """The same, or ARRIVAL where they go by processing time."""
     found = set(_times(inputs))
     return found.pop() if len(found) == 1 else None
 
 
+def arrival_of(instant: Instant) -> Arrival | None:
+    """`instant`, where it is for the head to set: what goes by processing time."""
+    return instant if isinstance(instant, Arrival) else None
+
+
 def _times(inputs: tuple[Input, ...]) -> Iterator[Time | None]:
     for each in inputs:
-        if each.time is not None or each.node is None or each.output == LATE:
+        if each.time is not None or each.node is None or each.output <= ASIDE:
             yield each.time
         elif each.node.operation.time is not None:
             yield each.node.operation.time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +24,11 @@ Route: TypeAlias = Literal["forward", "hash", "broadcast", "rebalance"]
 LETTERS = -1
 """The output by which a node's dead letters leave."""
 
-LATE = -2
-"""The output by which records leave that came too late for their windows."""
+ASIDE = -2
+"""The first of the outputs aside, by which a head lets records leave that are no results; the next are below it."""
+
+LATE = ASIDE
+"""That of windows and joins is for records that came too late."""
 
 _OURS = tuple(f"{Path(__file__).parent.parent / name}{os.sep}" for name in ("engine", "connectors"))
 
@@ -40,6 +44,10 @@ class Key:
     def getter(self) -> Getter:
         """Takes the key out of a record: the value itself if there is one part, else a tuple."""
         return Getter(self.parts[0] if len(self.parts) == 1 else self.parts)
+
+    def __add__(self, other: Key) -> Key:
+        """Both, one after the other."""
+        return Key(self.parts + other.parts, self.names + other.names, self.types + other.types)
 
     def __str__(self) -> str:
         return ", ".join(self.names) or "nothing"
@@ -182,8 +190,10 @@ def is_ours(filename: str) -> bool:
 
 
 def users_place() -> str:
-    """file:line of the innermost caller outside Headgate."""
+    """file:line of the innermost caller outside Headgate, and outside typing, by which Class[int]() goes."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and is_ours(frame.f_code.co_filename):
+    while frame.f_back is not None and (
+        is_ours(frame.f_code.co_filename) or frame.f_code.co_filename == typing.__file__
+    ):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
+from cext.processing_time import Clock
 from engine.beacon import Beacon
 from engine.errors import GraphError, JobCancelled, JobError
+from engine.graph import users_place
 from engine.layout import HOME
 from engine.metrics import JobMetrics, JobResult, State
 from engine.modules import in_worker
@@ -48,13 +50,15 @@ class Job:
     ('finished', 3)
     """
 
-    def __init__(self, flow: Dataflow, processes: int | None = None) -> None:
+    def __init__(self, flow: Dataflow, processes: int | None = None, clock: Clock | None = None) -> None:
         if in_worker():
             raise GraphError(
                 f"flow {flow.name!r} is run while a worker process imports the module that it stands in",
                 hint='put flow.run(...) under if __name__ == "__main__":',
             )
         self.plan = Plan.of(flow, processes)
+        if clock is not None:
+            _check_clock(clock, self.plan)
         self.name = flow.name
         self._outline = Outline.of(self.plan)
         self._beacon = Beacon(self.name, self.snapshot)
@@ -66,13 +70,13 @@ class Job:
         """Whether somebody has waited and had the error."""
         self._began = 0.0
         self._seconds = 0.0
-        self._part = Part(self._worker(), self._failed, self._part_ended)
+        self._part = Part(self._worker(clock), self._failed, self._part_ended)
         self._crew = self._make_crew(flow, processes) if self.plan.workers else None
 
-    def _worker(self) -> Worker:
+    def _worker(self, clock: Clock | None) -> Worker:
         partitions = list_partitions(self.plan)
         if not self.plan.workers:
-            return Worker(self.plan, partitions)
+            return Worker(self.plan, partitions, clock=clock)
         return Worker(self.plan, partitions, HOME, secrets.randbits(63))
 
     def _make_crew(self, flow: Dataflow, processes: int | None) -> Crew:
@@ -140,6 +144,7 @@ class Job:
             self._outline,
             (self._part.report(seconds), *(crew.supervision.reports if crew is not None else ())),
             crew.supervision.silent(now) if crew is not None else {},
+            time.time_ns() // 10**6,
         )
 
     def stop(self) -> None:
@@ -222,11 +227,25 @@ class Job:
             self.join()
 
 
-def run(flow: Dataflow, progress: bool | None, processes: int | None = None) -> JobResult:
+def _check_clock(clock: Clock, plan: Plan) -> None:
+    place = users_place()
+    if not isinstance(clock, Clock):
+        raise GraphError(
+            f"{place}: wanted a clock, got {clock!r}", hint="write clock=ManualClock(), of engine.testing, or nothing"
+        )
+    if plan.workers:
+        raise GraphError(
+            f"{place}: a clock is moved by hand in the process that it is in, "
+            f"but this job has {len(plan.workers)} more",
+            hint="run it without processes= and stages of their own",
+        )
+
+
+def run(flow: Dataflow, progress: bool | None, processes: int | None = None, clock: Clock | None = None) -> JobResult:
     """Start, show progress, pass signals on, wait."""
     from engine.progress import watch
 
-    job = Job(flow, processes)
+    job = Job(flow, processes, clock)
     with _signals(job), job.start():
         watch(job, progress)
         return job.wait()

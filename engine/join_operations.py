@@ -19,7 +19,7 @@ from cext.waker import Waker
 from cext.window_join import Rows, WindowJoin
 from engine.event_time import Time
 from engine.graph import Key
-from engine.operations import Operation, Role
+from engine.operations import Aside, Operation, Role, late
 from engine.pair_times import Later, OfLeft
 from engine.types import optional
 from engine.windows import Parts, Session, Window
@@ -43,7 +43,6 @@ class Join(Operation):
     """The base: its results are pairs (left record, right record)."""
 
     role: ClassVar[Role] = "head"
-    gives_late: ClassVar[bool] = True
     left: Side
     right: Side
     how: str
@@ -68,12 +67,13 @@ class Join(Operation):
         return tuple[first, second]
 
     @property
-    def late_type(self) -> Any:
-        return self.left.type if self.left.type == self.right.type else None
+    def asides(self) -> tuple[Aside, ...]:
+        known = self.left.type if self.left.type == self.right.type else None
+        return late(known, self.left.clock if self.left.clock == self.right.clock else None)
 
     @property
-    def late_time(self) -> Time | None:
-        return self.left.clock if self.left.clock == self.right.clock else None
+    def waits_for_time(self) -> bool:
+        return True
 
     @property
     def is_datetime(self) -> bool:
@@ -137,10 +137,13 @@ class InInterval(Join):
     def time(self) -> Time | None:
         return Time(Later(self.left.clock, self.right.clock), is_datetime=self.is_datetime)
 
+    @property
+    def delay(self) -> int:
+        return self.build_join().delay
+
     def describe(self) -> str:
         how = "" if self.how == "inner" else f"{self.how} "
-        delay = self.build_join().delay
-        held = f", event time goes on {delay} ms later" if delay else ""
+        held = f", event time goes on {self.delay} ms later" if self.delay else ""
         return f"{how}interval join from {self.lower} to {self.upper} ms {self.keys()}{held}"
 
     def build_join(self) -> Joins:

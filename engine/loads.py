@@ -49,9 +49,14 @@ class Place:
         return not self.task.after
 
     @property
+    def waits(self) -> bool:
+        """Whether it waits for credit for some of its time."""
+        return self.it.backpressured >= WAITS
+
+    @property
     def is_held_up(self) -> bool:
         """Whether it waits for credit, and for longer than it works."""
-        return self.it.backpressured >= WAITS and self.it.backpressured > self.it.busy
+        return self.waits and self.it.backpressured > self.it.busy
 
     @property
     def others(self) -> list[float]:
@@ -92,6 +97,13 @@ class Loads:
             if (tasks | fed).intersection(task.after):
                 fed.add(at)
         return [each for each in self.places if each.at in fed]
+
+    def before(self, at: int) -> set[int]:
+        """The sources that feed a task."""
+        feeding = [at]
+        for each in feeding:  # which grows meanwhile
+            feeding += [task for task in self.tasks[each].after if task not in feeding]
+        return {each for each in feeding if not self.tasks[each].after}
 
     def busiest(self, places: list[Place]) -> Place:
         """The one whose thread is; of equals that nearest the sinks, and of those on one thread the busiest."""

@@ -80,6 +80,9 @@ class InstanceMetrics(msgspec.Struct, frozen=True):
     coding: float = 0.0
     """The share of its time that encoding and decoding its records for other processes took of its process's common
     thread: part of `busy`, unless it has a thread of its own."""
+    drift: float = 0.0
+    """The share of its time, part of `idle`, in which inputs had records that it did not take, since another one was more
+    than `max_drift` of the `Settings` behind in event time."""
 
 
 class TaskMetrics(msgspec.Struct, frozen=True):
@@ -201,6 +204,9 @@ JobResult = JobMetrics
 TITLES = ("operator", "in", "out", "out/s", "busy", "idle", "back-pr.", "queued", "p50", "p99")
 
 
+_SHORTEST_NAME = len(TITLES[0])
+
+
 def cells(each: OperatorMetrics, rate: float | None, count: Callable[[float], str] = "{:,.0f}".format) -> list[str]:
     """One operator as a row of the table; `rate`: records a second that it gives, `count` writes numbers of records."""
     return [
@@ -237,3 +243,17 @@ def _percent(share: float | None) -> str:
 def delay(seconds: float | None) -> str:
     """A duration as a cell of a table."""
     return "" if seconds is None else f"{1e3 * seconds:.1f}ms" if seconds < 0.1 else f"{seconds:.2f}s"
+
+
+def short_count(count: float) -> str:
+    """A number of records in few characters."""
+    return f"{count:,.0f}" if count < 1e6 else f"{count / 1e6:,.1f}M"
+
+
+def shortened(name: str, width: int) -> str:
+    """`name` in at most `width` characters, without its middle where it is longer; its ends tell most."""
+    width = max(width, _SHORTEST_NAME)
+    if len(name) <= width:
+        return name
+    head = width // 2
+    return f"{name[:head]}…{name[head + 1 - width :]}"

@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 Role = Literal["source", "head", "chain", "router", "sink"]
 
 
+@dataclass(frozen=True)
+class Aside:
+    """What leaves an operation beside its results: its name, and its type and event time where these are known."""
+
+    name: str
+    type: Any = None
+    time: Time | None = None
+
+
+def late(record_type: Any, time: Time | None) -> tuple[Aside, ...]:
+    """What leaves windows and joins aside."""
+    return (Aside("late", record_type, time),)
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """The base. `role` is the place that its native piece has in a task.
@@ -37,8 +51,6 @@ class Operation:
     kind: ClassVar[str]
     keeps_records: ClassVar[bool] = False
     """Whether it gives only records that it took, unchanged."""
-    gives_late: ClassVar[bool] = False
-    """Whether records may come too late for it, and leave by an output of their own."""
 
     @property
     def function(self) -> Callable[..., Any] | None:
@@ -57,14 +69,19 @@ class Operation:
         return None
 
     @property
-    def late_type(self) -> Any:
-        """The type of records that came too late, if that is known."""
-        return None
+    def asides(self) -> tuple[Aside, ...]:
+        """Its outputs aside, by number: of graph.ASIDE the first."""
+        return ()
 
     @property
-    def late_time(self) -> Time | None:
-        """Where their event time stands, if that is known."""
-        return None
+    def waits_for_time(self) -> bool:
+        """Whether it keeps records, or what they came to, until event time has passed them."""
+        return False
+
+    @property
+    def delay(self) -> int:
+        """By how many milliseconds its head holds back the event time that it passes on."""
+        return 0
 
     def describe(self) -> str:
         """What it does, in a word or two."""

@@ -8,9 +8,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from engine.codec import Codec
+from engine.drift import settle_drift
 from engine.errors import GraphError
 from engine.event_time import EventTime, follows_source
-from engine.graph import LATE, LETTERS, Graph, Input, Key, Node, Route
+from engine.graph import ASIDE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
 from engine.lookups import LookupStream
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
@@ -36,6 +37,15 @@ class Edge:
     """The bound of one channel, in records."""
     share: float = 0.0
     """How long a record may wait in it, seconds."""
+    waits: bool = False
+    """Whether it may be held until other inputs have come as far in event time (see engine.drift)."""
+    delays: tuple[int, int] = (0, 0)
+    """How far its marks are, at least and at most, behind what was seen where they were made, ms."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether its records make the table of a lookup_join, by which event time does not go."""
+        return self.right and isinstance(self.consumer.nodes[0].operation, LookupStream)
 
     @property
     def channels(self) -> int:
@@ -55,8 +65,8 @@ class Edge:
     @property
     def type(self) -> Any:
         """What its records are, as far as is known; dead letters hold whatever went wrong."""
-        if self.output == LATE:
-            return self.producer.nodes[0].operation.late_type
+        if self.output <= ASIDE:
+            return self.producer.nodes[0].operation.asides[ASIDE - self.output].type
         return None if self.output == LETTERS else self.producer.nodes[-1].type
 
     @property
@@ -136,6 +146,7 @@ class Plan:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
                 _join(producer, consumer, source)
         plan._size()
+        settle_drift(tasks)
         return plan
 
     @property
@@ -199,7 +210,7 @@ class Plan:
         seen.add(task)
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
-            what = {LETTERS: "dead letters, ", LATE: "late records, "}.get(edge.output) or _part(task, edge.output)
+            what = _part(task, edge.output)
             side = _side(edge)
             yield f"{indent}  └─ {what}{side}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
@@ -224,12 +235,14 @@ def _links(edge: Edge) -> str:
 
 
 def _side(edge: Edge) -> str:
-    if not edge.right:
-        return ""
-    return "table, " if isinstance(edge.consumer.nodes[0].operation, LookupStream) else "right side, "
+    return "table, " if edge.is_table else "right side, " if edge.right else ""
 
 
 def _part(task: TaskPlan, output: int) -> str:
+    if output == LETTERS:
+        return "dead letters, "
+    if output <= ASIDE:
+        return f"{task.nodes[0].operation.asides[ASIDE - output].name} records, "
     outputs = task.nodes[-1].outputs
     return f"part {output + 1} of {outputs}, " if outputs > 1 else ""
 

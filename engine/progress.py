@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.metrics import TITLES, JobMetrics, cells, table
+from engine.metrics import TITLES, JobMetrics, cells, short_count, shortened, table
 from engine.snapshot import Recent
+from engine.time_view import time_line
 
 if TYPE_CHECKING:
     from engine.job import Job
 
 _TABLE_SECONDS = 0.2
 _LINE_SECONDS = 1.0
-_SHORTEST_NAME = len(TITLES[0])
 
 
 def watch(job: Job, wanted: bool | None) -> None:
@@ -76,14 +76,15 @@ def _show_table(job: Job) -> None:
         recent.add(job.snapshot())
         while not job.join(_TABLE_SECONDS):
             now = job.snapshot()
-            lines = table_lines(job.name, now.metrics(), recent.add(now).metrics(), console.width)
+            lines = table_lines(job.name, now.metrics(), recent.add(now).metrics(), console.width, now.at)
             live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
 
 
-def table_lines(name: str, now: JobMetrics, lately: JobMetrics, width: int) -> list[str]:
+def table_lines(name: str, now: JobMetrics, lately: JobMetrics, width: int, at: int = 0) -> list[str]:
     """The live table, at most `width` wide, from about 75 on: names give way, and numbers are never cut.
 
-    How many records went in and out is from the beginning; rates, shares and delays are those of `lately`.
+    How many records went in and out is from the beginning; rates, shares and delays are those of `lately`. `at`: when
+    that was so, in milliseconds since the epoch.
     """
     rows = [
         cells(replace(new, records_in=whole.records_in, records_out=whole.records_out), new.rate_out, short_count)
@@ -93,18 +94,4 @@ def table_lines(name: str, now: JobMetrics, lately: JobMetrics, width: int) -> l
     for row in rows:
         row[0] = shortened(row[0], width - numbers)
     state = f": {now.seconds:.1f} s, {now.in_flight:,} of at most {now.bound:,} records in flight"
-    return [shortened(name, width - len(state)) + state, "", *table(TITLES, rows)]
-
-
-def short_count(count: float) -> str:
-    """A number of records in few characters."""
-    return f"{count:,.0f}" if count < 1e6 else f"{count / 1e6:,.1f}M"
-
-
-def shortened(name: str, width: int) -> str:
-    """`name` in at most `width` characters, without its middle where it is longer; its ends tell most."""
-    width = max(width, _SHORTEST_NAME)
-    if len(name) <= width:
-        return name
-    head = width // 2
-    return f"{name[:head]}…{name[head + 1 - width :]}"
+    return [shortened(name, width - len(state)) + state, *time_line(now, at), "", *table(TITLES, rows)]

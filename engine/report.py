@@ -11,6 +11,7 @@ import msgspec
 from cext.chain import Lookup
 from cext.head import Head
 from cext.inlet import Inlet
+from cext.keyed_process import KeyedProcess
 from cext.links import Links
 from cext.outlet import Outlet
 from cext.sink import Sink as SinkHead
@@ -62,6 +63,8 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     """The event time here, ms since the epoch; None: there is none yet."""
     late: int = 0
     """Records that came too late for their windows."""
+    drifting: float = 0.0
+    """For how many seconds, of those `idle`, inputs that had records were held for others further behind in time."""
     held: int = 0
     """Records taken in whose windows are not over, or that may still have partners in a join; those of a table."""
     unmatched: int = 0
@@ -160,6 +163,8 @@ def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
 def _held(head: Head) -> int:
     if isinstance(head, StreamLookup):
         return len(head.table)
+    if isinstance(head, KeyedProcess):
+        return head.held
     return head.windows.held if isinstance(head, Windowed) else 0
 
 
@@ -188,7 +193,7 @@ def _task(planned: int, instance: int, task: Task, halves: Sequence[Outlet | Inl
         encoding=sum(half.coding for half in halves if isinstance(half, Outlet)) / 1e9,
         decoding=sum(half.coding for half in halves if isinstance(half, Inlet)) / 1e9,
         watermark=task.event_time,
-        late=task.head.late if isinstance(task.head, Windowed) else 0,
+        late=task.head.late if isinstance(task.head, Windowed | KeyedProcess) else 0,
         held=_held(task.head),
         unmatched=task.head.lookup.unmatched if isinstance(task.head, StreamLookup) else 0,
         **counters,

@@ -18,7 +18,8 @@ class Settings:
     `target_delay`: how long records may lie between source and sink once a slow sink has filled the job;
     `max_window`: the most records that one channel may hold, so a link carries no more in a round trip;
     `max_parallelism`: the number of key groups, which bounds the parallelism of whatever is keyed and never changes
-    over a job's life.
+    over a job's life; `max_drift`: how far one input of a window or join may be ahead of another in event time: it is
+    read no further until the other has come closer, so that what they are apart is not kept in memory (None: it is).
 
     Between processes: `max_window_bytes`: the most encoded bytes that one channel may hold (one record may always go
     alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose
@@ -40,6 +41,7 @@ class Settings:
     frame_bytes: int = 256 * 2**10
     max_record_bytes: int = 64 * 2**20
     max_parallelism: int = 128
+    max_drift: Duration | None = "1m"
     silence: Duration = "30s"
     listen: str = ""
     beat: Duration = "100ms"
@@ -54,6 +56,8 @@ class Settings:
             if nanoseconds(getattr(self, name)) == 0:
                 raise ValueError(f"Settings.{name} must be more than zero: a worker cannot speak all the time")
         nanoseconds(self.linger)
+        if self.max_drift is not None and nanoseconds(self.max_drift) % 10**6:
+            raise ValueError(f"Settings.max_drift is in whole milliseconds, as event time is, not {self.max_drift!r}")
         if self.listen and not _is_one_host(self.listen):
             raise ValueError(f"Settings.listen is an IP address of this machine, like 127.0.0.1, not {self.listen!r}")
 
@@ -61,6 +65,11 @@ class Settings:
     def linger_ns(self) -> int:
         """`linger` in nanoseconds."""
         return nanoseconds(self.linger)
+
+    @property
+    def max_drift_ms(self) -> int | None:
+        """`max_drift` in milliseconds."""
+        return None if self.max_drift is None else nanoseconds(self.max_drift) // 10**6
 
     @property
     def beat_s(self) -> float:

@@ -13,7 +13,8 @@ from engine.report import Chained, Report, TaskReport
 
 _TASK_COUNTERS = (
     *("busy", "idle", "backpressured", "records_in", "records_out"),
-    *("frames_in", "frames_out", "dropped", "written", "capped", "encoding", "decoding", "late", "unmatched"),
+    *("frames_in", "frames_out", "dropped", "written", "capped", "encoding", "decoding"),
+    *("late", "drifting", "unmatched"),
 )
 _CHAINED_COUNTERS = ("records_in", "records_out", "unmatched", "busy_ns")
 _REPORT_COUNTERS = ("passes", "seconds", "cpu")
@@ -29,6 +30,8 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True):
     outline: Outline
     reports: tuple[Report, ...]
     silent: dict[int, float] = {}
+    at: int = 0
+    """When this was so, in milliseconds since the epoch, by the clock of the job's program."""
 
     def metrics(self) -> JobMetrics:
         """The job's metrics, from its beginning or, after `since`, from that moment."""

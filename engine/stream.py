@@ -11,20 +11,25 @@ from engine import operations as ops
 from engine.checks import call_it, check_count, check_field, check_function
 from engine.durations import Duration, nanoseconds
 from engine.errors import GraphError
-from engine.event_time import EventTime, Time, Zone, checked_milliseconds, has_watermarks
+from engine.event_time import ARRIVAL, EventTime, Time, Zone, checked_milliseconds, has_watermarks
 from engine.graph import Input, Key, Node, OnError, Route, users_place
+from engine.grouping import key_of
 from engine.lookups import Asked
 from engine.sink import Sink
 from engine.source import Source
-from engine.types import awaited_from, fields_of, guarded_by, items_returned_by, name_of, pair_of, returned_by
+from engine.types import awaited_from, guarded_by, items_returned_by, name_of, pair_of, returned_by
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from engine.dataflow import Dataflow
     from engine.keyed import KeyedStream
+    from engine.windowed import WindowedResults
 
-_KEYED = {"aggregate", "reduce", "fold", "stateful_map", "window", "join", "interval_join", "asof_join", "deduplicate"}
+_KEYED = {
+    *("aggregate", "reduce", "fold", "stateful_map", "process", "window", "deduplicate", "top"),
+    *("join", "interval_join", "asof_join"),
+}
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -268,6 +273,56 @@ class Stream(Generic[T]):
         node = self._add(EventTime(found, late, idle), self.type, name, on_error, place)
         return Stream(self._flow, (Input(node),), self.type)
 
+    def processing_time(self) -> Stream[T]:
+        """Let what follows go by the clock: the time of a record is when it gets to the window that takes it.
+
+        No record is late. A window's result comes once the clock has passed its end, and at the end of the stream for
+        those that have only begun. Bounds are datetimes, in UTC unless the window has a zone. The clock is that of the
+        process that the window is in; it may be put back, but the window then waits until it is where it was. In one
+        process `run(clock=...)` takes another, for tests. See `event_time` for results that can be had again.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import Dataflow, Tumbling, count
+        >>> from engine.testing import ManualClock
+        >>> flow, got = Dataflow("arrivals"), []
+        >>> arrivals = flow.source(from_iterable(["a", "b", "a"])).processing_time()
+        >>> arrivals.key_by(str).window(Tumbling("10s")).aggregate(n=count()).sink(collect(got))
+        >>> _ = flow.run(clock=ManualClock(25_000))
+        >>> [(row.key, f"{row.window_start:%S}", f"{row.window_end:%S}", row.n) for row in got]
+        [('a', '20', '30', 2), ('b', '20', '30', 1)]
+        """
+        inputs = tuple(replace(each, time=ARRIVAL) for each in self._inputs)
+        return Stream(self._flow, inputs, self.type, self._parallelism)
+
+    def distinct(
+        self,
+        *parts: str | Callable[[T], Any],
+        within: Duration | None = None,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> WindowedResults[T, T]:
+        """The first record to come of each value of `parts`, fields or a function; without them, of each record itself.
+
+        `within`: a value counts as new again after so much time without it going on, and is forgotten then: event time
+        or, behind `processing_time`, that of the clock (see `KeyedStream.deduplicate`). Without it each value goes on
+        once, and all of them are kept in memory for as long as the job runs.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import Dataflow
+        >>> flow, got = Dataflow("once"), []
+        >>> flow.source(from_iterable(["weir", "dam", "weir"])).distinct().sink(collect(got))
+        >>> _ = flow.run()
+        >>> got
+        ['weir', 'dam']
+        """
+        from engine.keyed import KeyedStream  # which is a Stream itself
+
+        place = users_place()
+        key = key_of(parts or (itself,), {}, self.type, "distinct", place)
+        inputs = self._routed("hash", "distinct", place, key)
+        keyed: KeyedStream[T] = KeyedStream(self._flow, inputs, self.type, self._parallelism, key)
+        return keyed._distinct(within, name, on_error, place)
+
     # One or many records to any number.
 
     def flat_map(
@@ -439,24 +494,7 @@ class Stream(Generic[T]):
         [(1, 1), (2, 2)]
         """
         place = users_place()
-        functions = [part for part in parts if not isinstance(part, str)]
-        if len(functions) > 1:
-            raise GraphError(
-                f"{place}: key_by has {len(functions)} functions without a name", hint="write key_by(day=..., hour=...)"
-            )
-        everything: tuple[Any, ...] = (*parts, *named.values())
-        for part in everything:
-            if not isinstance(part, str) and not callable(part):
-                raise GraphError(f"{place}: key_by wants field names and functions, got {part!r}")
-            self._check_field(part, "key_by", place)
-        names = (*(part if isinstance(part, str) else "key" for part in parts), *named)
-        if len(set(names)) < len(names):
-            raise GraphError(f"{place}: key_by has two parts with one name: {', '.join(names)}")
-        fields = fields_of(self.type) or {}
-        types = tuple(
-            fields.get(part, Any) if isinstance(part, str) else returned_by(part) or Any for part in everything
-        )
-        key = Key(everything, names, types)
+        key = key_of(parts, named, self.type, "key_by", place)
         if parallelism is not None:
             check_count(parallelism, "key_by wants a parallelism", place)
         inputs = self._routed("hash", "key_by", place, key)
@@ -534,3 +572,8 @@ class Stream(Generic[T]):
     def __repr__(self) -> str:
         names = ", ".join("dead letters" if each.node is None else each.node.name for each in self._inputs)
         return f"<{type(self).__name__} of {name_of(self.type)} from {names}>"
+
+
+def itself(record: T) -> T:
+    """The record: what there is one of each, where nothing else is said."""
+    return record

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from textwrap import wrap
 
-from engine.metrics import JobMetrics, OperatorMetrics, TaskMetrics, delay, table
+from engine.metrics import JobMetrics, OperatorMetrics, TaskMetrics, delay, short_count, shortened, table
 from engine.plan import worker_name
-from engine.progress import short_count, shortened
 from engine.report import Report
 from engine.snapshot import Snapshot
+from engine.time_view import times
 
 BUSY, BACKPRESSURED, IDLE = "█", "▒", "·"
 
@@ -24,6 +24,7 @@ _SHORTEST_BAR, _LONGEST_BAR, _LONGEST_NAME = 10, 40, 32
 
 def lines(now: Snapshot, lately: Snapshot, width: int) -> list[str]:
     """All that there is to see. Rates, shares and delays are those of `lately`, which comes of `Snapshot.since`."""
+    event_time = times(now.metrics(), now.at, width)
     return [
         *head(now, width),
         "",
@@ -32,6 +33,7 @@ def lines(now: Snapshot, lately: Snapshot, width: int) -> list[str]:
         *operators(lately.metrics(), width),
         f"{BUSY} busy  {BACKPRESSURED} back-pressured: nowhere to write  {IDLE} idle: nothing to read, or no turn",
         "",
+        *([*event_time, ""] if event_time else ()),
         *processes(lately),
     ]
 

@@ -15,9 +15,11 @@ from engine import operations as ops
 from engine.aggregates import Aggregate, collect
 from engine.checks import check_function
 from engine.errors import GraphError
-from engine.event_time import Time
+from engine.event_time import Time, arrival_of, clock_of
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import LATE, Input, Key, OnError, users_place
+from engine.grouping import key_of
+from engine.ranking import Ranked, Rows, ranked, ranking
 from engine.results import result_type
 from engine.stream import Stream
 from engine.types import items_returned_by
@@ -37,7 +39,6 @@ class InWindows(ops.Operation):
 
     role: ClassVar[ops.Role] = "head"
     kind = "window"
-    gives_late: ClassVar[bool] = True
     key: Key
     window: Window
     clock: Time
@@ -46,23 +47,28 @@ class InWindows(ops.Operation):
     aggregates: tuple[Aggregate, ...]
     make: Callable[[Any, list[Any]], Any]
     record_type: Any
+    has_bounds: bool = True
+    """Whether results have a `window_end`, which is their event time."""
 
     @property
     def time(self) -> Time | None:
-        if not self.window.needs_time:
+        if self.window.counts or not self.has_bounds:
             return None
-        return Time("window_end", is_datetime=self.clock.is_datetime, shift=-1)
+        if self.clock.is_arrival:
+            return self.clock
+        return Time("window_end", is_datetime=self.clock.is_datetime, shift=self.window.last_moment)
 
     @property
-    def late_type(self) -> Any:
-        return self.record_type
+    def asides(self) -> tuple[ops.Aside, ...]:
+        return ops.late(self.record_type, self.clock)
 
     @property
-    def late_time(self) -> Time | None:
-        return self.clock
+    def waits_for_time(self) -> bool:
+        return not (self.window.counts or self.clock.is_arrival)
 
     def describe(self) -> str:
-        return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r} by {self.key}"
+        by_clock = "" if self.window.counts or not self.clock.is_arrival else " of the clock"
+        return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r}{by_clock} by {self.key}"
 
     def groups(self) -> Groups:
         """Fresh state."""
@@ -70,8 +76,9 @@ class InWindows(ops.Operation):
 
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
         bound = as_datetime(self.window.zone) if self.clock.is_datetime else int
-        parts = Parts(self.groups, self.clock.instant(), bound, self.lateness)
-        return Windowed(name, guard, self.window.build(parts))
+        instant = self.clock.instant()
+        windows = self.window.build(Parts(self.groups, instant, bound, self.lateness))
+        return Windowed(name, guard, windows, None if self.window.counts else arrival_of(instant))
 
 
 class WindowedResults(Stream[U], Generic[U, T]):
@@ -92,11 +99,11 @@ class WindowedResults(Stream[U], Generic[U, T]):
         (1, [3], [1, 2])
         """
         node = self._inputs[0].node
-        while node is not None and not node.operation.gives_late:
+        while node is not None and not node.operation.asides:
             node = node.inputs[0].node
         assert node is not None
-        operation = node.operation
-        return Stream(self._flow, (Input(node, LATE, time=operation.late_time),), operation.late_type)
+        late = node.operation.asides[0]
+        return Stream(self._flow, (Input(node, LATE, time=late.time),), late.type)
 
 
 class WindowedStream(Generic[T]):
@@ -138,7 +145,7 @@ class WindowedStream(Generic[T]):
         stream = self._stream
         own = (("type", type), ("name", name), ("on_error", on_error))
         check_aggregates(aggregates, own, stream.type, place)
-        bound = self._clock.datetime_or_int if self._window.needs_time else int
+        bound = int if self._window.counts else self._clock.datetime_or_int
         bounds = {"window_start": bound, "window_end": bound}
         known, make = result_type(stream.key, aggregates, stream.type, type, place, bounds)
         return self._then(tuple(aggregates.values()), make, known, name, on_error, place)
@@ -203,6 +210,57 @@ class WindowedStream(Generic[T]):
         )
         return WindowedResults(self._stream._flow, result._inputs, result.type)
 
+    def top(
+        self,
+        most: int,
+        by: str | Callable[[T], Any],
+        *,
+        smallest: bool = False,
+        name: str | None = None,
+        on_error: OnError | None = None,
+    ) -> WindowedResults[Ranked[T], T]:
+        """The `most` records of each key and window with the greatest `by` (or the smallest), in order, as `Ranked`.
+
+        Of equals the earlier comes first; records whose `by` is None or NaN are passed over. A late record that is
+        taken in gives all rows of its window anew.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import Dataflow, Tumbling
+        >>> flow, got = Dataflow("latest"), []
+        >>> times = flow.source(from_iterable([1, 7, 2, 12], type=int)).event_time(lambda x: x, out_of_order="5ms")
+        >>> times.key_by().window(Tumbling("10ms")).top(2, by=lambda x: x).sink(collect(got))
+        >>> _ = flow.run()
+        >>> [(row.window_end, row.rank, row.record) for row in got]
+        [(10, 1, 7), (10, 2, 2), (20, 1, 12)]
+        """
+        place = users_place()
+        each = ranking(most, by, smallest, self._stream.type, place)
+        lists = self._then((each,), ranked, None, None, on_error, place)
+        node = lists._add(Rows(iter), Ranked, name, on_error, place)
+        return WindowedResults(self._stream._flow, (Input(node, time=clock_of(lists._inputs)),), Ranked)
+
+    def distinct(
+        self, *parts: str | Callable[[T], Any], name: str | None = None, on_error: OnError | None = None
+    ) -> WindowedResults[T, T]:
+        """The first record to come of each key and window and, where `parts` are given, of each value of these.
+
+        They go on when the window is over, with their own times: where windows are to follow, of the same size or
+        larger, say `.event_time(...)` behind it.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import Dataflow, Tumbling
+        >>> flow, got = Dataflow("parities"), []
+        >>> times = flow.source(from_iterable([1, 3, 2, 13, 14], type=int)).event_time(lambda x: x, out_of_order="5ms")
+        >>> times.key_by().window(Tumbling("10ms")).distinct(lambda x: x % 2).sink(collect(got))
+        >>> _ = flow.run()
+        >>> got
+        [1, 2, 13, 14]
+        """
+        place = users_place()
+        stream = self._stream
+        key = stream.key + key_of(parts, {}, stream.type, "distinct", place)
+        return self._then((reducing(_first),), _last, stream.type, name, on_error, place, key)
+
     def _then(
         self,
         aggregates: tuple[Aggregate, ...],
@@ -211,11 +269,14 @@ class WindowedStream(Generic[T]):
         name: str | None,
         on_error: OnError | None,
         place: str,
+        key: Key | None = None,
     ) -> WindowedResults[Any, T]:
+        """`key`: what results are for each of, where that is more than what the stream is keyed by, and not shown."""
         if self._window.combines:
             _check_combining(aggregates, self._window, place)
         stream = self._stream
-        operation = InWindows(stream.key, self._window, self._clock, self._lateness, aggregates, make, stream.type)
+        shape = (key or stream.key, self._window, self._clock, self._lateness)
+        operation = InWindows(*shape, aggregates, make, stream.type, has_bounds=key is None)
         node = stream._add(operation, record_type, name, on_error, place)
         return WindowedResults(stream._flow, (Input(node),), record_type)
 
@@ -227,6 +288,14 @@ def _check_combining(aggregates: tuple[Aggregate, ...], window: Window, place: s
                 f"{place}: {window!r} makes windows of parts, but {each.name} does not say how two states become one",
                 hint="give it combine=..., or use process, which gets the records",
             )
+
+
+def _first(one: Any, other: Any) -> Any:
+    return one
+
+
+def _last(key: Any, results: list[Any]) -> Any:
+    return results[-1]
 
 
 def _window_result(key: Any, results: list[Any]) -> WindowResult[Any]:

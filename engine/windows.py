@@ -10,11 +10,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from cext.counted import Counted
 from cext.groups import Groups
 from cext.instant import Instant
 from cext.panes import Grid, Panes
 from cext.sessions import Sessions
+from cext.triggered import Triggered
 from cext.windowed import Windows
 from engine.calendar_days import Days
 from engine.durations import Duration
@@ -58,13 +58,20 @@ class Parts:
 
 
 class Window:
-    """The base of what `KeyedStream.window` takes: `Tumbling`, `Sliding`, `Session` and `Count`."""
+    """The base of what `KeyedStream.window` takes: `Tumbling`, `Sliding`, `Session`, `Count` and `Global`."""
 
-    needs_time = True
-    """Whether it goes by event time."""
+    counts = False
+    """Whether its bounds are numbers of a key's records, and not times."""
+    last_moment = -1
+    """How far the last moment of a window is from its end, ms."""
     combines = False
     """Whether it makes a window of several states of a key, so that aggregates must be able to combine these."""
     zone: tzinfo | None = None
+
+    @property
+    def needs_watermarks(self) -> bool:
+        """Whether event time makes its results due."""
+        return not self.counts
 
     def build(self, parts: Parts) -> Windows:
         """The native windows."""
@@ -103,9 +110,9 @@ class Tumbling(Window):
         return Panes(grid, parts.instant, parts.make_groups, parts.bound, 1, 1, parts.lateness)
 
     def __repr__(self) -> str:
-        offset = f", offset={_text(self.offset)!r}" if self.offset else ""
+        offset = f", offset={as_text(self.offset)!r}" if self.offset else ""
         zone = f", zone={str(self.zone)!r}" if self.zone else ""
-        return f"Tumbling({_text(self.size)!r}{offset}{zone})"
+        return f"Tumbling({as_text(self.size)!r}{offset}{zone})"
 
 
 @dataclass(frozen=True, init=False)
@@ -136,13 +143,15 @@ class Sliding(Window):
         return Panes(grid, parts.instant, parts.make_groups, parts.bound, width, step, parts.lateness)
 
     def __repr__(self) -> str:
-        offset = f", offset={_text(self.offset)!r}" if self.offset else ""
-        return f"Sliding({_text(self.size)!r}, every={_text(self.every)!r}{offset})"
+        offset = f", offset={as_text(self.offset)!r}" if self.offset else ""
+        return f"Sliding({as_text(self.size)!r}, every={as_text(self.every)!r}{offset})"
 
 
 @dataclass(frozen=True, init=False)
 class Session(Window):
     """Windows that last as long as a key's records come within `gap` of each other; they end `gap` after the last.
+
+    A record exactly `gap` after another is in the same one. So the end is the last moment at which one could join.
 
     >>> Session("30m")
     Session('30m')
@@ -151,6 +160,7 @@ class Session(Window):
     gap: int
     """Milliseconds."""
     combines = True
+    last_moment = 0
 
     def __init__(self, gap: Duration) -> None:
         _set(self, "gap", checked_milliseconds(gap, "Session's gap", users_place(), 1))
@@ -159,7 +169,7 @@ class Session(Window):
         return Sessions(self.gap, parts.instant, parts.make_groups(), parts.bound, parts.lateness)
 
     def __repr__(self) -> str:
-        return f"Session({_text(self.gap)!r})"
+        return f"Session({as_text(self.gap)!r})"
 
 
 @dataclass(frozen=True, init=False)
@@ -170,7 +180,7 @@ class Count(Window):
     """
 
     size: int
-    needs_time = False
+    counts = True
 
     def __init__(self, size: int) -> None:
         if not isinstance(size, int) or size < 1:
@@ -178,7 +188,7 @@ class Count(Window):
         _set(self, "size", size)
 
     def build(self, parts: Parts) -> Windows:
-        return Counted(self.size, parts.make_groups())
+        return Triggered(parts.make_groups(), self.size, purge=True)
 
     def __repr__(self) -> str:
         return f"Count({self.size})"
@@ -196,7 +206,7 @@ def _set(window: Window, name: str, value: Any) -> None:
     object.__setattr__(window, name, value)
 
 
-def _text(milliseconds: int) -> str:
+def as_text(milliseconds: int) -> str:
     for unit, size in (("d", _DAY), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if milliseconds % size == 0 and milliseconds:
             return f"{milliseconds // size}{unit}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
@@ -12,10 +12,12 @@ from cext.guard import Guard, Sideline
 from cext.head import Head, Pass
 from cext.inlet import Inlet
 from cext.joined import Joined
+from cext.lanes import Lane, Lanes
 from cext.link import Peer
 from cext.links import Links
 from cext.outlet import Outlet
 from cext.port import Port
+from cext.processing_time import Clock
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
 from cext.source import Source as SourceHead
@@ -27,7 +29,7 @@ from cext.window import Window
 from engine.codec import Codec
 from engine.describe import describe_failure, describe_unread, describe_unsent, is_known, is_refusal, what
 from engine.errors import InputError
-from engine.graph import LATE, LETTERS, Node
+from engine.graph import ASIDE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.lookups import LookupStream
@@ -41,14 +43,23 @@ class Worker:
     """What process `number` runs of a plan: native tasks and channels, and the loops of the threads that run them.
 
     `partitions`: those of every source (see `list_partitions`), of which each instance has its share; nothing is opened
-    before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries.
+    before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries;
+    `clock`, if it is not the system's, tells processing time.
     """
 
-    def __init__(self, plan: Plan, partitions: dict[str, list[str]], number: int = HOME, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        partitions: dict[str, list[str]],
+        number: int = HOME,
+        epoch: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
         self.plan = plan
         self.partitions = partitions
         self.number = number
         self.epoch = epoch
+        self.clock = clock or Clock()
         self.guards: dict[Node, list[Guard]] = {node: [] for task in plan.tasks for node in task.nodes}
         """What each operator has skipped and sent to the dead letters, in all places that work for it."""
         self.refused: dict[str, int] = {}
@@ -197,43 +208,52 @@ class Worker:
 
     def _instance(self, planned: TaskPlan, index: int, ready: dict[Node, Operation]) -> Task:
         last = planned.nodes[-1].operation
-        lanes = [*self._lanes(planned, index, right=False), *self._lanes(planned, index, right=True)]
         outputs: list[list[Port]] = [[] for _ in range(planned.nodes[-1].outputs)]
-        aside: dict[int, list[Port]] = {LETTERS: [], LATE: []}
+        letters: list[Port] = []
+        aside: list[list[Port]] = [[] for _ in planned.nodes[0].operation.asides]
         for edge in planned.outputs:
-            (outputs[edge.output] if edge.output >= 0 else aside[edge.output]).append(self._port(edge, index))
+            port = self._port(edge, index)
+            if edge.output >= 0:
+                outputs[edge.output].append(port)
+            else:
+                (letters if edge.output == LETTERS else aside[ASIDE - edge.output]).append(port)
         chain = [
             operation.build_operator(node.name, self._guard(node))
             for node, operation in ready.items()
             if operation.role == "chain"
         ]
         head = self._head(planned, index, chain)
-        tables = self._tell_sides(head, planned, index)
+        head.clock = self.clock
+        right = frozenset(channel for edge, channel in self._inputs(planned, index) if edge.right)
+        if isinstance(head, Joined):
+            head.right = right
+        elif isinstance(head, StreamLookup):
+            head.tables = right
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
-        rest = (router, settings.frame_records, settings.linger_ns, aside[LATE], *tables)
-        task = Task(planned.name, head, lanes, chain, outputs, aside[LETTERS], *rest)
+        limits = (settings.frame_records, settings.linger_ns)
+        lanes = self._lanes(planned, index)
+        task = Task(planned.name, head, lanes, chain, outputs, letters, router, *limits, aside)
         if not planned.own_thread:  # the accounts of others are kept by their own threads
             for half in self.halves.get((planned, index), ()):
                 half.task = task
         return task
 
-    def _tell_sides(self, head: Head, planned: TaskPlan, index: int) -> tuple[Collection[Channel], bool]:
-        """Tell a head which of its lanes are the right-hand ones. Those that make a table, and whether others wait."""
-        right = frozenset(self._lanes(planned, index, right=True))
-        operation = planned.nodes[0].operation
-        if isinstance(head, StreamLookup) and isinstance(operation, LookupStream):
-            head.tables = right
-            return right, operation.waits
-        if isinstance(head, Joined):
-            head.right = right
-        return (), False
+    def _lanes(self, planned: TaskPlan, index: int) -> Lanes:
+        """What feeds one instance, by event time where it keeps records for a time."""
+        operation, drift = planned.nodes[0].operation, self.plan.settings.max_drift_ms
+        lanes = [
+            Lane(channel, edge.waits and drift is not None, *edge.delays, edge.is_table)
+            for edge, channel in self._inputs(planned, index)
+        ]
+        if isinstance(operation, LookupStream):
+            return Lanes(lanes, tables_first=operation.waits)
+        return Lanes(lanes, drift or 0) if operation.waits_for_time else Lanes(lanes)
 
-    def _lanes(self, planned: TaskPlan, index: int, *, right: bool) -> Iterator[Channel]:
-        """What feeds one instance; `right`: with the right-hand records of a join."""
-        for edge in planned.inputs:
-            if edge.right == right:
-                yield from (channel for (_, j), channel in self.channels[edge].items() if j == index)
+    def _inputs(self, planned: TaskPlan, index: int) -> Iterator[tuple[Edge, Channel]]:
+        """The channels that feed one instance, those with the right-hand records of a join behind the others."""
+        for edge in sorted(planned.inputs, key=lambda edge: edge.right):
+            yield from ((edge, channel) for (_, j), channel in self.channels[edge].items() if j == index)
 
     def _head(self, planned: TaskPlan, index: int, chain: list[Operator]) -> Head:
         node = planned.nodes[0]
@@ -293,11 +313,11 @@ class Worker:
             for index, task in tasks.items():
                 if planned.own_thread:
                     waker = self._wakers[planned][index]
-                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed)
+                    alone[f"headgate-{planned.name}-{index}"] = Runner([task], waker, failed, clock=self.clock)
                 else:
                     shared.insert(0, task)
         self._failed = failed
-        self.runners = {"headgate": Runner(shared, self._common, failed, links, drained), **alone}
+        self.runners = {"headgate": Runner(shared, self._common, failed, links, drained, self.clock), **alone}
         return self.runners
 
 

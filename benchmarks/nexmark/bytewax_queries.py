@@ -118,7 +118,7 @@ def _both_sessions(one: Session, other: Session) -> Session:
 
 def _user_session(each: tuple[str, tuple[int, Session]]) -> UserSession:
     count, first, last = each[1][1]
-    return UserSession(int(each[0]), count, first, last + 10_000)
+    return UserSession(int(each[0]), first, last + 10_000, count)
 
 
 def _clock(patience: timedelta) -> win.EventClock[Any]:

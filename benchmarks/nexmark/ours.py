@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -60,11 +61,16 @@ def run(query: str, paths: Sequence[Path], folder: Path, processes: int) -> Meas
     """Run it and let the results go."""
     flow, before = Dataflow(query), time.process_time()
     events = flow.source(Noted(json_lines(list(paths), type=Event), folder))
-    queries.results(query, events).sink(Blackhole(folder))
+    found = queries.results(query, events)
+    found.sink(Blackhole(folder))
+    files = queries.sink(query, folder / "written")
+    if files is not None:
+        found.sink(files, name="files")
     flow.run(processes=processes, progress=False)
-    found = collect(folder)
+    shutil.rmtree(folder / "written", ignore_errors=True)
+    measured = collect(folder)
     # Over several processes this one only looks after the others.
-    return found if processes == 1 else replace(found, cpu=found.cpu + time.process_time() - before)
+    return measured if processes == 1 else replace(measured, cpu=measured.cpu + time.process_time() - before)
 
 
 def results(query: str, paths: Sequence[Path], processes: int) -> list[Any]:

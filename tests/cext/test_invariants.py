@@ -21,6 +21,7 @@ from cext.frame import Frame, barrier, end, watermark
 from cext.getter import Getter
 from cext.guard import Guard
 from cext.head import Expand, Head, Pass
+from cext.lanes import Lane, Lanes
 from cext.port import Port
 from cext.runner import Runner
 from cext.sink import Sink
@@ -55,6 +56,8 @@ class Node:
     kind: str
     parallelism: int
     inputs: tuple[Edge, ...]
+    drift: int = -1
+    """How far its lanes may be apart in event time; below 0: they give in turn."""
 
     @property
     def outputs(self) -> int:
@@ -139,7 +142,7 @@ def specs(draw: Callable[[Any], Any]) -> Spec:
             routes = ["hash", "rebalance", "broadcast"] + ["forward"] * (width == parallelism)
             sizes = draw(st.integers(1, 64)), draw(st.integers(1, 8))
             edges.append(Edge(producer, output, draw(st.sampled_from(routes)), *sizes))
-        nodes.append(Node(kind, parallelism, tuple(edges)))
+        nodes.append(Node(kind, parallelism, tuple(edges), draw(st.sampled_from([-1, 0, 3]))))
         streams += [(at, output) for output in range(nodes[at].outputs)]
     return Spec(sources, draw(st.integers(0, 40)), tuple(nodes))
 
@@ -206,7 +209,12 @@ class Graph:
         elif node.kind == "router":
             router = Router(Guard("fail"), (lambda record: goes_left(record[:2]),))
         outputs = [self.ports[at, output, instance] for output in range(node.outputs)]
-        return Task(name, head, self.lanes[at, instance], chain, outputs, (), router, 8, 0)
+        lanes = Lanes([Lane(each, waits=True) for each in self.lanes[at, instance]], node.drift)
+        return Task(name, head, lanes, chain, outputs, (), router, 8, 0)
+
+    def expect(self, checkpoint: int) -> None:
+        for task in self.tasks.values():
+            task.expect_barrier(checkpoint)
 
 
 # What must hold of what came out.
@@ -262,6 +270,7 @@ class Feeder:
     """
 
     def __init__(self, graph: Graph, instance: int) -> None:
+        self.graph = graph
         self.ports = graph.ports[SOURCE, 0, instance]
         script: list[list[Record] | Frame] = []
         for n in range(graph.spec.records):
@@ -279,8 +288,11 @@ class Feeder:
                 if not self.lane.available():
                     return
                 self.lane.push_rows(self.next)
-            elif not self.lane.push(self.next):
-                return
+            else:
+                if self.next.kind == BARRIER:
+                    self.graph.expect(self.next.value)
+                if not self.lane.push(self.next):
+                    return
             self.next = next(self.script, None)
 
 

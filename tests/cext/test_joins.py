@@ -242,7 +242,7 @@ def in_sessions(left: list[Row], right: list[Row], gap: int, keep: tuple[bool, b
     found: list[Any] = []
     for key in {row[0] for row in left + right}:
         rows = sorted([(row[1], at, row) for at, side in enumerate((left, right)) for row in side if row[0] == key])
-        cuts = [0, *(i for i in range(1, len(rows)) if rows[i][0] - rows[i - 1][0] >= gap), len(rows)]
+        cuts = [0, *(i for i in range(1, len(rows)) if rows[i][0] - rows[i - 1][0] > gap), len(rows)]
         for start, stop in pairwise(cuts):
             mine = [row for _, at, row in rows[start:stop] if at == 0]
             others = [row for _, at, row in rows[start:stop] if at == 1]

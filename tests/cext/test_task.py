@@ -597,7 +597,7 @@ def test_a_task_shows_what_it_is_made_of() -> None:
     outputs = [[Port("forward", [out])]]
     task = Task("name", head, [lane], [operator], outputs)
     assert (task.name, task.head, task.chain, task.outputs, task.letters) == ("name", head, [operator], outputs, [])
-    assert [lane.channel for lane in task.lanes] == [lane]
+    assert [each.channel for each in task.lanes.each] == [lane]
 
 
 def test_a_task_cannot_be_made_of_nothing() -> None:

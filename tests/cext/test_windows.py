@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from cext.channel import Channel
 from cext.columns import Collect, Count, Custom
-from cext.counted import Counted
 from cext.frame import end, watermark
 from cext.getter import Getter
 from cext.groups import Groups
@@ -22,6 +21,7 @@ from cext.panes import Grid, Panes
 from cext.port import Port
 from cext.sessions import Sessions
 from cext.task import Task
+from cext.triggered import Triggered
 from cext.window import Window
 from cext.windowed import Windowed, Windows
 
@@ -87,13 +87,13 @@ class SessionOracle:
 
     def put(self, row: Row) -> list[Result] | None:
         key, time, number = row
-        alive = [each for each in self.kept[key] if self.end(each) + self.lateness > self.time]
-        near = [each for each in alive if min(each)[0] - self.gap < time < max(each)[0] + self.gap]
-        if not near and time + self.gap + self.lateness <= self.time:
+        alive = [each for each in self.kept[key] if self.end(each) + self.lateness >= self.time]
+        near = [each for each in alive if min(each)[0] - self.gap <= time <= max(each)[0] + self.gap]
+        if not near and time + self.gap + self.lateness < self.time:
             return None
         whole = sorted([(time, number), *(entry for each in near for entry in each)])
         self.kept[key] = [*(each for each in alive if each not in near), whole]
-        return [self.told(key, whole)] if self.end(whole) <= self.time else []
+        return [self.told(key, whole)] if self.end(whole) < self.time else []
 
     def end(self, entries: list[tuple[int, int]]) -> int:
         return max(entries)[0] + self.gap
@@ -105,7 +105,7 @@ class SessionOracle:
 
     def pass_on(self, time: int) -> list[Result]:
         self.time = max(self.time, time)
-        due = [(key, each) for key in self.kept for each in self.kept[key] if self.end(each) <= self.time]
+        due = [(key, each) for key in self.kept for each in self.kept[key] if self.end(each) < self.time]
         found = {(key, min(each)[0], self.end(each), tuple(sorted(n for _, n in each))) for key, each in due}
         return [self.told(*each) for each in due if (each[0], *self.shape(each[1])) in found - self.given]
 
@@ -180,7 +180,7 @@ def test_sessions_are_what_lists_of_records_are(script: list[Any], gap: int, lat
 
 @given(st.lists(keys, max_size=40), st.integers(1, 7))
 def test_windows_of_so_many_records(stream: list[int], size: int) -> None:
-    windows = Counted(size, groups())
+    windows = Triggered(groups(), size, purge=True)
     mine: dict[int, list[int]] = defaultdict(list)
     for number, key in enumerate(stream):
         mine[key].append(number)
@@ -198,7 +198,8 @@ KINDS: dict[str, Callable[[], Windows]] = {
     "sliding": lambda: panes(12, 4, 4),
     "late": lambda: panes(12, 4, 4, 0, 20),
     "session": lambda: Sessions(6, TIME, groups(), int, 5),
-    "counted": lambda: Counted(3, groups()),
+    "counted": lambda: Triggered(groups(), 3, purge=True),
+    "triggered": lambda: Triggered(groups(), 4, 20, 0, lambda row: row[1] % 5 == 0),
 }
 
 
@@ -210,7 +211,7 @@ def through(make: Callable[[], Windows], script: list[Any], most: int, together:
     """What comes out of a task, and what was late, with frames of so many records and a narrow way out."""
     lane, out, late = channel(), channel(most, most), channel(most, most)
     head = Windowed("windows", Guard("fail"), make())
-    task = Task("task", head, [lane], [], [[Port("forward", [out])]], late=[Port("forward", [late])])
+    task = Task("task", head, [lane], [], [[Port("forward", [out])]], aside=[[Port("forward", [late])]])
     got: tuple[list[Any], list[Any]] = [], []
 
     def run() -> None:
@@ -267,8 +268,8 @@ def test_what_a_window_cannot_be() -> None:
         Panes(Grid(1), TIME, groups, int, 2, 3)
     with pytest.raises(ValueError, match="the gap between sessions is at least 1 ms, not 0"):
         Sessions(0, TIME, groups())
-    with pytest.raises(ValueError, match="a window has at least 1 record, not 0"):
-        Counted(0, groups())
+    with pytest.raises(ValueError, match="results are given every 0 records, -1 ms, 0 ms: not below 0"):
+        Triggered(groups(), 0, -1)
 
 
 @settings(deadline=None)
@@ -293,6 +294,6 @@ def test_what_is_held_goes_with_its_window() -> None:
         assert windows.held == 4
         windows.pass_on(25)
         assert windows.held == 1
-    counted = Counted(3, groups())
+    counted = Triggered(groups(), 3, purge=True)
     assert [counted.put((0, 1, number)) and counted.held for number in range(4)] == [[], [], 0, []]
     assert counted.held == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -9,7 +10,23 @@ from typing import Any
 import msgspec
 
 from connectors.memory import collect, from_iterable, generate
-from engine import Dataflow, Settings, Tumbling, custom, distinct, max_, mean, min_, sum_, top
+from engine import (
+    Dataflow,
+    KeyedProcess,
+    ListState,
+    Settings,
+    SideOutput,
+    Tagged,
+    Timer,
+    Tumbling,
+    custom,
+    distinct,
+    max_,
+    mean,
+    min_,
+    sum_,
+    top,
+)
 from engine import collect as collected
 from engine import count as counted
 
@@ -31,6 +48,25 @@ class Adder:
 
     def __call__(self, trip: Trip) -> Trip:
         return Trip(trip.carrier, trip.delay + self.amount)
+
+
+class Lasting(KeyedProcess[Trip, int]):
+    """State, a timer and a side output."""
+
+    delays = ListState[int](ttl=1000)
+    first = SideOutput(Trip)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def on_record(self, trip: Trip) -> Iterator[Tagged]:
+        if not self.delays:
+            yield self.first(trip)
+        self.delays.append(trip.delay)
+        self.event_timers.after(self.size)
+
+    def on_timer(self, timer: Timer) -> list[int]:
+        return [sum(self.delays[-self.size :])]
 
 
 async def later(trip: Trip) -> Trip:
@@ -77,6 +113,10 @@ def build(outputs: dict[str, list[Any]]) -> Dataflow:
     trips.key_by("carrier").reduce(lambda a, b: Trip(a.carrier, a.delay + b.delay)).sink(out("reduced"), name="reduced")
     trips.key_by("carrier").fold(int, lambda s, t: s + t.delay, emit="update").sink(out("folded"), name="folded")
     trips.key_by("carrier").stateful_map(lambda s, t: (t, (s, t))).sink(out("state"), name="state")
+    lasting = timed.process(lambda: Lasting(3), in_order=True)
+    lasting.sink(out("lasting"), name="lasting")
+    lasting.side(Lasting.first).sink(out("first"), name="first")
+    timed.stateful_map(lambda s, t: (t, (s, t)), ttl=10).sink(out("ageing"), name="ageing")
     trips.key_by("carrier", parallelism=2).fold(int, lambda s, t: s + 1).sink(out("two"), name="two")
     flow.dead_letters.sink(out("letters"), name="letters")
     return flow

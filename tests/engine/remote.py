@@ -173,6 +173,42 @@ class Ranges(Source[tuple[str, int]], Reader[tuple[str, int]]):
         return records
 
 
+class Ticks(Source[tuple[int, int]], Reader[tuple[int, int]]):
+    """(key, time) every `pace` ms up to `until`, as fast as they are wanted or, if `slow`, one in 2 ms."""
+
+    blocking = False
+    name = "ticks"
+
+    def __init__(self, until: int, pace: int, slow: bool = False) -> None:
+        self.until, self.pace, self.slow = until, pace, slow
+        self.at = 0
+        self.has_given = False
+
+    def open(self, partition: str) -> Ticks:
+        return Ticks(self.until, self.pace, self.slow)
+
+    def read(self, limit: int) -> list[tuple[int, int]] | None:
+        if self.at >= self.until:
+            return None
+        if self.slow and self.has_given:
+            self.has_given = False
+            return []
+        self.has_given = True
+        begin, self.at = self.at, min(self.until, self.at + self.pace * (1 if self.slow else limit))
+        return [(time // self.pace % 8, time) for time in range(begin, self.at, self.pace)]
+
+    def poll_after(self) -> float | None:
+        return 0.002
+
+
+def time_of(tick: tuple[int, int]) -> int:
+    return tick[1]
+
+
+def key_of(tick: tuple[int, int]) -> int:
+    return tick[0]
+
+
 class Written(Sink[Any]):
     """Appends to a file of each process the records that its writers get, and how they ended."""
 

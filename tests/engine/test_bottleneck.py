@@ -24,12 +24,12 @@ def task(
     capped: float = 0.0,
     lives: float = 1.0,
     coding: float = 0.0,
+    drift: float = 0.0,
 ) -> TaskMetrics:
     """One with instances that are busy and back-pressured so much, on worker 1 or the one that is given third."""
+    others = queued, capped, lives, coding, drift
     made = [
-        InstanceMetrics(
-            each[2] if len(each) == 3 else 1, each[0], _rest(each), each[1], rate, rate, queued, capped, lives, coding
-        )
+        InstanceMetrics(each[2] if len(each) == 3 else 1, each[0], _rest(each), each[1], rate, rate, *others)
         for each in instances
     ]
     return TaskMetrics(tuple(names.split()), after, 8192 if after else 0, own, tuple(made))
@@ -63,6 +63,39 @@ CASES = {
         metrics(READ, PARSE, task("load", (1,), (0.99, 0.0, 3)), state="finished"),
         ("load", None),
         "sink 'load' was the bottleneck: busy 99 %, and everything before it waited for credit",
+    ),
+    "an input that another one waits for in event time": (
+        metrics(READ, task("late", (), (0.1, 0.02)), task("join", (0, 1), (0.05, 0.0, 2), drift=0.9)),
+        ("late", None),
+        "source 'late' is the slow side: busy 10 % and back-pressured 2 % of the time; the 2 sources read 200/s; "
+        "map 'join' holds back what is ahead of it in event time",
+    ),
+    "inputs that wait for each other in event time, of a job that has ended": (
+        metrics(READ, task("late", (), (0.1, 0.02)), task("join", (0, 1), (0.05, 0.0), drift=0.9), state="finished"),
+        ("late", None),
+        "source 'late' was the slow side: busy 10 % and back-pressured 2 % of the time; "
+        "map 'join' held back what was ahead of it in event time",
+    ),
+    "an instance of a source that another one waits for": (
+        metrics(task("read", (), (0.01, 0.98, 1), (0.7, 0.01, 2)), task("window", (0,), (0.1, 0.0), drift=0.6)),
+        ("read", None),
+        "source 'read' is the slow side: busy 70 %, the busiest of its 2 instances, and back-pressured 1 % of the time; "
+        "it reads 200/s; map 'window' holds back what is ahead of it in event time",
+    ),
+    "a thread that is busy though an input waits for another one": (
+        metrics(
+            READ,
+            task("late", (), (0.1, 0.02)),
+            task("join", (0, 1), (0.05, 0.0, 2), drift=0.6),
+            task("load", (2,), (0.95, 0.0, 2)),
+        ),
+        ("load", None),
+        "sink 'load' is the bottleneck: busy 95 %, and everything before it waits for credit; the 2 sources read 200/s",
+    ),
+    "an input that waits for another one, which waits for something else": (
+        metrics(READ, task("late", (), (0.1, 0.6)), task("join", (0, 1), (0.3, 0.0, 2), drift=0.6)),
+        ("join", None),
+        "map 'join' is the bottleneck: busy 30 %, and everything before it waits for credit; the 2 sources read 200/s",
     ),
     "an operator in the middle": (
         metrics(READ, task("parse", (0,), (0.97, 0.0, 2)), task("load", (1,), (0.2, 0.0, 3))),

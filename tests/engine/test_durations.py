@@ -82,3 +82,10 @@ def test_settings_with_wrong_durations() -> None:
         Settings(target_delay="0ms")
     with pytest.raises(ValueError, match="wanted a duration like"):
         Settings(linger="short")
+    with pytest.raises(ValueError, match=r"Settings.max_drift is in whole milliseconds, as event time is, not '5us'"):
+        Settings(max_drift="5us")
+
+
+def test_drift_is_a_duration_or_none() -> None:
+    assert (Settings().max_drift_ms, Settings(max_drift=0).max_drift_ms) == (60_000, 0)
+    assert Settings(max_drift=None).max_drift_ms is None

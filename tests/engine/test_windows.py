@@ -65,7 +65,7 @@ def windows_of(window: Window, times: list[int]) -> list[tuple[int, int]]:
     if isinstance(window, Session):
         bounds: list[tuple[int, int]] = []
         for time in sorted(times):
-            if bounds and time < bounds[-1][1]:
+            if bounds and time <= bounds[-1][1]:
                 bounds[-1] = bounds[-1][0], time + window.gap
             else:
                 bounds.append((time, time + window.gap))
@@ -88,7 +88,8 @@ def by_hand(window: Window, hits: list[Hit]) -> Answer:
     answer: Answer = {}
     for page, mine in pages.items():
         for start, end in windows_of(window, [hit.at for hit in mine]):
-            sizes = [hit.size for hit in mine if start <= hit.at < end]
+            last = end if isinstance(window, Session) else end - 1
+            sizes = [hit.size for hit in mine if start <= hit.at <= last]
             answer[page, start, end] = len(sizes), sum(sizes), sorted(sizes)
     return answer
 
@@ -282,7 +283,7 @@ def hits() -> Any:
 
 
 REFUSED: list[tuple[Callable[[], Any], str]] = [
-    (lambda: hits().window("10s"), "window wants Tumbling, Sliding, Session or Count, got '10s'"),
+    (lambda: hits().window("10s"), "window wants Tumbling, Sliding, Session, Count or Global, got '10s'"),
     (lambda: hits().map(str).key_by().window(Tumbling(1)), "goes by event time, but where that stands"),
     (lambda: hits().window(Tumbling(1), allowed_lateness="-1s"), "window's allowed_lateness: wanted a duration"),
     (lambda: Tumbling(0), "Tumbling's size wants at least 1 ms, got 0"),

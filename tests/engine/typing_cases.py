@@ -14,18 +14,29 @@ from engine import (
     Bounds,
     Dataflow,
     DeadLetter,
+    Global,
     Job,
     JobMetrics,
     JobResult,
+    KeyedProcess,
     KeyedStream,
+    ListState,
+    MapState,
     OperatorMetrics,
+    ProcessResults,
+    Ranked,
     Reader,
     Settings,
+    SideOutput,
     Sink,
     SinkContext,
     Source,
     Stream,
+    Tagged,
+    Timer,
+    Trigger,
     Tumbling,
+    ValueState,
     WindowedResults,
     WindowedStream,
     WindowResult,
@@ -33,6 +44,7 @@ from engine import (
     count,
     mean,
 )
+from engine.testing import ManualClock
 
 
 class Trip(msgspec.Struct):
@@ -208,7 +220,64 @@ by_city.join(totals, window="10s")  # type: ignore[call-overload]
 assert_type(by_city.interval_join(totals, lower="-5s", upper="10s"), WindowedResults[tuple[Trip, Total], Trip | Total])
 assert_type(by_city.interval_join(totals, lower=-5, upper=10, into=share), WindowedResults[float, Trip | Total])
 assert_type(by_city.deduplicate(within="1h"), WindowedResults[Trip, Trip])
+assert_type(trips.distinct("city"), WindowedResults[Trip, Trip])
+assert_type(trips.distinct(lambda trip: trip.city, within="1h").late, Stream[Trip])
+assert_type(windows.distinct("fare"), WindowedResults[Trip, Trip])
+assert_type(by_city.top(3, by="fare"), Stream[Ranked[Trip]])
+assert_type(by_city.top(3, by=fare, emit="update").map(lambda row: row.record), Stream[Trip])
+assert_type(windows.top(3, by="fare", smallest=True), WindowedResults[Ranked[Trip], Trip])
+by_city.top(3)  # type: ignore[call-arg]
+trips.top(3, by="fare")  # type: ignore[attr-defined]
+
+# The clock, and windows without an end.
+assert_type(trips.processing_time(), Stream[Trip])
+assert_type(Trigger(records=3) | Trigger(when=bool), Trigger)
+assert_type(by_city.window(Global(Trigger(processing_time="1s"), purge=True)), WindowedStream[Trip])
+Trigger(3)  # type: ignore[call-arg]
+Global("10s")  # type: ignore[arg-type]
 by_city.interval_join(totals, lower="-5s")  # type: ignore[call-overload]
+
+
+class Fares(KeyedProcess[Trip, Total]):
+    count = ValueState(0, ttl="1h")
+    last = ValueState[Trip | None](None)
+    seen = ValueState[set[str]](factory=set)
+    trips = ListState[Trip]()
+    sums = MapState[str, float](ttl="1h", renewed_by="read")
+    odd = SideOutput(Trip)
+
+    def on_record(self, trip: Trip) -> Iterator[Total | Tagged]:
+        assert_type(self.count, int)
+        assert_type(self.last, Trip | None)
+        assert_type(self.seen, set[str])
+        assert_type(self.trips[0], Trip)
+        assert_type(self.trips[:2], list[Trip])
+        assert_type(self.sums.get("a"), float | None)
+        self.count += 1
+        self.last = trip
+        self.trips = [trip]
+        self.sums = {"a": 1.0}
+        del self.count, self.trips
+        self.count = "one"  # type: ignore[assignment]
+        self.trips.append(3)  # type: ignore[arg-type]
+        self.sums[3] = 1.0  # type: ignore[index]
+        assert_type(self.event_timers.after("10s"), int)
+        assert_type((self.time, self.now, self.watermark), tuple[int, int, int])
+        yield self.odd(trip)
+        yield self.odd(3)  # type: ignore[arg-type]
+        yield trip  # type: ignore[misc]
+
+    def on_timer(self, timer: Timer) -> list[Total]:
+        assert_type(timer.time, int)
+        return []
+
+
+totalled = by_city.process(Fares)
+assert_type(totalled, ProcessResults[Total, Trip])
+assert_type(totalled.side(Fares.odd), Stream[Trip])
+assert_type(by_city.process(Fares, in_order=True).late, Stream[Trip])
+totals.process(Fares)  # type: ignore[arg-type]
+assert_type(by_city.stateful_map(lambda state, trip: (trip.fare, trip.city), ttl="1h"), Stream[str])
 
 assert_type(count(), Aggregate)
 by_city.aggregate(trips=count)  # type: ignore[call-overload]
@@ -226,6 +295,7 @@ trips.map(fare, on_error="ignore")  # type: ignore[arg-type]
 def runs() -> None:
     assert_type(flow.run(progress=False), JobMetrics)
     assert_type(flow.start(), Job)
+    assert_type(flow.run(clock=ManualClock()), JobMetrics)
     with flow.start() as job:
         assert_type(job, Job)
         assert_type(job.metrics(), JobMetrics)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from benchmarks.nexmark.records import Bid, Event
-from engine import Stream, top
+from engine import Ranked, Stream
 
 
 class RankedBid(msgspec.Struct):
@@ -28,14 +26,12 @@ def worth(bid: Bid) -> tuple[int, int, str]:
     return bid.price, -bid.date_time, bid.extra
 
 
-def ranked(row: Any) -> list[RankedBid]:
-    """An auction's best bids with their places."""
-    return [
-        RankedBid(bid.auction, bid.bidder, bid.price, bid.channel, bid.url, bid.date_time, bid.extra, place)
-        for place, bid in enumerate(row.bids, 1)
-    ]
+def ranked(row: Ranked[Bid]) -> RankedBid:
+    """A bid with its place."""
+    bid = row.record
+    return RankedBid(bid.auction, bid.bidder, bid.price, bid.channel, bid.url, bid.date_time, bid.extra, row.rank)
 
 
 def query(events: Stream[Event]) -> Stream[RankedBid]:
     """Up to ten bids an auction, once all are there."""
-    return events.of_type(Bid).key_by("auction").aggregate(bids=top(10, by=worth)).flat_map(ranked)
+    return events.of_type(Bid).key_by("auction").top(10, by=worth).map(ranked)

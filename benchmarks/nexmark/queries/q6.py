@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
 from benchmarks.nexmark.queries import q9
 from benchmarks.nexmark.queries.q9 import WinningBid
 from benchmarks.nexmark.records import Event
-from engine import Stream, collect
+from engine import KeyedProcess, ListState, Stream, Timer
 
 LAST = 10
 
@@ -22,19 +22,26 @@ class SellingPrice(msgspec.Struct):
     average: float
 
 
-def closing(sale: WinningBid) -> tuple[int, int]:
-    """What is greater the later an auction closes."""
-    return sale.expires, sale.id
+class Seller(KeyedProcess[WinningBid, SellingPrice]):
+    """The last auctions of a seller."""
 
+    closed = ListState[WinningBid]()
+    """In this millisecond, in any order."""
+    prices = ListState[int]()
 
-def averages(row: Any) -> list[SellingPrice]:
-    """A seller's auctions as they closed, each with the mean of the last ten."""
-    sales = sorted(row.sales, key=closing)
-    last = [[sale.price for sale in sales[max(0, end - LAST) : end]] for end in range(1, len(sales) + 1)]
-    means = [sum(prices) / len(prices) for prices in last]
-    return [SellingPrice(row.seller, sale.id, average) for sale, average in zip(sales, means, strict=True)]
+    def on_record(self, sale: WinningBid) -> None:
+        """Wait for all that close together."""
+        self.closed.append(sale)
+        self.event_timers.at(sale.expires + 1)
+
+    def on_timer(self, timer: Timer) -> Iterator[SellingPrice]:
+        """Take up those that have closed, by their ids."""
+        for sale in sorted(self.closed, key=lambda sale: sale.id):
+            self.prices = prices = [*self.prices, sale.price][-LAST:]
+            yield SellingPrice(sale.seller, sale.id, sum(prices) / len(prices))
+        del self.closed
 
 
 def query(events: Stream[Event]) -> Stream[SellingPrice]:
-    """A record an auction that was sold, once all have closed."""
-    return q9.query(events).key_by("seller").aggregate(sales=collect()).flat_map(averages)
+    """A record an auction that was sold, as it closes."""
+    return q9.query(events).key_by("seller").process(Seller, in_order=True)

@@ -1,11 +1,11 @@
 """q9, winning bids: each auction with its highest bid while it was open, of equal ones the earliest.
 
-A bid may come before its auction, since events name auctions that come only a little later, so it waits for it. The
-state of an auction is let go when the stream ends.
+Events are looked at in order of their times, so what is known of an auction is only kept from its begin to its end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.nexmark.queries.q19 import worth
 from benchmarks.nexmark.queries.q20 import auction_of, is_auction_or_bid
 from benchmarks.nexmark.records import Auction, Bid, Event
-from engine import Stream
+from engine import KeyedProcess, ListState, Stream, Timer, ValueState
 
 
 class WinningBid(msgspec.Struct):
@@ -35,38 +35,35 @@ class WinningBid(msgspec.Struct):
     bid_extra: str
 
 
-class Sale(msgspec.Struct):
-    """What is known of an auction: itself, once it has come, the bids that wait for it, and its best one."""
+class Sale(KeyedProcess[Auction | Bid, WinningBid]):
+    """An auction from its begin to its end, with the best bid so far."""
 
-    auction: Auction | None = None
-    waiting: list[Bid] = []
-    best: Bid | None = None
+    auction = ValueState[Auction | None](None)
+    best = ValueState[Bid | None](None)
+    early = ListState[Bid](ttl=1)
+    """Bids of the millisecond in which the auction begins may come before it; earlier ones do not count."""
 
+    def on_record(self, event: Auction | Bid) -> None:
+        """Take up the auction, or a bid on it."""
+        if isinstance(event, Auction):
+            self.auction, self.best = event, max(self.early, key=worth, default=None)
+            del self.early
+            self.event_timers.at(event.expires + 1)
+        elif self.auction is None:
+            self.early.append(event)
+        elif self.best is None or worth(event) > worth(self.best):
+            self.best = event
 
-def with_event(sale: Sale, event: Auction | Bid) -> Sale:
-    """What is known once `event` has come."""
-    if isinstance(event, Auction):
-        sale.auction, bids, sale.waiting = event, sale.waiting, []
-    else:
-        bids = [event]
-    auction = sale.auction
-    if auction is None:
-        sale.waiting += bids
-    else:
-        while_open = [bid for bid in bids if auction.date_time <= bid.date_time <= auction.expires]
-        sale.best = max([sale.best, *while_open] if sale.best else while_open, key=worth, default=None)
-    return sale
-
-
-def winner(sold: tuple[int, Sale]) -> list[WinningBid]:
-    """The auction with its best bid, if it had one."""
-    auction, bid = sold[1].auction, sold[1].best
-    if auction is None or bid is None:
-        return []
-    final: tuple[Any, ...] = (bid.bidder, bid.price, bid.date_time, bid.extra)
-    return [WinningBid(*msgspec.structs.astuple(auction), *final)]
+    def on_timer(self, timer: Timer) -> Iterator[WinningBid]:
+        """Close the auction."""
+        auction, bid = self.auction, self.best
+        if auction is not None and bid is not None:
+            final: tuple[Any, ...] = (bid.bidder, bid.price, bid.date_time, bid.extra)
+            yield WinningBid(*msgspec.structs.astuple(auction), *final)
+        del self.auction, self.best
 
 
 def query(events: Stream[Event]) -> Stream[WinningBid]:
-    """An auction that had a bid while it was open, once all are there."""
-    return events.filter(is_auction_or_bid).key_by(auction_of).fold(Sale, with_event).flat_map(winner)
+    """An auction that had a bid while it was open, as it closes."""
+    sales = events.filter(is_auction_or_bid).key_by(auction_of).process(Sale, in_order=True)
+    return sales.event_time("expires")

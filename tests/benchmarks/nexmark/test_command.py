@@ -68,7 +68,7 @@ def test_without_bytewax_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_query_that_no_flow_expresses_has_no_run_of_ours() -> None:
-    assert competitors("q10", 1, False, print) == {}
+    assert competitors("q99", 1, False, print) == {}
 
 
 @pytest.mark.parametrize("query", by_hand.LOOPS)

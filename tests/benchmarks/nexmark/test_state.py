@@ -12,7 +12,8 @@ from benchmarks.nexmark.generator import Generator
 from benchmarks.nexmark.records import Event
 from benchmarks.nexmark.source import Nexmark
 from connectors.memory import discard
-from engine import Dataflow
+from engine import Dataflow, Settings
+from engine.processing import Processed
 from engine.windowed import InWindows
 
 COUNT = 600_000
@@ -22,14 +23,40 @@ AHEAD = 3
 PEOPLE = 200
 """New ones a second."""
 
+OPEN = 400
+"""Auctions: twice as many as the generator has bids for at a time."""
+
 KEPT = {
     "q5": {"Sliding('10s', every='2s')": 10 // 2 + 1 + AHEAD, "Tumbling('2s')": 2 + AHEAD},
     "q7": {"Tumbling('10s')": 2},
     "q8": {"Tumbling('10s')": 2},
-    "q11": {"Session('10001ms')": Generator().active_people + (11 + AHEAD) * PEOPLE},
+    "q11": {"Session('10s')": Generator().active_people + (11 + AHEAD) * PEOPLE},
     "q12": {"Tumbling('10s')": 2},
 }
 """The most panes or sessions that each of a query's windows may have."""
+
+
+def test_only_open_auctions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[Any] = []
+    build, most = Processed.build_head, 0
+
+    def noted(self: Processed, *arguments: Any) -> Any:
+        heads.append(build(self, *arguments))
+        return heads[-1]
+
+    def watch(events: list[Event]) -> list[Event]:
+        nonlocal most
+        most = max([most, *(head.held for head in heads)])
+        return events
+
+    monkeypatch.setattr(Processed, "build_head", noted)
+    flow = Dataflow("q9", settings=Settings(max_window=1000))
+    events = flow.source(Nexmark(Generator(), count=COUNT // 4)).map_batch(watch)
+    queries.results("q9", events).sink(discard())
+    metrics = flow.run()
+    assert (metrics.records_read, metrics.late) == (COUNT // 4, 0)
+    assert 0 < most <= OPEN + metrics.bound < COUNT // 4 * 3 // 50 // 2
+    assert heads[0].held == 0
 
 
 @pytest.mark.parametrize("query", KEPT)

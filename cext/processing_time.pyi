@@ -1,0 +1,19 @@
+"""Processing time: the clock that users' windows and timers go by, in milliseconds since the epoch."""
+
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
+
+from cext.waker import Waker
+
+@disjoint_base
+class Clock:
+    def __new__(cls, *arguments: Any) -> Self: ...
+    def attach(self, waker: Waker) -> None: ...
+    def detach(self, waker: Waker) -> None: ...
+    def read(self) -> int: ...
+
+@disjoint_base
+class ManualClock(Clock):
+    def __new__(cls, time: int = 0, *arguments: Any) -> Self: ...
+    def move(self, time: int) -> None: ...
