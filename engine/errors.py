@@ -7,6 +7,7 @@
     │   ├── ConnectorError             a source or a sink could not do its work: file, database, network
     │   │   ├── InputError             a record that a source could not read
     │   │   └── OutputError            a record that a sink refused
+    │   ├── CheckpointError        a checkpoint could not be written or read, or its directory is somebody else's
     │   ├── WorkerLost                 a process of the job ended before its work did, or fell silent
     │   └── JobCancelled               the user stopped the job hard
     ├── EncodeError (TypeError)        a record that cannot be sent to another process; the cause of an OperatorError
@@ -73,6 +74,11 @@ class InputError(ConnectorError):
 
 class OutputError(ConnectorError):
     """A sink refused a record, as a database does whose constraint it breaks: the record is to blame, not an outage."""
+
+
+class CheckpointError(JobError):
+    """A checkpoint could not be written, or is not as it was written, or another job uses its directory; the message
+    names the file."""
 
 
 class WorkerLost(JobError):
