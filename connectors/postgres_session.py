@@ -131,6 +131,6 @@ class Session:
             try:
                 ((status,),) = db.execute("SELECT pg_xact_status(%s::xid8)", (number,)).fetchall()
             except psycopg.errors.InvalidParameterValue:
-                # The server has not come to that number: it lost it when it crashed, so before the commit was on its disk.
+                # The server has not come to that number: it crashed before it had it on its disk, and so the commit.
                 return "aborted"
             return status  # type: ignore[no-any-return]

@@ -184,13 +184,13 @@ def test_of_equals_the_earlier_comes_first_though_some_come_as_they_are(frames: 
         return Groups(key, [Top(Getter(), 3, VALUE, Getter(lambda row: row[3]))], make)
 
     tops = msgspec.defstruct("Tops", ["key", "pane", "state"])
-    partial = Combining(Grid(5), TIME, lambda: top(ROW_KEY, lambda key, got: tops(key, *got)), 2)
+    partial = Combining(Grid(5), TIME, lambda: top(ROW_KEY, lambda key, got: tops(key, *got)))
     key = Getter(KeyPart(tops, "key", ROW_KEY))
     panes = MergingPanes(Grid(5), TIME, lambda: top(key, lambda key, got: (key, *got)), int, 1, 1, 100)
     panes.partials = Partials(tops, "pane", ("state",))
-    line = Line(Windowed("windows", Guard("fail"), panes), 1, 3, [Combine("combine", Guard("fail"), partial)])
+    line = Line(Windowed("windows", Guard("fail"), panes), 1, 1000, [Combine("combine", Guard("fail"), partial)])
     plain = Panes(Grid(5), TIME, lambda: top(ROW_KEY, lambda key, got: (key, *got)), int, 1, 1, 100)
-    other = Line(Windowed("windows", Guard("fail"), plain), 1, 3, [])
+    other = Line(Windowed("windows", Guard("fail"), plain), 1, 1000, [])
     for producer, frame in numbered([(0, frame) for frame in frames], 1):
         assert line.step(producer, frame) == other.step(producer, frame)
         assert line.step(producer, frame[0][1]) == other.step(producer, frame[0][1])

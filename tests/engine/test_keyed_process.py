@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from random import Random
@@ -377,6 +378,22 @@ def test_classes_inherit_state_and_side_outputs() -> None:
     flow.run()
     assert out == [(2, 3, [5]), (3, 4, [5, 6])]
     assert odd == [5, 6]
+
+
+def test_states_travel_with_a_class_that_goes_by_value() -> None:
+    class Travelling(KeyedProcess[int, Any]):
+        one = ValueState(1, ttl="1h", renewed_by="read")
+        made = ValueState[list[int]](factory=list)
+        many = ListState[int](ttl=5)
+        each = MapState[int, int]()
+
+    states: list[Any] = [Travelling.one, Travelling.made, Travelling.many, Travelling.each]
+    there = pickle.loads(pickle.dumps(states))
+    assert [type(state) for state in there] == [ValueState, ValueState, ListState, MapState]
+    facts = [(state.name, state.index, state.ttl, state.renews) for state in there]
+    assert facts == [(state.name, state.index, state.ttl, state.renews) for state in states]
+    assert facts[0] == ("one", 0, 3_600_000, True)
+    assert (there[0].default, there[1].factory) == (1, list)
 
 
 def test_the_type_of_results_is_what_the_class_says() -> None:
