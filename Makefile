@@ -5,7 +5,7 @@ PY := $(BIN)/python
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(wildcard cext/*.pyx cext/*.pxd cext/*.h) setup.py
 
-.PHONY: demo test check test-debug test-schedules test-faults test-asan bench build clean
+.PHONY: demo test check debug test-debug test-schedules test-faults test-asan bench build clean
 
 build: .venv/.built
 
@@ -13,7 +13,7 @@ build: .venv/.built
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "headgate needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check "setuptools>=77" "cython>=3.1" wheel
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[dev]"
+	HEADGATE_CORE=0 $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation --editable ".[dev]"
 	@touch $@
 
 .venv/.built: .venv/.installed $(SOURCES)
@@ -30,10 +30,14 @@ check: build
 	$(BIN)/mypy
 	$(PY) -m mypy.stubtest cext --allowlist tests/stubtest-allowlist.txt
 
-test: check
-	$(BIN)/pytest
-	HEADGATE_BENCH_SCALE=0.02 $(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -q
-	$(MAKE) test-debug DEBUG_TESTS="tests/cext $(foreach name,$(RUNS),tests/engine/test_$(name).py)"
+# Both cores have work throughout: types are checked beside the second build, and as tests wait more than they work, there
+# are more of them at once than cores.
+AT_ONCE := --numprocesses 4 --dist worksteal
+
+test: build
+	$(MAKE) --jobs 2 check debug
+	HEADGATE_BENCH_SCALE=0.02 $(BIN)/pytest $(AT_ONCE) --benchmark-disable tests benchmarks
+	HEADGATE_SCHEDULES=200 $(MAKE) test-debug DEBUG_TESTS="tests/cext $(foreach name,$(RUNS),tests/engine/test_$(name).py)"
 
 # What of the engine's tests runs jobs of every kind: `make test` has no time for all of them on two builds.
 RUNS := processes crossing windows joins
@@ -41,9 +45,11 @@ DEBUG_TESTS ?= tests/cext tests/engine
 
 # Core and engine once more, on a build that checks invariants and counts live objects. The checkout stands on the path
 # behind that build, as workers need the tests too.
-test-debug: build
-	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib
-	$(BIN)/pytest -o "pythonpath=build/debug/lib ." $(DEBUG_TESTS)
+test-debug: debug
+	$(BIN)/pytest $(AT_ONCE) -o "pythonpath=build/debug/lib ." $(DEBUG_TESTS)
+
+debug: build
+	HEADGATE_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib build/debug/lib --parallel 2
 
 # The links' code in ten thousand schedules of a simulated network; one that fails prints its seed.
 test-schedules: build
@@ -56,7 +62,7 @@ test-faults: build
 # The tests of the core and the engine under AddressSanitizer and UBSan. A crash is left to Python's faulthandler, which
 # says where in the program it was; some tests make a worker crash.
 test-asan: build
-	HEADGATE_SANITIZE=address,undefined $(PY) setup.py --quiet build --build-base build/asan --build-lib build/asan/lib
+	HEADGATE_SANITIZE=address,undefined $(PY) setup.py --quiet build --build-base build/asan --build-lib build/asan/lib --parallel 2
 	ASAN_OPTIONS=detect_leaks=0:handle_segv=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 		$(BIN)/pytest -o "pythonpath=build/asan/lib ." --timeout 600 tests/cext tests/engine
 

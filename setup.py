@@ -1,7 +1,8 @@
 """Builds the Cython core; all metadata is in pyproject.toml.
 
 Switches, as environment variables: HEADGATE_DEBUG=1 checks invariants and counts live objects,
-HEADGATE_SANITIZE=address|undefined|thread builds under that sanitizer, HEADGATE_COVERAGE=1 traces lines.
+HEADGATE_SANITIZE=address|undefined|thread builds under that sanitizer, HEADGATE_COVERAGE=1 traces lines, and
+HEADGATE_CORE=0 leaves the core out, for an editable install beside one that is built in place.
 """
 
 import os
@@ -11,11 +12,12 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 
-def switch(name: str) -> bool:
-    return os.environ.get(name, "") not in {"", "0"}
+def switch(name: str, default: str = "") -> bool:
+    return os.environ.get(name, default) not in {"", "0"}
 
 
 debug, coverage, sanitizer = switch("HEADGATE_DEBUG"), switch("HEADGATE_COVERAGE"), os.environ.get("HEADGATE_SANITIZE")
+core = switch("HEADGATE_CORE", "1")
 flavour = "-".join(["debug"] * debug + ["coverage"] * coverage + [sanitizer] * bool(sanitizer)) or "release"
 
 compile_args = ["-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
@@ -48,7 +50,7 @@ extensions = [
         extra_compile_args=compile_args,
         extra_link_args=link_args,
     )
-    for source in sorted(Path("cext").glob("*.pyx"))
+    for source in sorted(Path("cext").glob("*.pyx")) * core
 ]
 
 setup(

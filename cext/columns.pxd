@@ -12,6 +12,9 @@ cdef class Column:
     cdef int add(self, Py_ssize_t slot, object value) except -1
     cdef int undo(self, Py_ssize_t slot) except -1
     cdef int combine(self, Py_ssize_t slot, Column other, Py_ssize_t theirs) except -1
+    cdef object state(self, Py_ssize_t slot)
+    cdef object joined(self, Py_ssize_t slot, object state)
+    cdef int keep(self, Py_ssize_t slot, object joined) except -1
     cdef object result(self, Py_ssize_t slot)
 
 

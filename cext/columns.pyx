@@ -4,6 +4,9 @@ A value of None is no value, as in SQL: `Count` without a field counts every rec
 `add` either takes a value in or raises and changes nothing; `undo` takes the last `add` back, so that
 a record which a later column refuses leaves no trace in an earlier one. `combine` takes in what another column of the
 same kind has in a slot, which stays as it is: first what came first.
+
+A `state` is what a column has in a slot, as an object that can travel. `joined` makes one of it and of what the slot
+has, or raises and changes nothing; `keep` puts that into the slot. So a partial result is taken in whole or not at all.
 """
 
 cimport cython
@@ -33,6 +36,15 @@ cdef class Column:
         raise NotImplementedError
 
     cdef int combine(self, Py_ssize_t slot, Column other, Py_ssize_t theirs) except -1:
+        raise NotImplementedError
+
+    cdef object state(self, Py_ssize_t slot):
+        raise NotImplementedError
+
+    cdef object joined(self, Py_ssize_t slot, object state):
+        raise NotImplementedError
+
+    cdef int keep(self, Py_ssize_t slot, object joined) except -1:
         raise NotImplementedError
 
     cdef object result(self, Py_ssize_t slot):
@@ -75,6 +87,16 @@ cdef class Count(Column):
         self.counts[slot] += (<Count>other).counts[theirs]
         return 0
 
+    cdef object state(self, Py_ssize_t slot):
+        return self.counts[slot]
+
+    cdef object joined(self, Py_ssize_t slot, object state):
+        return state
+
+    cdef int keep(self, Py_ssize_t slot, object joined) except -1:
+        self.counts[slot] += <int64_t>joined
+        return 0
+
     cdef object result(self, Py_ssize_t slot):
         return self.counts[slot]
 
@@ -111,6 +133,17 @@ cdef class Objects(Column):
         state, more = self.states[slot], (<Objects>other).states[theirs]
         if more is not None:
             self.states[slot] = self._own(more) if state is None else self._combined(state, more)
+        return 0
+
+    cdef object state(self, Py_ssize_t slot):
+        return self.states[slot]
+
+    cdef object joined(self, Py_ssize_t slot, object state):
+        mine = self.states[slot]
+        return mine if state is None else state if mine is None else self._combined(mine, state)
+
+    cdef int keep(self, Py_ssize_t slot, object joined) except -1:
+        self.states[slot] = joined
         return 0
 
     cdef object _own(self, object state):
@@ -225,6 +258,16 @@ cdef class Distinct(Objects):
         (<set>state).update(other)
         return state
 
+    cdef object joined(self, Py_ssize_t slot, object state):
+        return state
+
+    cdef int keep(self, Py_ssize_t slot, object joined) except -1:
+        if self.states[slot] is None:
+            self.states[slot] = joined
+        elif joined is not None:
+            (<set>self.states[slot]).update(joined)
+        return 0
+
     cdef object result(self, Py_ssize_t slot):
         return len(self.states[slot] or ())
 
@@ -301,6 +344,10 @@ cdef class Custom(Objects):
         if more is not UNSEEN:  # the other's must stay as it is, so a fresh one is joined with it
             self.states[slot] = self.join(self.create() if state is UNSEEN else state, more)
         return 0
+
+    cdef object joined(self, Py_ssize_t slot, object state):
+        mine = self.states[slot]
+        return self.join(self.create() if mine is UNSEEN else mine, state)
 
     cdef object result(self, Py_ssize_t slot):
         state = self.states[slot]

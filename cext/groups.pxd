@@ -20,4 +20,6 @@ cdef class Groups:
     cdef object record(self, object key, Py_ssize_t slot)
     cdef int take(self, object key, Groups other, Py_ssize_t theirs) except -1
     cdef int merge(self, Groups other) except -1
+    cdef object partial(self, object key, Py_ssize_t slot)
+    cdef int take_states(self, object key, list states) except -1
     cdef int forget(self, object key) except -1

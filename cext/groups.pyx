@@ -122,6 +122,30 @@ cdef class Groups:
             self.take(key, other, slot)
         return 0
 
+    cdef object partial(self, object key, Py_ssize_t slot):
+        """The record of `key`, of states instead of results."""
+        cdef Column column
+        return self.make(key, self.window + [column.state(slot) for column in self.columns])
+
+    cdef int take_states(self, object key, list states) except -1:
+        """Take in what other groups of the same columns had of `key`, whole or, when it raises, not at all."""
+        cdef PyObject *known = find(self.slots, key)
+        cdef Py_ssize_t i, slot
+        cdef list joined
+        if known is NULL:
+            slot = self._slot(key)
+        else:
+            slot = <object>known
+        try:
+            joined = [(<Column>self.columns[i]).joined(slot, states[i]) for i in range(len(states))]
+        except BaseException:
+            if known is NULL:
+                self.forget(key)
+            raise
+        for i in range(len(states)):
+            (<Column>self.columns[i]).keep(slot, joined[i])
+        return 0
+
     cdef int forget(self, object key) except -1:
         """Drop `key`; its slot is used again."""
         cdef Py_ssize_t slot = self.slots.pop(key)

@@ -23,6 +23,7 @@ cdef class Head:
     cpdef settle(self)
     cpdef bint drained(self)
     cpdef advance(self, int64_t watermark)
+    cpdef idle(self)
     cpdef finish(self, bint whole)
     cpdef close(self, bint whole)
     cpdef str open_thread(self)

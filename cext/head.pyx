@@ -67,6 +67,10 @@ cdef class Head:
     cpdef advance(self, int64_t watermark):
         """Event time has come to `watermark`: what becomes due comes out of `more` now, before the mark goes on."""
 
+    cpdef idle(self):
+        """Nothing comes for now, and event time need not wait for what is here: that comes out of `more` now, before
+        the mark that says so, where it must not be late."""
+
     cpdef finish(self, bint whole):
         """Every lane has ended; if all of them whole, what was kept for the end comes out of `more` now."""
 

@@ -43,7 +43,7 @@ cdef class Keyed(Undoable):
     cdef int64_t now                 # what time-to-live goes by: event time where there is one, else processing time
     cdef tuple states                # of its class, by their index
     cdef list views                  # of those that are lists and maps, by the same
-    cdef dict rows                   # key -> row: what it has of each state, in a list; keys that have none are not there
+    cdef dict rows                   # key -> row: what it has of each state, in a list; others are left out
     cdef list row                    # that of the key in work, or None
     cdef bint emptied                # the row in work may have nothing left
     cdef Moments expiring            # (key, state's index), at the time when some of it may be over

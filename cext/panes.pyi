@@ -21,7 +21,7 @@ class Grid:
 @final
 class Pane: ...
 
-@final
+@disjoint_base
 class Panes(Windows):
     grid: Grid
     instant: Instant

@@ -35,7 +35,6 @@ cdef class Pane:
     """One pane, and what is known of each key in it."""
 
 
-@cython.final
 cdef class Panes(Windows):
     """Windows of `width` panes of `grid`, one of which begins every `step` panes.
 

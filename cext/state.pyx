@@ -141,7 +141,7 @@ cdef class Ageing(State):
 
 
 cdef class Value(Ageing):
-    """One value for each key; where there is none it reads as `default`, or as what `factory()` makes and leaves there."""
+    """One value for each key; without one it reads as `default`, or as what `factory()` makes and leaves there."""
 
     def __cinit__(self, *arguments, default=None, factory=None, int64_t ttl=0, bint renews=False, **options):
         self.default = default

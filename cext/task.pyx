@@ -17,7 +17,7 @@ cdef int64_t MARK_NS = 5_000_000  # how long event time may go untold while reco
 
 @cython.final
 cdef class Task:
-    """Steps records from `lanes` (Lanes, or channels to be taken from in turn) through head, chain and router into `outputs`.
+    """Steps records from `lanes` (Lanes, or channels that give in turn) through head, chain and router into `outputs`.
 
     `outputs[i]`: the ports that get the router's i-th part (without a router there is one); `letters`: the ports
     that get dead letters; `aside[i]`: those that get what the head sets aside under that number. The whole contract is
@@ -230,12 +230,14 @@ cdef class Task:
         cdef Frame frame
         if self.mark is not None or not self.head.hungry():
             return False
-        frame = self.lanes.take(self.sink is not None and self.sink.gathers())  # no shortage: it works with what it has
+        frame = self.lanes.take(self.sink is not None and self.sink.gathers())  # who gathers works with what it has
         if frame is None:
             return False
         self.frames_in += 1
         if frame.kind == DATA:
             self.head.accept(self.lanes.last.channel, frame, now)
+            if self.idle:  # what comes of it ends that downstream, so the next time must be told again
+                self._raise_watermark()
         else:
             self._take_mark(frame)
         return True
@@ -255,7 +257,7 @@ cdef class Task:
         return 0 if self.mark is not None else self._raise_watermark()
 
     cdef int _raise_watermark(self) except -1:
-        """The task's event time is that of its lanes. One that makes its own tells that on; only its head goes by this."""
+        """The event time here is the lanes'. A task that makes its own tells that; only its head goes by this."""
         cdef bint idle
         cdef int64_t time = self.lanes.event_time(&idle)
         if time > self.reached:
@@ -267,6 +269,7 @@ cdef class Task:
             self._tell(max(time, self.watermark), False)
         elif idle and not self.idle:
             self._tell(self.watermark, True)
+            self.head.idle()
         return 0
 
     cdef int _tell(self, int64_t time, bint idle) except -1:

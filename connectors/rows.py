@@ -21,6 +21,7 @@ from engine.errors import ConnectorError, GraphError
 from engine.types import did_you_mean
 
 Row = Sequence[Any]
+Encode = Callable[[Any], Any]
 
 # ------------------------------------------------------------------------------------ records to rows
 
@@ -60,8 +61,12 @@ def _encoder(annotation: Any) -> Callable[[Any], Any] | None:
     return _to_text.get(next(iter(found)), flatten) if len(found) == 1 else flatten
 
 
-def row_encoder(record: RecordType, fields: Sequence[Field]) -> Callable[[Any], Row]:
+def row_encoder(
+    record: RecordType, fields: Sequence[Field], encoders: Sequence[Encode | None] | None = None
+) -> Callable[[Any], Row]:
     """Give a function that turns a record of this type into a row: the flat values of `fields`, in order.
+
+    Or what `encoders`, one for each of the fields, make of the values that are not None.
 
     It raises when a record lacks one of them, or is a dict that has others: no value is dropped in silence.
 
@@ -73,15 +78,16 @@ def row_encoder(record: RecordType, fields: Sequence[Field]) -> Callable[[Any], 
     [None, '1.50']
     """
     get = _getter(record, fields)
-    if not record.fields and not record.arguments:
+    if encoders is None and not record.fields and not record.arguments:
         return lambda row: [value if type(value) in FLAT else flatten(value) for value in get(row)]
-    encoders = [(index, encode) for index, field in enumerate(fields) if (encode := _encoder(field.type))]
-    if not encoders:
+    encoders = [_encoder(field.type) for field in fields] if encoders is None else encoders
+    used = [(index, encode) for index, encode in enumerate(encoders) if encode]
+    if not used:
         return get
 
     def row(record: Any) -> list[Any]:
         values = list(get(record))
-        for index, encode in encoders:
+        for index, encode in used:
             if values[index] is not None:
                 values[index] = encode(values[index])
         return values
@@ -171,8 +177,8 @@ def reason(error: Exception) -> str:
     return str(error) if isinstance(error, msgspec.MsgspecError) else f"{type(error).__name__}: {error}"
 
 
-class _Column(NamedTuple):
-    """`decode` does what `convert` to `shape` would not; None where that does all."""
+class Column(NamedTuple):
+    """How a column is read: `decode` does what `convert` to `shape` would not; None where that does all."""
 
     name: str
     shape: Any
@@ -182,8 +188,8 @@ class _Column(NamedTuple):
 class RowDecoder:
     """Turns rows of `width` values into records; `wanted` says which value is which field's.
 
-    The values are flat ones or, where `text` is true, all texts. Raises GraphError for a field whose type
-    cannot be read back.
+    The values are flat ones or, where `text` is true, all texts; or `column(place, field)` says how each is read.
+    Raises GraphError for a field whose type cannot be read back.
 
     >>> from connectors.record_types import record_type
     >>> class Switch(msgspec.Struct):
@@ -197,7 +203,13 @@ class RowDecoder:
     """
 
     def __init__(
-        self, record: RecordType, wanted: Sequence[tuple[int, Field]], width: int, *, text: bool = False
+        self,
+        record: RecordType,
+        wanted: Sequence[tuple[int, Field]],
+        width: int,
+        *,
+        text: bool = False,
+        column: Callable[[int, Field], Column] | None = None,
     ) -> None:
         self.width = width
         # With bytes among the builtins, a text is not taken for base64.
@@ -207,7 +219,8 @@ class RowDecoder:
         # A key that a TypedDict may leave out is null in its column.
         optional = {field.name for _, field in wanted if record.leaves_out(field)}
         fields = [f._replace(type=f.type | None) if f.name in optional else f for _, f in wanted]
-        self._columns = [self._column(field, text) for field in fields]
+        read_as = column or (lambda _, field: self._column(field, text))
+        self._columns = list(map(read_as, places, fields))
         self._decoders = {i: c.decode for i, c in enumerate(self._columns) if c.decode is not None}
         shapes = tuple(column.shape for column in self._columns)
         # What msgspec can build at once need not be built of tuples.
@@ -222,12 +235,12 @@ class RowDecoder:
         fields = [field for field in record.fields if field.settable] or inside
         RowDecoder(record, list(enumerate(fields)), len(fields), text=text)
 
-    def _column(self, field: Field, text: bool) -> _Column:
+    def _column(self, field: Field, text: bool) -> Column:
         found = value_types(field.type)
-        column = _Column(field.column, field.type)
+        column = Column(field.column, field.type)
         try:
             if NESTED in found and not (text and str in found):
-                column = _Column(field.column, Any, _from_json(field.type))
+                column = Column(field.column, Any, from_json(field.type))
             self._convert([], list[column.shape])  # type: ignore[name-defined]
         except TypeError as error:
             raise GraphError(f"field {field.name!r} cannot be read back from a column: {error}") from error
@@ -270,7 +283,7 @@ class RowDecoder:
 _convert_flat = partial(msgspec.convert, builtin_types=(bytes,))
 
 
-def _from_json(annotation: Any) -> Callable[[Any], Any]:
+def from_json(annotation: Any) -> Callable[[Any], Any]:
     decode = msgspec.json.Decoder(annotation).decode
     return lambda value: decode("null" if value is None else value)
 

@@ -4,6 +4,7 @@ from cext.keyed_process import Tagged
 from engine.aggregates import Aggregate, collect, count, custom, distinct, max_, mean, min_, sum_, top
 from engine.dataflow import Dataflow
 from engine.errors import (
+    CheckpointError,
     ConnectorError,
     DecodeError,
     EncodeError,
@@ -36,6 +37,7 @@ __all__ = [
     "Aggregate",
     "BadRecord",
     "Bounds",
+    "CheckpointError",
     "ConnectorError",
     "Count",
     "Dataflow",

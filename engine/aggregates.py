@@ -17,6 +17,8 @@ from engine.types import fields_of, optional, returned_by
 
 S = TypeVar("S")
 
+_SMALL = 16  # so many values are no large state
+
 Value: TypeAlias = str | Callable[[Any], Any]
 """What is aggregated: a field's name, or a function of the record."""
 
@@ -33,6 +35,10 @@ class Aggregate:
     """The fields that a record must have."""
     combines: bool = field(default=True, repr=False)
     """Whether two states of it can become one, as windows that are made of parts want."""
+    partial: Callable[[Any], Any] | None = field(default=None, repr=False)
+    """The type of its states by that of the records; None: its states are not made where records are sent from."""
+    grows: bool = field(default=False, repr=False)
+    """Whether a state may become large, as it holds many values."""
 
 
 def _typed(value: Value | None, record_type: Any) -> Any:
@@ -63,10 +69,17 @@ def _check(name: str, *values: Value | None) -> None:
             raise GraphError(f"{users_place()}: {name} wants a field's name or a function, got {value!r}", hint=hint)
 
 
-def _simple(name: str, value: Value | None, column: type[Column], result: Callable[[Any], Any]) -> Aggregate:
+def _simple(
+    name: str,
+    value: Value | None,
+    column: type[Column],
+    result: Callable[[Any], Any],
+    partial: Callable[[Any], Any] | None = None,
+    grows: bool = False,
+) -> Aggregate:
     _check(name, value)
     names = (value,) if isinstance(value, str) else ()
-    return Aggregate(name, value, lambda: column(Getter(value)), result, names)
+    return Aggregate(name, value, lambda: column(Getter(value)), result, names, partial=partial, grows=grows)
 
 
 def count(value: Value | None = None) -> Aggregate:
@@ -81,12 +94,16 @@ def count(value: Value | None = None) -> Aggregate:
     >>> [(row.key, row.times) for row in got]
     [('weir', 2), ('dam', 1)]
     """
-    return _simple("count", value, Count, lambda _: int)
+    return _simple("count", value, Count, lambda _: int, lambda _: int)
 
 
 def sum_(value: Value) -> Aggregate:
     """The sum of `value` by `+`: ints stay ints and Decimals Decimals, bools give an int; None where there was none."""
-    return _simple("sum", value, Sum, lambda record: _sum_type(_number("sum_", value, record)))
+
+    def known(record: Any) -> Any:
+        return _sum_type(_number("sum_", value, record))
+
+    return _simple("sum", value, Sum, known, known)
 
 
 def _sum_type(known: Any) -> Any:
@@ -94,19 +111,30 @@ def _sum_type(known: Any) -> Any:
     return optional(reduce(or_, (int if part is bool else part for part in parts)) if bool in parts else known)
 
 
+def _extreme(name: str, value: Value, column: type[Column]) -> Aggregate:
+    def known(record: Any) -> Any:
+        return optional(_typed(value, record))
+
+    return _simple(name, value, column, known, known)
+
+
 def min_(value: Value) -> Aggregate:
     """The smallest `value`; None where there was none, NaN where one was."""
-    return _simple("min", value, Least, lambda record: optional(_typed(value, record)))
+    return _extreme("min", value, Least)
 
 
 def max_(value: Value) -> Aggregate:
     """The largest `value`; None where there was none, NaN where one was."""
-    return _simple("max", value, Greatest, lambda record: optional(_typed(value, record)))
+    return _extreme("max", value, Greatest)
 
 
 def mean(value: Value) -> Aggregate:
     """The mean of `value`: its sum by `+` over its count; None where there was none."""
-    return _simple("mean", value, Mean, lambda record: _mean_type(_number("mean", value, record)))
+
+    def partial(record: Any) -> Any:
+        return optional(tuple[_sum_type(_typed(value, record)), int])  # type: ignore[misc]
+
+    return _simple("mean", value, Mean, lambda record: _mean_type(_number("mean", value, record)), partial)
 
 
 def _mean_type(known: Any) -> Any:
@@ -117,7 +145,11 @@ def _mean_type(known: Any) -> Any:
 
 def distinct(value: Value) -> Aggregate:
     """How many different values there are: an int. All of them are kept in memory."""
-    return _simple("distinct", value, Distinct, lambda _: int)
+
+    def partial(record: Any) -> Any:
+        return optional(set[_typed(value, record)])  # type: ignore[misc]
+
+    return _simple("distinct", value, Distinct, lambda _: int, partial, grows=True)
 
 
 def collect(value: Value | None = None) -> Aggregate:
@@ -140,7 +172,13 @@ def top(most: int, by: Value, value: Value | None = None, *, smallest: bool = Fa
     def column() -> Column:
         return Top(Getter(), most, Getter(by), Getter(value), smallest)
 
-    return Aggregate("top", value, column, lambda record: list[_typed(value, record)], names)  # type: ignore[misc]
+    def partial(record: Any) -> Any:
+        return optional(list[tuple[_typed(by, record), _typed(value, record)]])  # type: ignore[misc]
+
+    def known(record: Any) -> Any:
+        return list[_typed(value, record)]  # type: ignore[misc]
+
+    return Aggregate("top", value, column, known, names, partial=partial, grows=most > _SMALL)
 
 
 def custom(
@@ -156,6 +194,7 @@ def custom(
     `result(state)` makes what is emitted, by default the state itself; its return annotation is the field's type.
     Unlike the others it is given None values too. An `add` that raises must leave the state as it was.
     `combine(state, other)` makes one state of two, of which the first may change; sliding and session windows want it.
+    With it states are also made where the records are, and pickled to be combined in another process.
 
     >>> longest = custom(str, lambda best, word: max(best, word, key=len))
     """
@@ -174,4 +213,5 @@ def custom(
     def column() -> Column:
         return Custom(Getter(value), create, add, result, combine)
 
-    return Aggregate("custom", value, column, lambda _: known or Any, names, combine is not None)
+    partial = None if combine is None else lambda _: Any
+    return Aggregate("custom", value, column, lambda _: known or Any, names, combine is not None, partial, grows=True)

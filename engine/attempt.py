@@ -77,6 +77,8 @@ class Attempt:
 
     def _tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
         if isinstance(word, BeginCheckpoint):
+            if self._saving is not None:
+                self._saving.begin(word)
             self.part.begin_checkpoint(word.checkpoint)
         else:
             self.part.complete_checkpoint(word.checkpoint)

@@ -1,70 +1,267 @@
-"""Stand-in until the real store lands: checkpoints in a local directory."""
+"""The store of a job's checkpoints: written whole or not at all, the last few kept, one job at a time."""
 
 from __future__ import annotations
 
-import os
-import zlib
-from collections.abc import Sequence
-from pathlib import Path
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
 
 import msgspec
 
+from engine.checkpoint_blobs import Place, files_at, read_blob, trying_to
+from engine.checkpoint_files import Files, LocalFiles
+from engine.checkpoint_listing import CHECKPOINTS, SAVEPOINTS, Found, checkpoints, found_in, latest, order_of, verify
+from engine.checkpoint_lock import DirectoryLock, Holder, holder
+from engine.checkpoint_manifest import MANIFEST, Blob, Manifest, encode
+from engine.errors import CheckpointError
 
-class Blob(msgspec.Struct, frozen=True):
-    """Where the state of one instance of an operator is written."""
-
-    operator: str
-    instance: int
-    path: str
-    size: int
-    checksum: int
+EPOCH = "epoch.json"
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """A complete checkpoint."""
+class _Epoch(msgspec.Struct, frozen=True):
+    """The last opening of a store; `holder` also tells it from one that was made at the same moment elsewhere."""
 
-    checkpoint: int
+    format: int
     epoch: int
-    is_last: bool
-    blobs: list[Blob]
+    holder: Holder
 
 
-class BlobStore:
-    """Writes and reads state; in any process."""
+class Store:
+    """A job's checkpoints, opened to write: one at a time, by one thread at a time.
 
-    def __init__(self, url: str, epoch: int) -> None:
-        self.url, self.epoch = url, epoch
+    A local directory is locked while it is open; what somebody else has open is refused, and what a process had that
+    died is taken over. Under a URL there is no lock: there, as everywhere, each opening counts the `epoch` up, and
+    whoever opened before can commit nothing any more. (Between an object store's look and its PUT a moment
+    remains. What an older epoch commits in it ranks behind all that the newer one does.)
 
-    def write(self, checkpoint: int, operator: str, instance: int, data: bytes) -> Blob:
-        name = f"{checkpoint}-{self.epoch}/{operator.replace('/', '_')}-{instance}"
-        path = Path(self.url, name)
-        path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_bytes(data)
-        return Blob(operator, instance, name, len(data), zlib.crc32(data))
+    >>> import tempfile
+    >>> from engine.checkpoint_blobs import write_blob
+    >>> folder = tempfile.mkdtemp()
+    >>> with Store(folder, "shop") as store:
+    ...     pending = store.begin(1)
+    ...     pending.add(write_blob(pending.place, "count", 0, "groups", [b"state"]))
+    ...     print(pending.commit().number)
+    1
+    >>> with Store(folder, "shop") as store:
+    ...     found, refused = store.latest()
+    ...     print(store.epoch, b"".join(store.read(found, "count", 0, "groups")), refused)
+    2 b'state' []
+    """
 
-    def read(self, blob: Blob) -> bytes:
-        return Path(self.url, blob.path).read_bytes()
+    def __init__(self, root: str, job: str, *, keep: int = 3, files: Files | None = None) -> None:
+        if keep < 1:
+            raise CheckpointError(f"wanted to keep 1 checkpoint or more, came {keep!r}")
+        self.files = files or files_at(root)
+        self._job, self._keep = job, keep
+        self._read_now: list[str] = []
+        self._changing = threading.Lock()
+        """Over what is read now, and its removal."""
+        self._lock: DirectoryLock | None = None
+        with trying_to("open the checkpoints in", self.files.root):
+            for folder in ("", CHECKPOINTS, SAVEPOINTS):
+                self.files.make_folder(folder)
+            if files is None and isinstance(self.files, LocalFiles):
+                self._lock = DirectoryLock(self.files.root, holder(job))
+        try:
+            self._open(holder(job))
+        except BaseException:
+            self.close()
+            raise
 
+    def _open(self, who: Holder) -> None:
+        with trying_to("open the checkpoints in", self.files.root):
+            before = self._epoch_there()
+            folders = (order_of(f"{CHECKPOINTS}/{name}")[0] for name in self.files.names(CHECKPOINTS))
+            self._mine = _Epoch(1, max(before.epoch if before else 0, 0, *folders) + 1, who)
+            self.files.publish(EPOCH, msgspec.json.encode(self._mine))
+            self.check_epoch()
+            self._clean()
 
-class CheckpointStore(BlobStore):
-    """A job's own."""
-
-    def __init__(self, url: str) -> None:
-        Path(url).mkdir(exist_ok=True, parents=True)
-        epochs = [int(each.name.split("-")[1]) for each in Path(url).glob("epoch-*")]
-        super().__init__(url, max(epochs, default=0) + 1)
-        Path(url, f"epoch-{self.epoch}").touch()
-        found = sorted(Path(url).glob("manifest-*.json"))
-        self.latest = msgspec.json.decode(found[-1].read_bytes(), type=Manifest) if found else None
+    @property
+    def epoch(self) -> int:
+        """Which opening of this store this is, from 1: greater than that of any before."""
+        return self._mine.epoch
 
     def renew(self) -> None:
-        """One more life of the same job."""
-        self.__init__(self.url)  # type: ignore[misc]
+        """Open it anew, for the next life of the same job: the epoch before can commit nothing any more."""
+        self._open(holder(self._job))
 
-    def commit(self, checkpoint: int, blobs: Sequence[Blob], *, is_last: bool) -> None:
-        self.latest = Manifest(checkpoint, self.epoch, is_last, list(blobs))
-        temporary = Path(self.url, "manifest.tmp")
-        temporary.write_bytes(msgspec.json.encode(self.latest))
-        os.replace(temporary, Path(self.url, f"manifest-{checkpoint:012}.json"))
+    def check_epoch(self) -> None:
+        """Raise `CheckpointError` if somebody else has opened the store since."""
+        there = self._epoch_there()
+        if there != self._mine:
+            who = f"{there.holder} (epoch {there.epoch})" if there else "nobody who says so"
+            raise CheckpointError(
+                f"{self.files.root} was taken over by {who}; this job, of epoch {self.epoch}, can commit nothing more",
+                hint="one of the two must end: they would write the same results twice",
+            )
 
-    def close(self) -> None: ...
+    def _epoch_there(self) -> _Epoch | None:
+        try:
+            return msgspec.json.decode(b"".join(self.files.read(EPOCH)), type=_Epoch)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None  # of one that cannot be read the folders' names tell as much as must be known
+
+    # ------------------------------------------------------------------------------- writing
+
+    def begin(self, number: int, savepoint: str | None = None) -> Pending:
+        """Begin the checkpoint of this `number`, above those of all before; or a savepoint, kept until `delete`."""
+        folder = f"{CHECKPOINTS}/{number:012}.{self.epoch:06}"
+        if savepoint is not None:
+            if not _NAME.fullmatch(savepoint):
+                hint = "use letters, digits, -, _ and ."
+                raise CheckpointError(f"a savepoint cannot be called {savepoint!r}", hint=hint)
+            folder = f"{SAVEPOINTS}/{savepoint}"
+        with trying_to("begin a checkpoint in", f"{self.files.root}/{folder}"):
+            if MANIFEST in self.files.names(folder):
+                raise CheckpointError(f"{self.files.root}/{folder} is there already", hint="take another name")
+            self.files.remove_folder(folder)
+            self.files.make_folder(folder)
+        manifest = Manifest(job=self._job, epoch=self.epoch, number=number, time=datetime.now(UTC), savepoint=savepoint)
+        return Pending(self, folder, manifest)
+
+    def let_go_of_old_ones(self) -> None:
+        """Remove all but the last checkpoints to keep, those that are being read excepted."""
+        there = [each for each in checkpoints(self.files) if each.folder.startswith(f"{CHECKPOINTS}/")]
+        whole = [each for each in there if each.manifest is not None]
+        oldest = whole[-self._keep].folder if len(whole) >= self._keep else None
+        for each in there:
+            if each.folder == oldest:
+                return
+            if oldest is not None:
+                self._remove(each.folder)
+
+    def delete(self, savepoint: str) -> None:
+        """Remove a savepoint."""
+        if savepoint not in self.files.names(SAVEPOINTS):
+            there = ", ".join(self.files.names(SAVEPOINTS)) or "none"
+            raise CheckpointError(f"there is no savepoint {savepoint!r} in {self.files.root}; there are: {there}")
+        self._remove(f"{SAVEPOINTS}/{savepoint}")
+
+    def _remove(self, folder: str) -> None:
+        with self._changing, trying_to("remove", f"{self.files.root}/{folder}"):
+            if folder in self._read_now:
+                return
+            # The manifest first: without it no part of the rest is taken for a checkpoint.
+            self.files.remove(f"{folder}/{MANIFEST}")
+            self.files.remove_folder(folder)
+
+    def _clean(self) -> None:
+        """Remove what was begun and never completed."""
+        for parent in (CHECKPOINTS, SAVEPOINTS):
+            for name in self.files.names(parent):
+                if MANIFEST not in self.files.names(f"{parent}/{name}"):
+                    self.files.remove_folder(f"{parent}/{name}")
+
+    # ------------------------------------------------------------------------------- reading
+
+    def checkpoints(self) -> list[Found]:
+        """All that are there, the latest last, and behind them the savepoints."""
+        return checkpoints(self.files)
+
+    def latest(self) -> tuple[Found | None, list[str]]:
+        """The latest checkpoint that is whole, and what is wrong with later ones. Reads all of it."""
+        return latest(self.files)
+
+    def savepoint(self, name: str) -> Found:
+        """The savepoint of that name, verified."""
+        found = found_in(self.files, SAVEPOINTS, name) if _NAME.fullmatch(name) else None
+        wrong = verify(self.files, found) if found else f"there is no savepoint {name!r} in {self.files.root}"
+        if found is None or wrong:
+            raise CheckpointError(wrong or "", hint=f"there are: {', '.join(self.files.names(SAVEPOINTS)) or 'none'}")
+        return found
+
+    @contextmanager
+    def reading(self, found: Found) -> Iterator[None]:
+        """Keep that checkpoint as long as this lasts."""
+        with self._changing:
+            self._read_now.append(found.folder)
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._read_now.remove(found.folder)
+
+    def read(self, found: Found, operator: str, instance: int, name: str) -> Iterator[bytes]:
+        """The content of one blob, piece by piece, as `read_blob` gives it."""
+        blobs: Sequence[Blob] = found.manifest.blobs if found.manifest else ()
+        for blob in blobs:
+            if (blob.operator, blob.instance, blob.name) == (operator, instance, name):
+                return read_blob(self.files, found.folder, blob)
+        there = sorted({f"{b.operator}/{b.instance}/{b.name}" for b in blobs})
+        raise CheckpointError(
+            f"{self.files.root}/{found.folder} has no {operator}/{instance}/{name}; "
+            f"it has: {', '.join(there) or 'nothing'}"
+        )
+
+    def close(self) -> None:
+        """Let others open it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Pending:
+    """A checkpoint that has been begun; not there for anybody before its `commit`."""
+
+    def __init__(self, store: Store, folder: str, manifest: Manifest) -> None:
+        self._store, self._folder, self._manifest = store, folder, manifest
+        self._blobs: dict[str, Blob] = {}
+        self._is_over = False
+
+    @property
+    def place(self) -> Place:
+        """Where `write_blob` writes, in whatever process."""
+        return Place(self._store.files.root, self._folder)
+
+    def add(self, blob: Blob) -> None:
+        """Have the checkpoint hold a blob that has been written."""
+        if blob.file in self._blobs:
+            raise CheckpointError(f"the state {blob.name!r} of {blob.operator!r}, instance {blob.instance}, came twice")
+        self._blobs[blob.file] = blob
+
+    def commit(self) -> Manifest:
+        """Make it the latest, and remove those that are too old.
+
+        1. The names of its blobs are made durable; their content is already.
+        2. Unless somebody else has opened the store, the manifest is published, whole: that is the commit.
+        3. What is too old is removed. That this failed does not undo the commit; the next one tries it again.
+
+        Raises `CheckpointError` when it cannot; `abort` then removes what was written.
+        """
+        self._check_open()
+        files, path = self._store.files, f"{self._folder}/{MANIFEST}"
+        blobs = tuple(sorted(self._blobs.values(), key=lambda b: (b.operator, b.instance, b.name)))
+        manifest = msgspec.structs.replace(self._manifest, blobs=blobs)
+        with trying_to("commit a checkpoint in", f"{files.root}/{self._folder}"):
+            self._store.check_epoch()
+            files.sync(self._folder)
+            self._store.check_epoch()  # again, as close to the commit as can be
+            files.publish(path, encode(manifest))
+        self._is_over = True
+        self._store.let_go_of_old_ones()
+        return manifest
+
+    def abort(self) -> None:
+        """Give it up, and remove what was written of it. Nothing happens where it is over."""
+        if not self._is_over:
+            self._is_over = True
+            with trying_to("remove", f"{self._store.files.root}/{self._folder}"):
+                self._store.files.remove(f"{self._folder}/{MANIFEST}")
+                self._store.files.remove_folder(self._folder)
+
+    def _check_open(self) -> None:
+        if self._is_over:
+            raise CheckpointError(f"checkpoint {self._manifest.number} is committed or given up already")

@@ -6,11 +6,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeAlias
 
-from engine.checkpoint_store import Blob, CheckpointStore
+from engine import coordinator as then
+from engine.checkpoint_blobs import write_blob
+from engine.checkpoint_manifest import Blob
+from engine.checkpoint_store import Pending, Store
 from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, Piece
-from engine.coordinator import Announce, Begin, Coordinator, GiveUp, Instruction, Store, TaskId
+from engine.coordinator import Announce, Coordinator, GiveUp, Instruction, TaskId
+from engine.errors import CheckpointError
+from engine.keeper import STATE
 
 Pieces: TypeAlias = list[Piece]
 _Event: TypeAlias = Callable[[float], "list[Instruction[Pieces]]"]
@@ -26,13 +32,14 @@ class Checkpointer:
     def __init__(
         self,
         coordinator: Coordinator[Pieces],
-        store: CheckpointStore,
+        store: Store,
         tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None],
         given_up: Callable[[GiveUp], None],
         completed: Callable[[Announce], None],
     ) -> None:
         self._coordinator, self._store = coordinator, store
         self._tell, self._given_up, self._completed = tell, given_up, completed
+        self._pending: Pending | None = None
         self._events: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="headgate-checkpoints", daemon=True)
 
@@ -74,26 +81,50 @@ class Checkpointer:
 
     def _do(self, instructions: Iterable[Instruction[Pieces]]) -> None:
         for each in instructions:
-            if isinstance(each, Begin):
-                self._tell(BeginCheckpoint(each.checkpoint))
-            elif isinstance(each, Announce):
-                self._tell(CompleteCheckpoint(each.checkpoint))
-                self._completed(each)
-            elif isinstance(each, GiveUp):
-                self._given_up(each)
-            else:
-                self._do(self._store_it(each))
+            try:
+                further = self._done(each)
+            except Exception as error:
+                why = f"{type(error).__name__}: {error}"
+                further = self._coordinator.failed(each.checkpoint, why, time.monotonic())
+            self._do(further)
 
-    def _store_it(self, store: Store[Pieces]) -> list[Instruction[Pieces]]:
-        try:
-            blobs = [self._blob(store.checkpoint, piece) for pieces in store.kept.values() for piece in pieces]
-            self._store.commit(store.checkpoint, blobs, is_last=store.is_last)
-        except Exception as error:
-            return self._coordinator.failed(store.checkpoint, f"{type(error).__name__}: {error}", time.monotonic())
-        return self._coordinator.stored(time.monotonic())
+    def _done(self, each: Instruction[Pieces]) -> list[Instruction[Pieces]]:
+        """Do it, and say what follows."""
+        if isinstance(each, then.Begin):
+            self._tell(BeginCheckpoint(each.checkpoint, self._begin(each.checkpoint).place))
+        elif isinstance(each, then.Store):
+            self._store_it(each)
+            return self._coordinator.stored(time.monotonic())
+        elif isinstance(each, GiveUp):
+            self._give_up()
+            self._given_up(each)
+        else:
+            self._tell(CompleteCheckpoint(each.checkpoint))
+            self._completed(each)
+        return []
 
-    def _blob(self, checkpoint: int, piece: Piece) -> Blob:
-        if piece.blob is not None:
-            return piece.blob
-        assert piece.data is not None
-        return self._store.write(checkpoint, piece.operator, piece.instance, piece.data)
+    def _begin(self, checkpoint: int) -> Pending:
+        self._pending = self._store.begin(checkpoint)
+        return self._pending
+
+    def _give_up(self) -> None:
+        """What is left of it where even that fails is removed when the store is opened the next time."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            with suppress(CheckpointError):
+                pending.abort()
+
+    def _store_it(self, each: then.Store[Pieces]) -> None:
+        pending = self._pending or self._begin(each.checkpoint)
+        for pieces in each.kept.values():
+            for piece in pieces:
+                pending.add(_blob(pending, piece))
+        pending.commit()
+        self._pending = None
+
+
+def _blob(pending: Pending, piece: Piece) -> Blob:
+    if piece.blob is not None:
+        return piece.blob
+    assert piece.data is not None
+    return write_blob(pending.place, piece.operator, piece.instance, STATE, [piece.data])

@@ -96,6 +96,25 @@ def _commands() -> click.Group:
 
         _guarded(lambda: show(job, seconds, "json" if as_json else "text" if once else "live"))
 
+    @headgate.command("checkpoints")
+    @click.argument("directory")
+    @click.argument("name", required=False)
+    @click.option("--verify", "whole", is_flag=True, help="Read all of it and compare the checksums.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON array and exit.")
+    def show_checkpoints(directory: str, name: str | None, whole: bool, as_json: bool) -> None:
+        """List the checkpoints and savepoints in DIRECTORY, or a URL; with a NAME, what is inside that one.
+
+        Exit codes: 0 all are as they were written, as far as was looked; 1 one is not, or there are none.
+        """
+        import msgspec
+
+        from engine.checkpoint_view import lines, look
+
+        looked = _guarded(lambda: look(directory, name, whole=whole))
+        text = lines(looked, inside=name is not None, whole=whole)
+        click.echo(msgspec.json.encode(looked) if as_json else "\n".join(text))
+        sys.exit(FAILED if any(each.wrong for each in looked) else 0)
+
     @headgate.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def bench(arguments: tuple[str, ...]) -> None:

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from engine.checkpoint_store import Blob
+from engine import checkpoint_blobs
+from engine.checkpoint_manifest import Blob
 from engine.failures import Failure
 from engine.report import Report
 from engine.transport import Addresses, Place
@@ -28,12 +29,11 @@ class Bootstrap(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """Where a job keeps state, which of its lives this is, and what it goes on from: a checkpoint, 0 for none, and
-    its blobs."""
+    """Which life of a job this is, and what it goes on from: a checkpoint, 0 for none, where that is, and its blobs."""
 
-    url: str
     life: int
     checkpoint: int = 0
+    place: checkpoint_blobs.Place | None = None
     blobs: tuple[Blob, ...] = ()
 
     def of(self, operator: str) -> list[Blob]:
@@ -137,9 +137,10 @@ class StopSources(msgspec.Struct, frozen=True, tag=True):
 
 
 class BeginCheckpoint(msgspec.Struct, frozen=True, tag=True):
-    """Its sources send the barrier of this checkpoint."""
+    """Its sources send the barrier of this checkpoint, and what tasks keep for it is written to `place`."""
 
     checkpoint: int
+    place: checkpoint_blobs.Place
 
 
 class CompleteCheckpoint(msgspec.Struct, frozen=True, tag=True):

@@ -7,8 +7,8 @@
     │   ├── ConnectorError             a source or a sink could not do its work: file, database, network
     │   │   ├── InputError             a record that a source could not read
     │   │   └── OutputError            a record that a sink refused
+    │   ├── CheckpointError            a checkpoint could not be written, read or gone on from
     │   ├── WorkerLost                 a process of the job ended before its work did, or fell silent
-    │   ├── CheckpointError            a checkpoint that cannot be written, or that nothing can go on from
     │   └── JobCancelled               the user stopped the job hard
     ├── EncodeError (TypeError)        a record that cannot be sent to another process; the cause of an OperatorError
     └── DecodeError (ValueError)       records that another process sent and this one cannot read; likewise
@@ -76,16 +76,17 @@ class OutputError(ConnectorError):
     """A sink refused a record, as a database does whose constraint it breaks: the record is to blame, not an outage."""
 
 
+class CheckpointError(JobError):
+    """A checkpoint could not be written, is not as it was written, or cannot be gone on from, or another job uses its
+    directory; the message names the file, or the operator."""
+
+
 class WorkerLost(JobError):
     """A process of the job was killed, crashed, or fell silent; `worker` is its number, the text has its last words."""
 
     def __init__(self, message: str, *, hint: str | None = None, worker: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.worker = worker
-
-
-class CheckpointError(JobError):
-    """A checkpoint cannot be written, read or gone on from; the message names it, and the operator if there is one."""
 
 
 class JobCancelled(JobError):

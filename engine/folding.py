@@ -36,13 +36,13 @@ def check_aggregates(
 
 
 def reducing(function: Callable[[Any, Any], Any]) -> Aggregate:
-    """What `reduce` does: the first record, then `function(value, record)`."""
+    """What `reduce` does: the first record, then `function(value, record)`, which nobody promised to be associative."""
     first = object()
 
     def add(value: Any, record: Any) -> Any:
         return record if value is first else function(value, record)
 
-    return replace(custom(lambda: first, add, combine=add), name="reduce")
+    return replace(custom(lambda: first, add, combine=add), name="reduce", partial=None)
 
 
 def folding(

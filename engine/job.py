@@ -28,7 +28,7 @@ from engine.restarts import Restarts
 from engine.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from engine.checkpoint_store import CheckpointStore
+    from engine.checkpoint_store import Store
     from engine.dataflow import Dataflow
 
 MOST_FAILURES = 5
@@ -88,7 +88,7 @@ class Job:
         self._seconds = 0.0
         self._checkpoints = None if checkpoint is None else checked_checkpoints(checkpoint, self.plan)
         self._restarts = Restarts(0 if self._checkpoints is None else self._checkpoints.restarts)
-        self._store = None if self._checkpoints is None else _open_store(self._checkpoints)
+        self._store = None if self._checkpoints is None else _open_store(self._checkpoints, self.name)
         self.attempt = self._new_attempt()
 
     def _new_attempt(self) -> Attempt:
@@ -312,10 +312,10 @@ def _check_clock(clock: Clock, plan: Plan) -> None:
         )
 
 
-def _open_store(checkpoints: Checkpoints) -> CheckpointStore:
-    from engine.checkpoint_store import CheckpointStore  # which only a job that makes checkpoints needs
+def _open_store(checkpoints: Checkpoints, job: str) -> Store:
+    from engine.checkpoint_store import Store  # which only a job that makes checkpoints needs
 
-    return CheckpointStore(checkpoints.into)
+    return Store(checkpoints.into, job, keep=checkpoints.keep)
 
 
 def run(

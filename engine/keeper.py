@@ -7,17 +7,18 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 from cext.operator_state import OperatorState
 from cext.task import Task
-from engine.checkpoint_store import Blob
+from engine.checkpoint_blobs import Place, write_blob
 from engine.control import Kept, NotKept, Piece
 from engine.coordinator import TaskId
+from engine.errors import CheckpointError
 from engine.state_codec import freeze
 from engine.worker import Worker
 
-Write: TypeAlias = Callable[[int, str, int, bytes], Blob]
+STATE = "state"
+"""What the blobs of operators are called."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,15 @@ class _Handed:
 
 
 class Keeper:
-    """What the tasks of `worker` keep becomes bytes and is given to `write(checkpoint, operator, instance, data)`.
+    """What the tasks of `worker` keep for a checkpoint that has begun becomes blobs in its place.
 
     `say(word)`, called in its thread, gets a Kept for each task and checkpoint, or a NotKept where something failed.
     What a task keeps at its end is little, belongs to every later checkpoint, and travels in the word itself.
     """
 
-    def __init__(self, worker: Worker, write: Write, say: Callable[[Kept | NotKept], None]) -> None:
-        self._write, self._say = write, say
+    def __init__(self, worker: Worker, say: Callable[[Kept | NotKept], None]) -> None:
+        self._say = say
+        self._places: dict[int, Place] = {}
         self._work: queue.SimpleQueue[_Handed | None] = queue.SimpleQueue()
         """Bounded all the same: a checkpoint begins when the one before it is over."""
         for at, planned in enumerate(worker.plan.tasks):
@@ -49,6 +51,10 @@ class Keeper:
     def start(self) -> None:
         """Start the thread; called once."""
         self._thread.start()
+
+    def begin(self, checkpoint: int, place: Place) -> None:
+        """Write what is kept for `checkpoint` there; called before its barrier is sent."""
+        self._places = {checkpoint: place}
 
     def close(self) -> None:
         """Return when all that tasks have handed over is written and said."""
@@ -79,4 +85,7 @@ class Keeper:
         instance = handed.who.instance
         if handed.is_last:
             return Piece(operator, instance, data, None)
-        return Piece(operator, instance, None, self._write(handed.checkpoint, operator, instance, data))
+        place = self._places.get(handed.checkpoint)
+        if place is None:
+            raise CheckpointError("it was given up before")
+        return Piece(operator, instance, None, write_blob(place, operator, instance, STATE, [data]))

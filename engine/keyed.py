@@ -16,6 +16,7 @@ from engine.folding import check_aggregates, folding, reducing
 from engine.graph import Input, Key, OnError, users_place
 from engine.joins import Joining
 from engine.keyed_process import KeyedProcess, made_type
+from engine.partials import Form
 from engine.processing import AgeingStatefulMap, Processed, ProcessResults, process_class
 from engine.ranking import Ranked, Rows, ranked, ranking, rising
 from engine.results import result_type
@@ -342,7 +343,10 @@ class KeyedStream(Joining[T]):
                 f"{place}: an aggregate over a stream that never ends gives nothing; its source is {unbounded}",
                 hint='say emit="update" to have the aggregate after each record',
             )
-        kind = ops.Aggregated if emit == "end" else ops.RunningAggregate
-        operation = kind(self.key, aggregates, make)
+        operation = (
+            ops.Aggregated(self.key, aggregates, make, Form.of(self.key, aggregates, self.type))
+            if emit == "end"
+            else ops.RunningAggregate(self.key, aggregates, make)
+        )
         node = self._add(operation, record_type, name, on_error, place)
         return Stream(self._flow, (Input(node),), record_type)

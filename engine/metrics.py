@@ -32,7 +32,7 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     `watermark`: the event time here, the least of those instances that have one, in milliseconds since the epoch.
     `late`: records that came too late for their windows, or for a join. `held`: records that wait for event time to
     pass: those of windows that are not over, of which aggregates keep less, and those that may still meet others in a
-    join.
+    join; of a process the keys that have state, and records that wait for their turn.
     """
 
     name: str
@@ -80,8 +80,8 @@ class InstanceMetrics(msgspec.Struct, frozen=True):
     """The share of its time that encoding and decoding its records for other processes took of its process's common
     thread: part of `busy`, unless it has a thread of its own."""
     drift: float = 0.0
-    """The share of its time, part of `idle`, in which inputs had records that it did not take, since another one was more
-    than `max_drift` of the `Settings` behind in event time."""
+    """The share of its time, part of `idle`, in which inputs had records that it did not take, since another one was
+    more than `max_drift` of the `Settings` behind in event time."""
 
 
 class TaskMetrics(msgspec.Struct, frozen=True):

@@ -13,9 +13,14 @@ from cext.getter import Getter
 from cext.groups import Groups
 from cext.guard import Guard
 from cext.head import Head
+from cext.instant import Instant
+from cext.merging import MergingWhole
+from cext.panes import Grid
 from cext.waker import Waker
+from cext.windowed import Windowed
 from engine.aggregates import Aggregate
 from engine.graph import Key, Part
+from engine.partials import Form
 from engine.sink import Sink
 from engine.source import Source
 
@@ -94,6 +99,10 @@ class Operation:
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
         """The native head of a task that begins with this operation."""
         return head.Pass(name, guard)
+
+    def build_merging(self, name: str, guard: Guard) -> Head:
+        """The same where some of its records come as partial results (see engine.combining)."""
+        raise NotImplementedError
 
     def build_operator(self, name: str, guard: Guard) -> Operator:
         """The native operator of a "chain" operation."""
@@ -262,6 +271,8 @@ class Aggregated(Operation):
     key: Key
     aggregates: tuple[Aggregate, ...]
     make: Callable[[Any, list[Any]], Any]
+    form: Form | None = None
+    """What partial results look like; None: there are none."""
 
     @property
     def default_name(self) -> str:
@@ -277,6 +288,20 @@ class Aggregated(Operation):
 
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
         return head.Aggregate(name, guard, self.groups())
+
+    def build_merging(self, name: str, guard: Guard) -> Head:
+        assert self.form is not None, "there are partial results"
+        columns = [each.column() for each in self.aggregates]
+        groups = Groups(self.form.key(self.key).getter(), columns, self.make)
+        return Windowed(name, guard, MergingWhole(groups, self.form.partials()))
+
+    def grid(self) -> Grid | None:
+        """Time is not cut into panes."""
+        return None
+
+    def instant(self) -> Instant | None:
+        """So there is none to take."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)

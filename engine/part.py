@@ -105,7 +105,9 @@ class Part:
         self.worker.wake()
 
     def begin_checkpoint(self, checkpoint: int) -> None:
-        """Have every source send the barrier of `checkpoint`."""
+        """Have every source send the barrier of `checkpoint`, and tell all tasks that it comes."""
+        for task in self.worker.tasks:
+            task.expect_barrier(checkpoint)
         for source in self.worker.sources:
             source.request(checkpoint)
         self.worker.wake()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass, field, replace
+from itertools import count, product
 from typing import TYPE_CHECKING, Any
 
-from engine.codec import Codec
+from engine.combining import Combines
 from engine.drift import settle_drift
+from engine.either import codec_of
 from engine.errors import GraphError
 from engine.event_time import EventTime, follows_source
 from engine.graph import ASIDE, LETTERS, Graph, Input, Key, Node, Route
@@ -70,7 +71,7 @@ class Edge:
     @property
     def pickled_because(self) -> str | None:
         """Why its records cross to other processes as pickles; None: as msgpack, or they do not cross."""
-        return Codec.of(self.type).pickled_because if self.links else None
+        return codec_of(self.type).pickled_because if self.links else None
 
     @property
     def bound(self) -> int:
@@ -107,6 +108,13 @@ class TaskPlan:
         return isinstance(operation, ToSink) and operation.sink.blocking
 
     @property
+    def merges(self) -> bool:
+        """Whether some of its records come as partial results."""
+        return any(
+            edge.output != LETTERS and isinstance(edge.producer.nodes[-1].operation, Combines) for edge in self.inputs
+        )
+
+    @property
     def batch(self) -> int:
         """How many records it likes to have in hand at once; 0: it does not mind."""
         operation = self.nodes[0].operation
@@ -133,12 +141,13 @@ class Plan:
             raise GraphError(f"flow {flow.name!r} runs in a number of processes of at least 1, not {processes!r}")
         tasks, home = _fuse(flow.graph, layout(flow.graph, processes))
         _check_event_time(flow.graph, tasks)
-        plan = cls(flow.name, flow.settings, tasks)
+        plan = cls(flow.name, flow.settings, [])
         for consumer in tasks:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
-                _join(producer, consumer, source)
+                plan._feed(flow.graph, producer, consumer, source)
+            plan.tasks.append(consumer)
         plan._size()
-        settle_drift(tasks)
+        settle_drift(plan.tasks)
         return plan
 
     @property
@@ -155,6 +164,22 @@ class Plan:
     def bound(self) -> int:
         """The most records that can ever be in flight."""
         return sum(edge.bound for edge in self.edges)
+
+    def _feed(self, graph: Graph, producer: TaskPlan, consumer: TaskPlan, source: Input) -> None:
+        """Join the two, with a step between them where partial results are to cross to other processes, not records."""
+        node = consumer.nodes[0]
+        combines = Combines.of(node, self.settings) if _crosses_by_key(producer, consumer, source) else None
+        if combines is None or source.key is None:
+            _join(producer, consumer, source)
+            return
+        taken = [each.nodes[0].name for each in self.tasks]
+        name = next(name for name in _numbered(graph.unique(None, f"combine {node.name}", "")) if name not in taken)
+        step = Node(name, combines, (), None, "fail", None, node.place, stage=producer.nodes[-1].stage)
+        task = TaskPlan([step], producer.workers)
+        _join(producer, task, replace(source, route="forward", key=None))
+        step.type = combines.gives(task.inputs[0].type)
+        _join(task, consumer, Input(step, route="hash", key=combines.form.key(source.key)))
+        self.tasks.append(task)
 
     def _size(self) -> None:
         """Share the target delay among the channels of the longest path through each; check the parallelism of keys."""
@@ -324,6 +349,17 @@ def _route(source: Input, before: int, after: int) -> Route:
     if source.route == "forward" and before != after:
         return "rebalance"
     return source.route
+
+
+def _crosses_by_key(producer: TaskPlan, consumer: TaskPlan, source: Input) -> bool:
+    """Whether records are spread by key, over more than one process."""
+    return source.route == "hash" and len({*producer.workers, *consumer.workers}) > 1
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """`name`, and then with a number, from 2 on; not as one of two operators of a name is numbered."""
+    yield name
+    yield from (f"{name} ({number})" for number in count(2))
 
 
 def _join(producer: TaskPlan, consumer: TaskPlan, source: Input) -> None:

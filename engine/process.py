@@ -153,6 +153,8 @@ class Process:
         if isinstance(message, StopSources):
             part.stop_sources(whole=message.whole)
         elif isinstance(message, BeginCheckpoint):
+            if self._keeper is not None:
+                self._keeper.begin(message.checkpoint, message.place)
             part.begin_checkpoint(message.checkpoint)
         elif isinstance(message, CompleteCheckpoint):
             part.complete_checkpoint(message.checkpoint)

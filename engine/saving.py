@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
-from engine.checkpoint_store import BlobStore, CheckpointStore
+from engine.checkpoint_blobs import Place, files_at, read_blob
+from engine.checkpoint_manifest import Blob
+from engine.checkpoint_store import Store
 from engine.checkpointer import Checkpointer, Pieces
 from engine.checkpoints import Checkpoints
 from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, Saved
@@ -16,17 +19,30 @@ from engine.plan import Plan
 from engine.recovery import restore
 from engine.worker import Worker
 
+_logger = logging.getLogger("headgate")
+
 
 def keep(worker: Worker, saved: Saved, say: Callable[[Kept | NotKept], None]) -> Keeper:
     """Let the tasks of `worker` go on from what is saved, and keep what they know from now on."""
-    store = BlobStore(saved.url, saved.life)
+    if saved.place is not None:
+        files, folder = files_at(saved.place.root), saved.place.folder
 
-    def read(operator: str) -> Sequence[Callable[[], bytes]]:
-        return [partial(store.read, blob) for blob in saved.of(operator)]
+        def whole(blob: Blob) -> bytes:
+            return b"".join(read_blob(files, folder, blob))
 
-    if saved.checkpoint:
-        restore(worker, saved.checkpoint, read)
-    return Keeper(worker, store.write, say)
+        restore(worker, saved.checkpoint, lambda operator: [partial(whole, blob) for blob in saved.of(operator)])
+    return Keeper(worker, say)
+
+
+def _latest(store: Store) -> Saved:
+    """The last checkpoint that is whole; of later ones that are not the user is told."""
+    found, refused = store.latest()
+    for why in refused:
+        _logger.warning("a checkpoint is not used: %s", why)
+    if found is None or found.manifest is None:
+        return Saved(store.epoch)
+    place = Place(store.files.root, found.folder)
+    return Saved(store.epoch, found.manifest.number, place, found.manifest.blobs)
 
 
 class Saving:
@@ -35,14 +51,12 @@ class Saving:
     def __init__(
         self,
         wanted: Checkpoints,
-        store: CheckpointStore,
+        store: Store,
         given_up: Callable[[GiveUp], None],
         completed: Callable[[Announce], None],
     ) -> None:
         self._wanted, self._store, self._given_up, self._completed = wanted, store, given_up, completed
-        latest = store.latest
-        checkpoint, blobs = (0, ()) if latest is None else (latest.checkpoint, tuple(latest.blobs))
-        self.saved = Saved(store.url, store.epoch, checkpoint, blobs)
+        self.saved = _latest(store)
         self._keeper: Keeper | None = None
         self._checkpointer: Checkpointer | None = None
 
@@ -63,6 +77,11 @@ class Saving:
         assert self._checkpointer is not None
         self._keeper.start()
         self._checkpointer.start()
+
+    def begin(self, word: BeginCheckpoint) -> None:
+        """What the part at home keeps for this checkpoint is to be written."""
+        assert self._keeper is not None
+        self._keeper.begin(word.checkpoint, word.place)
 
     def say(self, word: Kept | NotKept) -> None:
         """What somebody says of a checkpoint; from any thread."""

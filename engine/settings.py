@@ -23,8 +23,9 @@ class Settings:
 
     Between processes: `max_window_bytes`: the most encoded bytes that one channel may hold (one record may always go
     alone); `frame_bytes`: a frame whose encoding is larger crosses in pieces; `max_record_bytes`: a record whose
-    encoding is larger fails the operator that gave it; `silence`: a worker that says nothing for so long counts as
-    lost; `beat`: how often one says what it has done, so by no more than that `Job.metrics()` is behind.
+    encoding is larger fails the operator that gave it; `combine_keys`: for how many keys an aggregate holds partial
+    results where its records come from, 0: it sends records; `silence`: a worker that says nothing for so long counts
+    as lost; `beat`: how often one says what it has done, so by no more than that `Job.metrics()` is behind.
 
     `listen`: the IP address at which the processes listen to each other, on ports that the system chooses, encrypted
     and open only to keys made for this job; without it they use files in a directory that only the user can enter.
@@ -41,6 +42,7 @@ class Settings:
     frame_bytes: int = 256 * 2**10
     max_record_bytes: int = 64 * 2**20
     max_parallelism: int = 128
+    combine_keys: int = 65_536
     max_drift: Duration | None = "1m"
     silence: Duration = "30s"
     listen: str = ""
@@ -50,6 +52,8 @@ class Settings:
         for name in _COUNTS:
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"Settings.{name} is a whole number from 1, not {getattr(self, name)!r}")
+        if not isinstance(self.combine_keys, int) or self.combine_keys < 0:
+            raise ValueError(f"Settings.combine_keys is a whole number from 0, not {self.combine_keys!r}")
         if nanoseconds(self.target_delay) == 0:
             raise ValueError("Settings.target_delay must be more than zero: in no time nothing can be in flight")
         for name in ("silence", "beat"):

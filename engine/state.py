@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, MutableSequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar, overload
 
 from cext import state as native
@@ -72,11 +73,13 @@ class ValueState(native.Value, Generic[V]):
         options = _options("ValueState", ttl, renewed_by, place)
         return super().__new__(cls, default=default, factory=factory, **options)
 
-    def twin(self) -> native.Value:
+    def twin(self) -> ValueState[V]:
         """One that is the same, for another class."""
-        return native.Value.__new__(
-            type(self), default=self.default, factory=self.factory, ttl=self.ttl, renews=self.renews
-        )
+        return copy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = {"default": self.default, "factory": self.factory, "ttl": self.ttl, "renews": self.renews}
+        return _again, (type(self), options, self.name, self.index)
 
     if TYPE_CHECKING:
 
@@ -113,9 +116,12 @@ class ListState(native.Listed, Generic[V]):
     def __new__(cls, *, ttl: Duration | None = None) -> ListState[V]:
         return super().__new__(cls, view=StateList, **_options("ListState", ttl, "write", users_place()))
 
-    def twin(self) -> native.Listed:
+    def twin(self) -> ListState[V]:
         """One that is the same, for another class."""
-        return native.Listed.__new__(type(self), view=StateList, ttl=self.ttl)
+        return copy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), {"view": StateList, "ttl": self.ttl}, self.name, self.index)
 
     if TYPE_CHECKING:
 
@@ -153,9 +159,13 @@ class MapState(native.Mapped, Generic[K, V]):
     def __new__(cls, *, ttl: Duration | None = None, renewed_by: Renewal = "write") -> MapState[K, V]:
         return super().__new__(cls, view=StateMap, **_options("MapState", ttl, renewed_by, users_place()))
 
-    def twin(self) -> native.Mapped:
+    def twin(self) -> MapState[K, V]:
         """One that is the same, for another class."""
-        return native.Mapped.__new__(type(self), view=StateMap, ttl=self.ttl, renews=self.renews)
+        return copy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = {"view": StateMap, "ttl": self.ttl, "renews": self.renews}
+        return _again, (type(self), options, self.name, self.index)
 
     if TYPE_CHECKING:
 
@@ -174,6 +184,14 @@ class StateList(native.ListView[V], MutableSequence[V]):
 
 class StateMap(native.MapView[K, V], MutableMapping[K, V]):
     """The dict of whichever key is in work."""
+
+
+def _again(cls: type[Any], options: dict[str, Any], name: str, index: int) -> Any:
+    """A state of `cls` as it was; a class that travels to another process brings its states."""
+    base: Any = next(each for each in cls.__mro__ if each.__module__ == native.__name__)
+    state = base.__new__(cls, **options)
+    state.name, state.index = name, index
+    return state
 
 
 def _options(what: str, ttl: Duration | None, renewed_by: str, place: str) -> dict[str, Any]:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 from cext.groups import Groups
 from cext.guard import Guard
 from cext.head import Head
+from cext.instant import Instant
+from cext.merging import MergingPanes
+from cext.panes import Grid, Panes
 from cext.waker import Waker
-from cext.windowed import Windowed
+from cext.windowed import Windowed, Windows
 from engine import operations as ops
 from engine.aggregates import Aggregate, collect
 from engine.checks import check_function
@@ -19,6 +22,7 @@ from engine.event_time import Time, arrival_of, clock_of
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import LATE, Input, Key, OnError, users_place
 from engine.grouping import key_of
+from engine.partials import Form
 from engine.ranking import Ranked, Rows, ranked, ranking
 from engine.results import result_type
 from engine.stream import Stream
@@ -47,6 +51,8 @@ class InWindows(ops.Operation):
     aggregates: tuple[Aggregate, ...]
     make: Callable[[Any, list[Any]], Any]
     record_type: Any
+    form: Form | None
+    """What partial results look like; None: there are none."""
     has_bounds: bool = True
     """Whether results have a `window_end`, which is their event time."""
 
@@ -70,15 +76,30 @@ class InWindows(ops.Operation):
         by_clock = "" if self.window.counts or not self.clock.is_arrival else " of the clock"
         return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r}{by_clock} by {self.key}"
 
-    def groups(self) -> Groups:
-        """Fresh state."""
-        return Groups(self.key.getter(), [each.column() for each in self.aggregates], self.make)
-
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
-        bound = as_datetime(self.window.zone) if self.clock.is_datetime else int
         instant = self.clock.instant()
-        windows = self.window.build(Parts(self.groups, instant, bound, self.lateness))
+        windows = self._windows(self.key, instant, Panes)
         return Windowed(name, guard, windows, None if self.window.counts else arrival_of(instant))
+
+    def build_merging(self, name: str, guard: Guard) -> Head:
+        assert self.form is not None, "there are partial results"
+        windows = self._windows(self.form.key(self.key), self.clock.instant(), MergingPanes)
+        assert isinstance(windows, MergingPanes), "time is cut into panes"
+        windows.partials = self.form.partials()
+        return Windowed(name, guard, windows)
+
+    def _windows(self, key: Key, instant: Instant, panes: type[Panes]) -> Windows:
+        def groups() -> Groups:
+            return Groups(key.getter(), [each.column() for each in self.aggregates], self.make)
+
+        bound = as_datetime(self.window.zone) if self.clock.is_datetime else int
+        return self.window.build(Parts(groups, instant, bound, self.lateness, panes))
+
+    def grid(self) -> Grid | None:
+        return self.window.grid()
+
+    def instant(self) -> Instant:
+        return self.clock.instant()
 
 
 class WindowedResults(Stream[U], Generic[U, T]):
@@ -276,7 +297,9 @@ class WindowedStream(Generic[T]):
             _check_combining(aggregates, self._window, place)
         stream = self._stream
         shape = (key or stream.key, self._window, self._clock, self._lateness)
-        operation = InWindows(*shape, aggregates, make, stream.type, has_bounds=key is None)
+        combined = self._window.grid() is not None and not self._clock.is_arrival and key is None
+        form = Form.of(stream.key, aggregates, stream.type) if combined else None
+        operation = InWindows(*shape, aggregates, make, stream.type, form, has_bounds=key is None)
         node = stream._add(operation, record_type, name, on_error, place)
         return WindowedResults(stream._flow, (Input(node),), record_type)
 

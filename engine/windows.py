@@ -28,7 +28,10 @@ _DAY = 86_400_000
 
 
 class Bounds(NamedTuple):
-    """From where to where a window goes: the end is the first moment, or record, that is not in it."""
+    """From where to where a window goes: the end is the first moment, or record, that is not in it.
+
+    A session ends with the last moment at which a record would have joined it.
+    """
 
     start: Any
     end: Any
@@ -38,7 +41,7 @@ class WindowResult(msgspec.Struct, Generic[V], frozen=True):
     """What `reduce` and `fold` give for a window of a key.
 
     `window_start` and `window_end` are of the type of the event time, datetimes or milliseconds since the epoch; those
-    of `Count` windows are numbers of the key's records, from 0. The end is the first that is not in it.
+    of `Count` and `Global` windows are numbers of the key's records, from 0. See `Bounds`.
     """
 
     key: Any
@@ -55,6 +58,8 @@ class Parts:
     instant: Instant
     bound: Callable[[int], Any]
     lateness: int
+    panes: Callable[..., Panes] = Panes
+    """Makes panes, where the windows are made of these."""
 
 
 class Window:
@@ -76,6 +81,10 @@ class Window:
     def build(self, parts: Parts) -> Windows:
         """The native windows."""
         raise NotImplementedError
+
+    def grid(self) -> Grid | None:
+        """How it cuts time into panes, the same for all keys; None: it does not."""
+        return None
 
 
 @dataclass(frozen=True, init=False)
@@ -103,11 +112,12 @@ class Tumbling(Window):
             raise GraphError(f"{place}: Tumbling with a zone is of whole days, not of {size!r} from {offset!r} on")
 
     def build(self, parts: Parts) -> Windows:
+        return parts.panes(self.grid(), parts.instant, parts.make_groups, parts.bound, 1, 1, parts.lateness)
+
+    def grid(self) -> Grid:
         if self.zone is None:
-            grid = Grid(self.size, self.offset)
-        else:
-            grid = Days(self.size // _DAY, self.offset // _DAY, self.zone)
-        return Panes(grid, parts.instant, parts.make_groups, parts.bound, 1, 1, parts.lateness)
+            return Grid(self.size, self.offset)
+        return Days(self.size // _DAY, self.offset // _DAY, self.zone)
 
     def __repr__(self) -> str:
         offset = f", offset={as_text(self.offset)!r}" if self.offset else ""
@@ -138,9 +148,12 @@ class Sliding(Window):
             raise GraphError(f"{place}: windows of {size!r} every {every!r} leave gaps between them")
 
     def build(self, parts: Parts) -> Windows:
-        pane = gcd(self.size, self.every)
-        grid, width, step = Grid(pane, self.offset), self.size // pane, self.every // pane
-        return Panes(grid, parts.instant, parts.make_groups, parts.bound, width, step, parts.lateness)
+        grid = self.grid()
+        width, step = self.size // grid.size, self.every // grid.size
+        return parts.panes(grid, parts.instant, parts.make_groups, parts.bound, width, step, parts.lateness)
+
+    def grid(self) -> Grid:
+        return Grid(gcd(self.size, self.every), self.offset)
 
     def __repr__(self) -> str:
         offset = f", offset={as_text(self.offset)!r}" if self.offset else ""

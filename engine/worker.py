@@ -27,7 +27,9 @@ from cext.waker import Waker
 from cext.watermarks import Watermarks
 from cext.window import Window
 from engine.codec import Codec
+from engine.combining import Combines
 from engine.describe import describe_failure, describe_unread, describe_unsent, is_known, is_refusal, what
+from engine.either import EitherCodec, codec_of
 from engine.errors import InputError
 from engine.graph import ASIDE, LETTERS, Node
 from engine.layout import HOME
@@ -71,7 +73,7 @@ class Worker:
         """The halves of channels that end in another process, by its number."""
         self.halves: dict[tuple[TaskPlan, int], list[Outlet | Inlet]] = {}
         """The same, by the task, and which of its instances, that is at the end here."""
-        self.codecs: dict[Edge, Codec] = {}
+        self.codecs: dict[Edge, Codec | EitherCodec] = {}
         """How records cross on each edge that has a channel to another process."""
         self._common = Waker()
         self._wakers = {
@@ -193,9 +195,9 @@ class Worker:
 
         return Inlet(number, channel, self._codec(edge), unread)
 
-    def _codec(self, edge: Edge) -> Codec:
+    def _codec(self, edge: Edge) -> Codec | EitherCodec:
         if edge not in self.codecs:
-            self.codecs[edge] = Codec.of(edge.type)
+            self.codecs[edge] = codec_of(edge.type)
         return self.codecs[edge]
 
     def _channel(self, edge: Edge, producer: Waker, consumer: Waker) -> Channel:
@@ -262,7 +264,9 @@ class Worker:
         operation, waker = node.operation, self._wakers[planned][index]
         if operation.role in {"chain", "router"}:
             return Pass("", Guard("fail"))
-        guard = self._guard(node)
+        guard = self._guard(operation.node if isinstance(operation, Combines) else node)
+        if planned.merges:
+            return operation.build_merging(node.name, guard)
         if isinstance(operation, FromSource):
             source = operation.source
             share = self.partitions[node.name][index :: planned.parallelism]

@@ -33,6 +33,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[terminal] = os.dup(2)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first: where several run at once nobody should wait for a last one."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_collection_finish() -> None:
     """What is there by now stays: nobody need look at it again, thousands of times."""
     gc.collect()

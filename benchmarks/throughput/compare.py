@@ -16,6 +16,7 @@ from engine.metrics import table
 
 COMPETITORS = {
     "headgate": "ours",
+    "headgate, combined before the exchange": "ours_combined",
     "by hand": "by_hand",
     "Bytewax": "bytewax_cluster",
     "by hand inside Bytewax": "bytewax_blocks",

@@ -118,7 +118,7 @@ def test_delays_in_the_wrong_order_are_refused() -> None:
 
 
 def test_while_a_barrier_is_awaited_nobody_is_held_for_time() -> None:
-    """Both lanes have it behind their records; the one behind in time brings it, and brings no time until it is through."""
+    """The lane behind in time brings it, and no time until it is through; the other one has it behind its records."""
     rig = Rig().feed(0, watermark(100), 1, watermark(500), 2, barrier(1), 3).feed(1, watermark(0), 4)
     assert rig.run() == [4]
     assert rig.feed(1, barrier(1), watermark(300)).run() == [1, 2, (BARRIER, 1)]
@@ -250,7 +250,7 @@ moves = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.sampled_fro
 def test_all_that_goes_in_comes_out_and_nothing_is_taken_from_too_far_ahead(
     moves: list[tuple[int, int, str]], drift: int, lanes: int
 ) -> None:
-    """In each lane rows are the time that it has told; what comes out is no more than `drift` ahead of what others told."""
+    """In each lane rows are the time that it has told; what comes out is at most `drift` ahead of what others told."""
     rig = Rig(lanes, drift)
     told = [-1] * lanes
     brought = [0] * lanes

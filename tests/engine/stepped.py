@@ -32,7 +32,7 @@ class Stepped:
         return [task for each in planned for task in self.worker.instances_of(each).values()]
 
     def run(self, *names: str) -> None:
-        """Step these, or all, until none of them moves: until a round of all was in vain. Some are slower than others."""
+        """Step these, or all, until a round of them was in vain. Some are slower than others."""
         tasks = self.tasks(*names)
         weights = [self.dice.random() ** 3 for _ in tasks]
         while True:

@@ -79,8 +79,8 @@ CASES = {
     "an instance of a source that another one waits for": (
         metrics(task("read", (), (0.01, 0.98, 1), (0.7, 0.01, 2)), task("window", (0,), (0.1, 0.0), drift=0.6)),
         ("read", None),
-        "source 'read' is the slow side: busy 70 %, the busiest of its 2 instances, and back-pressured 1 % of the time; "
-        "it reads 200/s; map 'window' holds back what is ahead of it in event time",
+        "source 'read' is the slow side: busy 70 %, the busiest of its 2 instances, and back-pressured 1 % of the "
+        "time; it reads 200/s; map 'window' holds back what is ahead of it in event time",
     ),
     "a thread that is busy though an input waits for another one": (
         metrics(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from connectors.memory import collect, from_iterable
-from engine import Dataflow
-from engine.checkpoint_store import BlobStore
+from engine import Dataflow, keeper
+from engine.checkpoint_blobs import write_blob
 from engine.checkpoints import Checkpoints
 from engine.errors import GraphError, OperatorError
 from engine.job import MOST_FAILURES, Job
@@ -130,15 +130,14 @@ def test_a_checkpoint_that_cannot_be_written_is_given_up_and_the_job_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures = [0]
-    write = BlobStore.write
 
-    def full(self: BlobStore, checkpoint: int, *others: Any) -> Any:
+    def full(*arguments: Any) -> Any:
         if failures[0] < MOST_FAILURES - 1:
             failures[0] += 1
             raise OSError(28, "No space left on device")
-        return write(self, checkpoint, *others)
+        return write_blob(*arguments)
 
-    monkeypatch.setattr(BlobStore, "write", full)
+    monkeypatch.setattr(keeper, "write_blob", full)
     sink = Shown()
     with caplog.at_level(logging.WARNING, "headgate"):
         assert counting(sink).run(checkpoint=often(tmp_path)).state == "finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from random import Random
@@ -379,6 +380,22 @@ def test_classes_inherit_state_and_side_outputs() -> None:
     assert odd == [5, 6]
 
 
+def test_states_travel_with_a_class_that_goes_by_value() -> None:
+    class Travelling(KeyedProcess[int, Any]):
+        one = ValueState(1, ttl="1h", renewed_by="read")
+        made = ValueState[list[int]](factory=list)
+        many = ListState[int](ttl=5)
+        each = MapState[int, int]()
+
+    states: list[Any] = [Travelling.one, Travelling.made, Travelling.many, Travelling.each]
+    there = pickle.loads(pickle.dumps(states))
+    assert [type(state) for state in there] == [ValueState, ValueState, ListState, MapState]
+    facts = [(state.name, state.index, state.ttl, state.renews) for state in there]
+    assert facts == [(state.name, state.index, state.ttl, state.renews) for state in states]
+    assert facts[0] == ("one", 0, 3_600_000, True)
+    assert (there[0].default, there[1].factory) == (1, list)
+
+
 def test_the_type_of_results_is_what_the_class_says() -> None:
     stream = Dataflow("types").source(from_iterable([Click("a", 1)], type=Click)).key_by("user")
     assert stream.process(Visits).type is Visit
@@ -449,3 +466,27 @@ def test_refusals() -> None:
         stream.stateful_map(lambda state, x: (state, x), ttl=0)
     with pytest.raises(AttributeError, match=r"it is for each key: write \.key_by"):
         wrong(Dataflow("f").source(from_iterable([1]))).process(Visits)
+
+
+def test_timers_fire_as_event_time_comes_though_another_is_made_behind() -> None:
+    """What makes event time anew of the results is in the same task; the process goes by that of its records."""
+    out = list[int]()
+
+    def times() -> Iterator[Any]:
+        yield from (1, 50)
+        while not out:
+            yield Nothing()
+
+    class Once(KeyedProcess[int, int]):
+        def on_record(self, time: int) -> None:
+            self.event_timers.after(10)
+
+        def on_timer(self, timer: Timer) -> list[int]:
+            return [timer.time]
+
+    flow = Dataflow("anew")
+    made = flow.source(ListSource(times, type=int, poll_after=0.002)).event_time(int).key_by().process(Once)
+    made.event_time(int, out_of_order=5).sink(into(out))
+    with flow.start() as job:
+        job.wait(20)
+    assert out == [11, 60]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
+import random
 import shutil
 import subprocess
 import sys
@@ -29,15 +29,14 @@ class FarMachine:
     """A network namespace, the link to it, and what happens on that."""
 
     def __init__(self) -> None:
-        self.name = f"headgate-{secrets.token_hex(3)}"
-        self.link = f"hg-{self.name[-6:]}"
-        network = f"198.{18 + secrets.randbelow(2)}.{secrets.randbelow(256)}"  # RFC 2544: of tests, on no real network
+        number = _new_namespace()
+        self.name, self.link = f"headgate-{number}", f"hg-{number}"
+        network = f"198.{18 + number // 256}.{number % 256}"  # RFC 2544: of tests, on no real network
         self.home, self.far, self.near = (f"{network}.{host}" for host in (1, 2, 3))
         """Where the job is, its far worker, and the near one, which is on the job's machine."""
         self.has_rules = False
 
-    def make(self) -> None:
-        _run("ip", "netns", "add", self.name)
+    def connect(self) -> None:
         _run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "far", "netns", self.name)
         for address in (self.home, self.near):
             _run("ip", "address", "add", f"{address}/24", "dev", self.link)
@@ -82,6 +81,29 @@ def _run(*command: str, text: str = "") -> None:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
+def _new_namespace() -> int:
+    """The number of one that is this test's alone, as are the addresses made of it: no other can make it too."""
+    for number in random.SystemRandom().sample(range(512), 512):
+        try:
+            _run("ip", "netns", "add", f"headgate-{number}")
+        except OSError as error:
+            if "File exists" not in str(error):
+                raise
+        else:
+            return number
+    raise OSError("512 network namespaces of tests are there already")
+
+
+@contextmanager
+def _connected() -> Iterator[FarMachine]:
+    machine = FarMachine()
+    try:
+        machine.connect()
+        yield machine
+    finally:
+        machine.remove()
+
+
 def why_not() -> str:
     """Why this machine cannot have another one; "" if it can."""
     missing = [each for each in ("ip", "nft") if shutil.which(each) is None]
@@ -89,14 +111,11 @@ def why_not() -> str:
         return f"needs {' and '.join(missing)} (of Debian's packages iproute2 and nftables)"
     if os.geteuid() != 0:
         return "needs root, to make network namespaces"
-    machine = FarMachine()
     try:
-        machine.make()
-        machine.filter("numgen random mod 100 < 1 drop")
+        with _connected() as machine:
+            machine.filter("numgen random mod 100 < 1 drop")
     except OSError as error:
         return f"needs network namespaces, links between them and packet filters: {error}"
-    finally:
-        machine.remove()
     return ""
 
 
@@ -118,11 +137,6 @@ class _Placement(LocalPlacement):
 @contextmanager
 def far_machine(folder: Path) -> Iterator[FarMachine]:
     """Worker 2 of jobs that start meanwhile is on this machine."""
-    machine = FarMachine()
-    try:
-        machine.make()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(crew, "LocalPlacement", lambda on_line, listen: _Placement(on_line, machine, folder))
-            yield machine
-    finally:
-        machine.remove()
+    with _connected() as machine, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crew, "LocalPlacement", lambda on_line, listen: _Placement(on_line, machine, folder))
+        yield machine

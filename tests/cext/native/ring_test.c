@@ -4,10 +4,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <time.h>
 
 #define CHECK(what) ((what) ? (void)0 : fail(__LINE__, #what))
 
-#define ITEMS 100000 /* through the threads' ring; an item's value is its place in the sequence */
+#define ITEMS 100000 /* at most, through the threads' ring; an item's value is its place in the sequence */
+#define SECONDS 3    /* at most: on a busy machine the two threads hardly ever run at once, and each wait is a long one */
+#define LAST UINT64_MAX
 
 typedef struct {
     uint64_t value;
@@ -105,20 +108,26 @@ static void leaves_what_is_inside_to_the_caller(void) {
 }
 
 /* The payload is written before the push and must be whole after the pop: its memory changes hands too. */
+static void push(spsc_ring *ring, item *made) {
+    while (!spsc_push(ring, made)) sched_yield();
+}
+
+static item *pop(spsc_ring *ring) {
+    item *taken;
+    while ((taken = spsc_pop(ring)) == NULL) sched_yield();
+    return taken;
+}
+
 static void *produce(void *ring) {
-    for (uint64_t i = 0; i < ITEMS; i++) {
-        item *made = item_new(i);
-        while (!spsc_push(ring, made)) sched_yield();
-    }
+    time_t end = time(NULL) + SECONDS;
+    for (uint64_t i = 0; i < ITEMS && time(NULL) < end; i++) push(ring, item_new(i));
+    push(ring, item_new(LAST));
     return NULL;
 }
 
 static void *consume(void *ring) {
-    for (uint64_t i = 0; i < ITEMS; i++) {
-        void *taken;
-        while ((taken = spsc_pop(ring)) == NULL) sched_yield();
-        CHECK(item_take(taken) == i);
-    }
+    uint64_t value;
+    for (uint64_t i = 0; (value = item_take(pop(ring))) != LAST; i++) CHECK(value == i);
     return NULL;
 }
 
@@ -141,7 +150,7 @@ int main(void) {
     has_room_for_what_is_not_inside();
     leaves_what_is_inside_to_the_caller();
     two_threads_on_a_tiny_ring(0);
-    two_threads_on_a_tiny_ring(UINT64_MAX - ITEMS / 2);
+    two_threads_on_a_tiny_ring(UINT64_MAX - 99); /* soon past the end of 64 bits */
     CHECK(live == 0);
     puts("ok");
     return 0;

@@ -1,0 +1,132 @@
+"""A table's name, key and columns as PostgreSQL's SQL: how it is made, looked up, and how rows get into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from connectors.postgres_types import Sent, TableColumn
+from connectors.record_types import Field, RecordType, value_types
+from connectors.rows import listed
+
+_LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones
+_STAGE_NAME = "headgate's staged rows"
+_STAGE = Identifier("pg_temp", _STAGE_NAME)
+
+COLUMNS = SQL(
+    "SELECT a.attname, t.typname, t.typcategory, a.atttypid::regtype::text, "
+    "c.relkind IN ('r', 'p', 'f') AND NOT c.relrowsecurity "
+    "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c ON c.oid = a.attrelid "
+    "WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+)
+"""Of each column of a table: what a `TableColumn` says, and whether COPY may go into the table."""
+
+TABLES = SQL(
+    "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables "
+    "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1 LIMIT 20"
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `upsert`: whether a row replaces that of its key. Without a `schema` the search path finds it."""
+
+    schema: str | None
+    name: str
+    key: tuple[str, ...]
+    upsert: bool
+
+    def __str__(self) -> str:
+        return repr(self.name if self.schema is None else f"{self.schema}.{self.name}")
+
+    @property
+    def identifier(self) -> Identifier:
+        return Identifier(self.name) if self.schema is None else Identifier(self.schema, self.name)
+
+    def complaint(self, columns: Sequence[Any]) -> str | None:
+        """Say what is wrong with records of these fields, if anything."""
+        if not all(isinstance(column, str) and can_be_named(column) for column in columns):
+            return f"wanted columns named by text of up to {_LONGEST_NAME} bytes, came {list(columns)}"
+        unknown = [column for column in self.key if column not in columns]
+        if unknown:
+            return f"key {', '.join(map(repr, unknown))} is not a field; fields there: {', '.join(columns)}"
+        same = [column for column in columns if columns.count(column) > 1]
+        return f"{listed(same)} have the same name" if same else None
+
+    def create(self, record: RecordType, fields: Sequence[Field], types: Sequence[Sent]) -> Composed:
+        """Also takes a lock, as two who make a table at once would get in each other's way."""
+        parts = [_declaration(*each, record.leaves_out(each[0])) for each in zip(fields, types, strict=True)]
+        if self.key:
+            parts.append(SQL("PRIMARY KEY ({})").format(_names(self.key)))
+        return SQL("CREATE TABLE {} ({})").format(self.identifier, SQL(", ").join(parts))
+
+    def lock(self) -> Composed:
+        """Have whoever else wants to make this table wait until the transaction is over."""
+        return SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 4863))").format(Literal(str(self)))
+
+    def copy(self, columns: Sequence[str]) -> Composed:
+        return _copy(self.identifier, columns)
+
+    def insert(self, columns: Sequence[str], values: Sequence[Composable]) -> Composed:
+        """Put what is staged into the table; of a key's rows the last one, and keys in order, so that
+        writers that have some in common do not wait for each other crosswise."""
+        rows = SQL("SELECT {} FROM {}").format(SQL(", ").join(values), _STAGE)
+        insert = SQL("INSERT INTO {} ({}) ").format(self.identifier, _names(columns))
+        if not self.upsert:
+            return insert + rows + SQL(" ORDER BY ctid")
+        last = SQL("SELECT DISTINCT ON ({0}) {1} FROM {2} ORDER BY {0}, ctid DESC").format(
+            SQL(", ").join(value for column, value in zip(columns, values, strict=True) if column in self.key),
+            SQL(", ").join(values),
+            _STAGE,
+        )
+        others = [SQL("{0} = excluded.{0}").format(Identifier(c)) for c in columns if c not in self.key]
+        action = SQL("UPDATE SET {}").format(SQL(", ").join(others)) if others else SQL("NOTHING")
+        return insert + last + SQL(" ON CONFLICT ({}) DO {}").format(_names(self.key), action)
+
+
+def stage(columns: Sequence[str], types: Sequence[Sent]) -> Composed:
+    """Make what rows are copied into before they are inserted."""
+    parts = [SQL("{} {}").format(Identifier(c), SQL(t.sql_type)) for c, t in zip(columns, types, strict=True)]
+    return SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DELETE ROWS").format(
+        Identifier(_STAGE_NAME), SQL(", ").join(parts)
+    )
+
+
+DROP_STAGE = SQL("DROP TABLE IF EXISTS {}").format(_STAGE)
+
+
+def copy_to_stage(columns: Sequence[str]) -> Composed:
+    return _copy(_STAGE, columns)
+
+
+def cast(name: str, sending: Sent, column: TableColumn | None) -> Composable:
+    """The staged value as the column takes it. Text is told what to be, unless a string: a cast would cut it."""
+    if column is None or sending.type != "text" or column.category == "S":
+        return Identifier(name)
+    return SQL("CAST({} AS {})").format(Identifier(name), SQL(column.sql_type))
+
+
+def can_be_named(name: str) -> bool:
+    """Whether PostgreSQL takes `name` as it is."""
+    try:
+        data = name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return 0 < len(data) <= _LONGEST_NAME and b"\0" not in data
+
+
+def _copy(into: Identifier, columns: Sequence[str]) -> Composed:
+    return SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(into, _names(columns))
+
+
+def _names(columns: Sequence[str]) -> Composed:
+    return SQL(", ").join(map(Identifier, columns))
+
+
+def _declaration(field: Field, sending: Sent, optional: bool) -> Composed:
+    nullable = optional or not {NoneType, object}.isdisjoint(value_types(field.type))
+    return SQL("{} {}" if nullable else "{} {} NOT NULL").format(Identifier(field.column), SQL(sending.sql_type))

@@ -1,0 +1,76 @@
+"""Which checkpoints are there, the latest that is whole among them, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.checkpoint_blobs import read_blob
+from engine.checkpoint_files import Files
+from engine.checkpoint_manifest import MANIFEST, Manifest, decode
+from engine.errors import CheckpointError
+
+CHECKPOINTS, SAVEPOINTS = "checkpoints", "savepoints"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A checkpoint that is there: its folder, and its manifest or what is wrong with it."""
+
+    folder: str
+    manifest: Manifest | None
+    wrong: str | None = None
+
+
+def checkpoints(files: Files) -> list[Found]:
+    """All that are complete or were so, the latest last; savepoints too, the last of all."""
+    found = [found_in(files, CHECKPOINTS, name) for name in files.names(CHECKPOINTS)]
+    there = [each for each in found if each is not None]
+    named = (found_in(files, SAVEPOINTS, name) for name in files.names(SAVEPOINTS))
+    there.sort(key=lambda each: each.manifest.order if each.manifest else order_of(each.folder))
+    return [*there, *(each for each in named if each is not None)]
+
+
+def found_in(files: Files, folder: str, name: str) -> Found | None:
+    """What is in a folder; None without a manifest, as in one that is being written or was given up."""
+    path = f"{folder}/{name}"
+    try:
+        data = b"".join(files.read(f"{path}/{MANIFEST}"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return Found(path, None, f"{files.root}/{path}/{MANIFEST} cannot be read: {error}")
+    try:
+        return Found(path, decode(data, f"{files.root}/{path}/{MANIFEST}"))
+    except CheckpointError as error:
+        return Found(path, None, str(error))
+
+
+def verify(files: Files, found: Found) -> str | None:
+    """Read all of a checkpoint; say what is wrong with it, if anything."""
+    if found.manifest is None:
+        return found.wrong
+    try:
+        for blob in found.manifest.blobs:
+            for _ in read_blob(files, found.folder, blob):
+                pass
+    except CheckpointError as error:
+        return str(error)
+    return None
+
+
+def latest(files: Files) -> tuple[Found | None, list[str]]:
+    """The latest checkpoint that is whole, savepoints aside, and what is wrong with those that came after it."""
+    refused: list[str] = []
+    for found in reversed(checkpoints(files)):
+        if found.folder.startswith(f"{SAVEPOINTS}/"):
+            continue
+        wrong = verify(files, found)
+        if wrong is None:
+            return found, refused
+        refused.append(wrong)
+    return None, refused
+
+
+def order_of(folder: str) -> tuple[int, int]:
+    """The epoch and number of a checkpoint by the name of its folder, whose manifest may be none that can be read."""
+    number, _, epoch = folder.rpartition("/")[2].partition(".")
+    return (int(epoch), int(number)) if epoch.isdigit() and number.isdigit() else (-1, -1)
