@@ -30,8 +30,8 @@ class Blob(msgspec.Struct, frozen=True):
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """What the state of one operator means: its `kind`, and what else that hangs on (keys, aggregates, types), in words,
-    as far as is known."""
+    """What the state of one operator hangs on: its `kind`, and what else (keys, aggregates, types), in words, as far as
+    is known."""
 
     operator: str
     kind: str

@@ -8,8 +8,8 @@ import msgspec
 class CheckpointMetrics(msgspec.Struct, frozen=True):
     """Of a job that makes checkpoints `into` a directory or URL.
 
-    `last`: the number of the last complete one, 0 where there is none yet; `seconds` from its beginning until it lasted,
-    and `bytes` of state in it, where this run has made it. `savepoint`: the last savepoint that this run has made.
+    `last`: the number of the last complete one, 0 where there is none yet; where this run has made it, `seconds` from
+    its beginning until it lasted, and `bytes` of state in it. `savepoint`: the last savepoint that this run has made.
     `made` and `given_up`: how many this run has made, and given up, the last of these because of `why`. `restarts`: how
     often the job was started anew, and `restart_because`: what had happened the last time. What operators have done is
     counted from the last start on.

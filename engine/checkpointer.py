@@ -23,8 +23,8 @@ _Event: TypeAlias = Callable[[float], "list[Instruction[Pieces]]"]
 
 
 class Checkpointer:
-    """Runs `coordinator` over `store`, for the flow `program`. `tell(word)` tells every process of the job; `given_up(why)`
-    and `completed(which, bytes)` tell who watches over it.
+    """Runs `coordinator` over `store`, for the flow `program`. `tell(word)` tells every process of the job;
+    `given_up(why)` and `completed(which, bytes)` tell who watches over it.
 
     What it calls, it calls in its own thread.
     """

@@ -22,8 +22,8 @@ class Checkpoints:
     complete by then is given up. `keep`: how many of the last are kept. `restarts`: how often in a row the job is
     started anew from the last one, after it has failed or lost a process, without a new one in between.
 
-    A job goes on from the last that is there, if any. `start_from`: the savepoint in `into` that it begins at instead; once
-    it has made checkpoints after that, it goes on from these, so the wish may stay in a program or a service's command.
+    A job goes on from the last that is there, if any. `start_from`: the savepoint in `into` that it begins at instead;
+    once it has made checkpoints after that, it goes on from these, so this may stay in a program or a service's command.
     `drop`: operators whose state a changed flow goes on without, where they are no longer there or no longer fit it.
 
     >>> Checkpoints(into="state/flights", interval="1m").keep
