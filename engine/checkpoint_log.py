@@ -51,7 +51,7 @@ class CheckpointLog:
         self.metrics = replace(self.metrics, restarts=self._restarts.count, restart_because=why)
         last = self.metrics.last
         how = f"it goes on from checkpoint {last}" if last else "it begins again, as there is no checkpoint yet"
-        _logger.warning("job %r: %s; %s in %.1f s (%s)", self._name, why, how, seconds, self._restarts)
+        _logger.warning("job %r: %s; in %.1f s %s (%s)", self._name, why, seconds, how, str(self._restarts))
 
     def without_savepoint(self) -> CheckpointError:
         """The error of a job that was to end with a savepoint, and ended otherwise."""

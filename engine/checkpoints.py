@@ -23,7 +23,7 @@ class Checkpoints:
     started anew from the last one, after it has failed or lost a process, without a new one in between.
 
     A job goes on from the last that is there, if any. `start_from`: the savepoint in `into` that it begins at instead;
-    once it has made checkpoints after that, it goes on from these, so this may stay in a program or a service's command.
+    once it has made checkpoints after that, it goes on from these, so this may stay in a program or a command line.
     `drop`: operators whose state a changed flow goes on without, where they are no longer there or no longer fit it.
 
     >>> Checkpoints(into="state/flights", interval="1m").keep

@@ -57,10 +57,10 @@ def _left_out(manifest: Manifest, where: str, plan: Plan, drop: tuple[str, ...])
     misfits = dict(_misfits(manifest, plan)) if manifest.program.operators else {}
     others = {name: why for name, why in misfits.items() if name not in drop}
     if others:
-        names = ", ".join(map(repr, others))
+        names = tuple(others)
         raise CheckpointError(
             "\n  ".join([f"{where} does not fit the flow {plan.name!r} as it is now:", *others.values()]),
-            hint=f"name and write these operators as before; or go on without their state: drop=({names},)",
+            hint=f"name and write these operators as before; or go on without their state: drop={names!r}",
         )
     return set(misfits)
 
@@ -81,7 +81,7 @@ def _misfits(manifest: Manifest, plan: Plan) -> Iterator[tuple[str, str]]:
                 before.operator,
                 f"there is no operator {before.operator!r}, whose state has {sizes[before.operator]:,} bytes",
             )
-        elif why := _change(before, now[before.operator], nodes[before.operator]):
+        elif why := change(before, now[before.operator], nodes[before.operator]):
             yield before.operator, why
 
 
@@ -94,10 +94,10 @@ def _check_groups(program: Program, plan: Plan) -> None:
         )
 
 
-def _change(before: Meaning, now: Meaning, node: Node) -> str | None:
+def change(before: Meaning, now: Meaning, node: Node) -> str | None:
     """What is no longer as it was, in words; what is not known of one of them is not compared."""
     if before.kind != now.kind:
-        return f"operator {node} was a {before.kind}, and is a {now.kind}"
+        return f"operator {node} was of kind {before.kind!r}, and is of kind {now.kind!r}"
     changes = [
         f"{name}: {before.aspects[name]} before, {now.aspects[name]} now"
         for name in before.aspects

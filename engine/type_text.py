@@ -44,8 +44,9 @@ def _fields(known: Any, above: tuple[Any, ...]) -> str:
 def _arguments(origin: Any, arguments: tuple[Any, ...], above: tuple[Any, ...]) -> str:
     if not arguments:
         return ""
-    is_value = origin is typing.Literal
-    return f"[{', '.join(repr(each) if is_value or each is ... else type_text(each, above) for each in arguments)}]"
+    if origin is typing.Literal:
+        return f"[{', '.join(map(repr, arguments))}]"
+    return f"[{', '.join('...' if each is ... else type_text(each, above) for each in arguments)}]"
 
 
 def _name(known: Any) -> str:
