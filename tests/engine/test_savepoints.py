@@ -17,8 +17,10 @@ from tests.engine.test_coordinator import TASKS, coordinator, say
 
 
 def begun(directory: Path, sink: Shown, processes: int = 1) -> Job:
-    """A job whose sink shows something already, and that has far to go."""
-    job = counting(sink, None, Numbers(COUNT, PARTS, at_once=1)).start(processes=processes, checkpoint=often(directory))
+    """A job whose sink shows something already, and that does not end by itself."""
+    job = counting(sink, None, Numbers(COUNT, PARTS, until=COUNT // 2)).start(
+        processes=processes, checkpoint=often(directory)
+    )
     while not sink.rows:
         job.join(0.001)
     return job
@@ -34,11 +36,10 @@ def saved(directory: Path, sink: Shown, name: str = "move", processes: int = 1) 
     assert (directory / "savepoints" / name / "manifest.json").is_file()
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 3), (2, 1)])
-def test_another_number_of_processes_goes_on_from_a_savepoint(tmp_path: Path, before: int, after: int) -> None:
+def test_another_number_of_processes_goes_on_from_a_savepoint(tmp_path: Path) -> None:
     sink = Shown()
-    saved(tmp_path, sink, processes=before)
-    assert counting(sink).run(processes=after, checkpoint=often(tmp_path, start_from="move")).state == "finished"
+    saved(tmp_path, sink, processes=2)
+    assert counting(sink).run(checkpoint=often(tmp_path, start_from="move")).state == "finished"
     assert Counter(sink.rows) == WANTED
 
 
@@ -53,8 +54,10 @@ def test_the_wish_to_begin_at_one_may_stay_and_another_one_goes_back(tmp_path: P
     sink, there = Shown(), tmp_path / "savepoints"
     saved(tmp_path, sink)
     wanted = often(tmp_path, start_from="move")
+    shown = len(sink.rows)
     rest = counting(sink).run(checkpoint=wanted).records_read
-    assert 0 < rest < PARTS * COUNT
+    assert shown + rest == PARTS * COUNT, "all that is in the savepoint is to be seen when the job has ended"
+    assert shown > 0
     assert counting(sink).run(checkpoint=wanted).records_read == 0
     (there / "move").rename(there / "moved")
     assert counting(Shown()).run(checkpoint=often(tmp_path, start_from="moved")).records_read == rest
@@ -68,7 +71,8 @@ def test_what_cannot_be_had_is_refused_and_the_job_goes_on(tmp_path: Path) -> No
             job.stop(savepoint="move")
         with pytest.raises(CheckpointError, match="cannot be called 'a/b'"):
             job.stop(savepoint="a/b")
-        assert job.wait().state == "finished"
+        assert job.state == "running"
+        job.stop()
     with pytest.raises(CheckpointError, match=r"there is no savepoint 'none' in .*\n  hint: there are: move"):
         counting(sink).run(checkpoint=often(tmp_path, start_from="none"))
     assert counting(sink).run(checkpoint=str(tmp_path)).state == "finished", "the directory is free again"
