@@ -118,6 +118,8 @@ class Job:
             self.attempt.start()
         except BaseException:
             self._beacon.close()
+            if self._store is not None:
+                self._store.close()
             raise
         return self
 
