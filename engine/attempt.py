@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cext.processing_time import Clock
-from engine.control import BeginCheckpoint, CompleteCheckpoint
 from engine.layout import HOME
 from engine.part import Part
 from engine.plan import Plan
@@ -16,6 +15,7 @@ from engine.report import Report
 from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
+    from engine.control import BeginCheckpoint, CompleteCheckpoint
     from engine.crew import Crew
     from engine.dataflow import Dataflow
     from engine.saving import Saving
@@ -76,6 +76,8 @@ class Attempt:
         self._ended(self)
 
     def _tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
+        from engine.control import BeginCheckpoint  # which only a job that makes checkpoints needs
+
         if isinstance(word, BeginCheckpoint):
             if self._saving is not None:
                 self._saving.begin(word)
