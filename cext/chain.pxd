@@ -22,6 +22,7 @@ cdef class Operator:
 
 cdef class Map(Operator):
     cdef object function
+    cdef bint spread  # a record is a tuple of its arguments
 
 
 cdef class Filter(Operator):

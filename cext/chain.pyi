@@ -24,7 +24,7 @@ class Operator:
 
 @final
 class Map(Operator):
-    def __new__(cls, name: str, guard: Guard, function: Callable[[Any], Any]) -> Self: ...
+    def __new__(cls, name: str, guard: Guard, function: Callable[..., Any], spread: bool = False) -> Self: ...
 
 @final
 class Filter(Operator):

@@ -11,6 +11,7 @@ from cext.operator_state import OperatorState
 cdef extern from "Python.h":
     # As C sees them: no reference is counted and no error is raised behind our back.
     PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument) noexcept
+    PyObject *PyObject_Call(PyObject *function, PyObject *arguments, PyObject *named) noexcept
     int PyObject_IsTrue(PyObject *value) noexcept
     int PyObject_IsInstance(PyObject *value, PyObject *kind) noexcept
     list PyList_New(Py_ssize_t size)
@@ -124,10 +125,11 @@ cdef class Operator:
 
 @cython.final
 cdef class Map(Operator):
-    """Each record becomes what `function` makes of it."""
+    """Each record becomes what `function` makes of it or, `spread`, of what is in it, a tuple."""
 
-    def __cinit__(self, str name, Guard guard, function):
+    def __cinit__(self, str name, Guard guard, function, bint spread=False):
         self.function = function
+        self.spread = spread
 
     cdef list apply(self, list rows, Sideline side):
         cdef Py_ssize_t i, count = PyList_GET_SIZE(rows)
@@ -137,7 +139,7 @@ cdef class Map(Operator):
         cdef PyObject *row
         for i in range(count):
             row = row_at(rows, i)
-            result = PyObject_CallOneArg(function, row)
+            result = PyObject_Call(function, row, NULL) if self.spread else PyObject_CallOneArg(function, row)
             if result is not NULL:
                 append_owned(out, result)
                 Py_DECREF(row)

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 
 from cext.getter cimport Getter
 from cext.instant cimport Instant
+from cext.kept cimport Kept
 from cext.partition cimport check_new
 from cext.windowed cimport FOREVER, LATE, READY, TAKEN
 
@@ -23,14 +24,15 @@ cdef class Deduplicate(Windows):
 
     cdef int add(self, object row) except -1:
         cdef Shelves given = self.given
-        cdef int64_t other, time = given.instant.of(row)
+        cdef int64_t time = given.instant.of(row)
+        cdef Kept other
         if time < self.watermark:
             return LATE
         key = given.key.get(row)
         check_new(key)
         for times in given.near(key, time + given.lower, time + given.upper):
-            for other, _ in <list>times:
-                if given.lower <= other - time <= given.upper:
+            for other in <list>times:
+                if given.lower <= other.time - time <= given.upper:
                     return TAKEN
         given.put(key, time, None)
         self.held = given.held

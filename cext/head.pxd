@@ -15,6 +15,7 @@ cdef class Head:
     cdef public int64_t born   # when the oldest of the rows that `more` gave entered the job, monotonic ns
     cdef public bint hurry     # a mark waits behind what the head holds: let go of it now
     cdef public bint waiting   # its work is under way elsewhere: it is busy though `more` gives nothing
+    cdef readonly int64_t delay  # what it gives may be so much behind the event time here, ms
     cdef readonly uint64_t records_in
 
     cpdef bint hungry(self)

@@ -22,6 +22,7 @@ class Head:
     born: int
     hurry: bool
     waiting: bool
+    delay: int
     records_in: int
     def __new__(cls, name: str, guard: Guard, *arguments: Any, **options: Any) -> Self: ...
     def count_in(self, records: int) -> None: ...

@@ -12,6 +12,7 @@ from cext.windowed import Windowed, Windows
 @disjoint_base
 class Joins(Windows):
     from_right: bool
+    delay: int
     def take(self, row: Any, from_right: bool) -> list[Any] | None: ...
 
 @final

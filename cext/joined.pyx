@@ -23,6 +23,7 @@ cdef class Joined(Windowed):
 
     def __cinit__(self, str name, Guard guard, Joins windows not None):
         self.joins = windows
+        self.delay = windows.delay
         self.right = ()
 
     cpdef accept(self, Channel lane, Frame frame, int64_t now):

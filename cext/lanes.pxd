@@ -10,6 +10,8 @@ cdef class Lane:
     cdef readonly bint waits           # may be held until others have come as far in event time
     cdef readonly int64_t least_delay  # how far its marks are at least behind what their makers have seen, ms
     cdef readonly int64_t most_delay   # ... and at most
+    cdef readonly bint is_table        # its records make a table: event time does not go by it
+    cdef bint was_read        # it has ended or been idle
     cdef bint ended
     cdef bint held            # its barrier has come and waits for those of the other lanes
     cdef bint idle            # nothing comes from it for now, so event time does not wait for it
@@ -21,6 +23,7 @@ cdef class Lane:
 cdef class Lanes:
     cdef readonly list each
     cdef readonly int64_t drift  # how far a lane may be ahead of the one furthest behind, ms; below 0: take in turn
+    cdef bint tables_first    # no lane is taken from but those of tables
     cdef Lane last            # the one that the last frame is from
     cdef Py_ssize_t turn      # which lane is looked at first
     cdef int64_t furthest     # how far a lane that waits may have come
@@ -32,6 +35,8 @@ cdef class Lanes:
 
     cdef Frame take(self, bint has_some)
     cdef Frame _in_turn(self, bint has_some)
+    cdef bint _is_shut(self, Lane lane) noexcept
+    cdef int _was_read(self, Lane read) noexcept
     cdef Frame _by_time(self)
     cdef Frame _from(self, Py_ssize_t at)
     cdef int tell(self, int64_t watermark) noexcept

@@ -11,10 +11,18 @@ class Lane:
     waits: bool
     least_delay: int
     most_delay: int
-    def __new__(cls, channel: Channel, waits: bool = False, least_delay: int = 0, most_delay: int = 0) -> Self: ...
+    is_table: bool
+    def __new__(
+        cls,
+        channel: Channel,
+        waits: bool = False,
+        least_delay: int = 0,
+        most_delay: int = 0,
+        is_table: bool = False,
+    ) -> Self: ...
 
 @final
 class Lanes:
     each: list[Lane]
     drift: int
-    def __new__(cls, each: Sequence[Lane], drift: int = -1) -> Self: ...
+    def __new__(cls, each: Sequence[Lane], drift: int = -1, tables_first: bool = False) -> Self: ...

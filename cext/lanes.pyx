@@ -1,7 +1,7 @@
 """Lanes: the inputs of a task, which of them is next, what time it is by their marks, and who waits for whom.
 
-1. The event time is the least of the lanes' watermarks. One that has ended does not count, nor one that said `idle`,
-   until its next frame. When all are idle the one furthest ahead tells the time.
+1. The event time is the least of the lanes' watermarks, without those of tables. One that has ended does not count, nor
+   one that said `idle`, until its next frame. When all are idle the one furthest ahead tells the time.
 2. A barrier goes on once every lane that still runs has brought it; those that have are held until then.
 3. By event time (`drift` from 0 on) the lane furthest behind gives first. A lane that `waits` is held while it is more
    than `drift` ahead of the one furthest behind that runs and is not idle. Its channel fills, and credit slows down its
@@ -27,13 +27,21 @@ cdef int64_t FOREVER = 0x7FFFFFFFFFFFFFFF
 cdef class Lane:
     """One input of a task."""
 
-    def __cinit__(self, Channel channel not None, bint waits=False, int64_t least_delay=0, int64_t most_delay=0):
+    def __cinit__(
+        self,
+        Channel channel not None,
+        bint waits=False,
+        int64_t least_delay=0,
+        int64_t most_delay=0,
+        bint is_table=False,
+    ):
         if not 0 <= least_delay <= most_delay:
             raise ValueError(f"delays are from 0 on, the least first, not {least_delay} and {most_delay} ms")
         self.channel = channel
         self.waits = waits
         self.least_delay = least_delay
         self.most_delay = most_delay
+        self.is_table = is_table
         self.watermark = NEVER
 
     cdef int64_t _behind(self, int64_t delay) noexcept:
@@ -43,10 +51,14 @@ cdef class Lane:
 
 @cython.final
 cdef class Lanes:
-    """The inputs of one task, taken from in turn, or with `drift` (ms, from 0 on) by event time."""
+    """The inputs of one task, taken from in turn, or with `drift` (ms, from 0 on) by event time.
 
-    def __cinit__(self, each, int64_t drift=-1):
+    `tables_first`: of those in turn, only the lanes of tables are taken from until each has ended or been idle once.
+    """
+
+    def __cinit__(self, each, int64_t drift=-1, bint tables_first=False):
         self.each = list(each)
+        self.tables_first = tables_first
         self.drift = drift if len(each) > 1 else -1
         self.whole = True
         self._measure()
@@ -64,12 +76,30 @@ cdef class Lanes:
         for i in range(count):
             at = (self.turn + i) % count
             lane = <Lane>self.each[at]
-            if lane.ended or lane.held or (has_some and lane.channel.is_empty()):
+            if lane.ended or self._is_shut(lane) or (has_some and lane.channel.is_empty()):
                 continue
             frame = self._from(at)
             if frame is not None:
                 return frame
         return None
+
+    cdef bint _is_shut(self, Lane lane) noexcept:
+        """While tables are read first, a barrier holds up none of theirs, for that of the other lanes waits too.
+
+        So what stands behind it may be in a snapshot, and will be put there once more, which changes nothing.
+        """
+        return not lane.is_table if self.tables_first else lane.held
+
+    cdef int _was_read(self, Lane read) noexcept:
+        """A lane has ended or is idle: if it was the last table to be read, the others' turn has come."""
+        cdef Lane lane
+        read.was_read = True
+        if self.tables_first:
+            for lane in self.each:
+                if lane.is_table and not lane.was_read:
+                    return 0
+            self.tables_first = False
+        return 0
 
     cdef Frame _by_time(self):
         """From the lane furthest behind of those that have a frame and need not wait; of equals the next in turn."""
@@ -98,6 +128,8 @@ cdef class Lanes:
             return None
         self.last = lane
         self.turn = at + 1
+        if frame.kind == IDLE:
+            self._was_read(lane)
         if lane.idle != (frame.kind == IDLE):
             lane.idle = not lane.idle
             self._measure()
@@ -129,6 +161,8 @@ cdef class Lanes:
         cdef Lane lane
         idle[0] = True
         for lane in self.each:
+            if lane.is_table:
+                continue
             furthest = max(furthest, lane.watermark)
             if not lane.ended and not lane.idle:
                 idle[0] = False
@@ -140,6 +174,7 @@ cdef class Lanes:
     cdef int end(self, bint whole) noexcept:
         """Nothing more comes from the last lane."""
         self.last.ended = True
+        self._was_read(self.last)
         self.whole = self.whole and whole
         return self._measure()
 

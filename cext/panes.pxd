@@ -46,6 +46,7 @@ cdef class Panes(Windows):
     cdef int take_due(self, tuple entry) except -1
     cdef Groups of_window(self, int64_t window)
     cdef int close(self) except -1
+    cdef list given_anew(self)
     cdef bint _is_given(self, int64_t window) except -1
     cdef object _result(self, int64_t window, object key)
     cdef list _bounds(self, int64_t window)

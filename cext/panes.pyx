@@ -178,10 +178,13 @@ cdef class Panes(Windows):
 
     cdef object ready(self):
         """Anew the results of the last record's key in those of its windows that were given."""
-        cdef int64_t index = self.last.index
+        return iter([self._result(window, self.changed) for window in self.given_anew()])
+
+    cdef list given_anew(self):
+        """The windows of the last record that were given without it."""
+        cdef int64_t index = self.last.index, window
         cdef int64_t first = -floor_div(self.width - 1 - index, self.step), last = floor_div(index, self.step)
-        windows = [window for window in range(first, last + 1) if self._is_given(window)]
-        return iter([self._result(window, self.changed) for window in windows])
+        return [window for window in range(first, last + 1) if self._is_given(window)]
 
     cdef bint _is_given(self, int64_t window) except -1:
         cdef int64_t end = self._end(window)

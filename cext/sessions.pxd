@@ -25,6 +25,7 @@ cdef class Sessions(Windows):
     cdef uint64_t count     # of entries made: what is due at the same time keeps its order
     cdef Session changed    # the one that the last record changed after its result was given
 
+    cdef int take_in(self, object key, int64_t time, object row) except -1
     cdef int64_t _over(self, int64_t last) noexcept
     cdef bint _is_near(self, Session session, int64_t time) noexcept
     cdef Session _begin(self, object key, int64_t time, object row)

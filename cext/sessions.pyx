@@ -50,8 +50,11 @@ cdef class Sessions(Windows):
 
     cdef int add(self, object row) except -1:
         cdef int64_t time = self.instant.of(row)
+        return self.take_in(self.groups.key.get(row), time, row)
+
+    cdef int take_in(self, object key, int64_t time, object row) except -1:
+        """The same, of a record with this key and this time."""
         cdef Session session
-        key = self.groups.key.get(row)
         cdef PyObject *known = find(self.sessions, key)
         cdef list mine = [] if known is NULL else <list><object>known
         cdef list near = [each for each in mine if self._is_near(each, time)]

@@ -3,10 +3,11 @@ from libc.stdint cimport int64_t
 
 from cext.getter cimport Getter
 from cext.instant cimport Instant
+from cext.kept cimport Kept
 
 
 cdef class Shelf:
-    cdef dict rows      # key -> list of (time, record)
+    cdef dict rows      # key -> list of Kept
     cdef int64_t records
 
 
@@ -20,6 +21,6 @@ cdef class Shelves:
     cdef list closing     # a heap of their numbers
     cdef int64_t held     # records on them
 
-    cdef int put(self, object key, int64_t time, object row) except -1
+    cdef Kept put(self, object key, int64_t time, object row)
     cdef list near(self, object key, int64_t first, int64_t last)
     cdef int drop(self, int64_t watermark) except -1

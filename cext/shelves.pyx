@@ -10,6 +10,7 @@ cimport cython
 from cpython.ref cimport PyObject
 
 from cext.instant cimport floor_div
+from cext.kept cimport keep
 from cext.partition cimport PyDict_GetItemWithError, find
 
 cdef int64_t PARTS = 4  # that an interval is divided into: more of them drop records sooner, and are more to look at
@@ -36,8 +37,9 @@ cdef class Shelves:
         self.shelves = {}
         self.closing = []
 
-    cdef int put(self, object key, int64_t time, object row) except -1:
+    cdef Kept put(self, object key, int64_t time, object row):
         """Keep `row`; raise, and keep nothing, where `key` cannot be one."""
+        cdef Kept kept = keep(key, row, time)
         cdef int64_t number = floor_div(time, self.size)
         cdef Shelf shelf = self.shelves.get(number)
         if shelf is None:
@@ -45,12 +47,12 @@ cdef class Shelves:
             heappush(self.closing, number)
         cdef PyObject *known = find(shelf.rows, key)
         if known is not NULL:
-            (<list><object>known).append((time, row))
+            (<list><object>known).append(kept)
         else:
-            shelf.rows[key] = [(time, row)]
+            shelf.rows[key] = [kept]
         shelf.records += 1
         self.held += 1
-        return 0
+        return kept
 
     cdef list near(self, object key, int64_t first, int64_t last):
         """The lists of records of `key`, which can be one, that may have some of the times from `first` to `last`."""

@@ -273,11 +273,15 @@ cdef class Task:
         return 0
 
     cdef int _tell(self, int64_t time, bint idle) except -1:
-        """It is `time` here, or nothing comes for now; a sink has nobody to tell."""
+        """It is `time` here, or nothing comes for now; a sink has nobody to tell.
+
+        Those behind are told of a time that nothing that the head gives is late for.
+        """
+        cdef int64_t delay = self.head.delay if self.watermarks is None else 0
         self.watermark = time
         self.idle = idle
         if self.outputs:
-            self.mark = mark_frame(IDLE_MARK, 0) if idle else mark_frame(WATERMARK, time)
+            self.mark = mark_frame(IDLE_MARK, 0) if idle else mark_frame(WATERMARK, time - delay)
         return 0
 
     cdef bint _make_mark(self, int64_t now, bint is_due) except -1:

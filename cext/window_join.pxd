@@ -14,5 +14,6 @@ cdef class WindowJoin(Joins):
     cdef readonly bint keep_left   # records of the left input without a partner make a pair with None
     cdef readonly bint keep_right  # ... and those of the right one
 
+    cdef object row                # the last one that came too late for some of its windows
     cdef object _take_due(self)
     cdef int _close(self) except -1

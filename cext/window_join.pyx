@@ -9,8 +9,9 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
 from cext.groups cimport Groups
+from cext.panes cimport Pane
 from cext.partition cimport PyDict_GetItemWithError
-from cext.windowed cimport FOREVER
+from cext.windowed cimport FOREVER, READY
 
 
 @cython.final
@@ -67,10 +68,13 @@ def _pairs(Groups left, Groups right, bint keep_left, bint keep_right):
 cdef class WindowJoin(Joins):
     """Joins `left` and `right`, panes of the same windows whose groups have one column each: Rows of whole records.
 
-    `keep_left`, `keep_right`: whether a record without a partner makes a pair with None in the other's place.
+    `keep_left`, `keep_right`: whether a record without a partner makes a pair with None in the other's place. Not where
+    the panes have lateness: a late record cannot take back a pair with None that was given.
     """
 
     def __cinit__(self, Panes left not None, Panes right not None, bint keep_left=False, bint keep_right=False):
+        if (keep_left or keep_right) and max(left.lateness, right.lateness) > 0:
+            raise ValueError("an outer join has no allowed lateness")
         self.left = left
         self.right = right
         self.keep_left = keep_left
@@ -79,8 +83,26 @@ cdef class WindowJoin(Joins):
     cdef int add(self, object row) except -1:
         cdef Panes mine = self.right if self.from_right else self.left
         cdef int verdict = mine.add(row)
+        if verdict == READY:
+            self.row = row
         self.held = self.left.held + self.right.held
         return verdict
+
+    cdef object ready(self):
+        cdef Panes mine = self.right if self.from_right else self.left
+        row, self.row = self.row, None
+        return self._anew(mine, self.left if self.from_right else self.right, row)
+
+    def _anew(self, Panes mine, Panes others, row):
+        """The pairs of a late record in those of its windows that were given."""
+        cdef Pane pane
+        cdef list partners
+        for window in mine.given_anew():
+            for index in range(window * mine.step, window * mine.step + mine.width):
+                pane = others.panes.get(index)
+                partners = None if pane is None else rows_of(pane.groups, mine.changed)
+                for other in partners or ():
+                    yield (other, row) if self.from_right else (row, other)
 
     cdef object advance(self, int64_t watermark):
         if watermark <= self.watermark:

@@ -86,6 +86,7 @@ def _operators(planned: TaskOutline, tasks: list[_Instance], reports: Sequence[R
         "idle": idle / wall,
         "backpressured": backpressured / wall,
         **{name: sum(getattr(each.done, name) for each in tasks) for name in _SUMS},
+        "unmatched": first.unmatched + sum(each.done.unmatched for each in tasks),
         "p50": delays.percentile(50) / 1e9 if delays.count else None,
         "p99": delays.percentile(99) / 1e9 if delays.count else None,
     }

@@ -51,12 +51,12 @@ def _label(before: Node, source: Input) -> str:
         return ""  # its arrow is of another kind
     parts = [before.operation.asides[ASIDE - source.output].name] if source.output <= ASIDE else []
     if source.right:
-        parts.append("right")
+        parts.append("table" if source.is_table else "right")
     if before.outputs > 1:
         parts.append(f"{source.output + 1} of {before.outputs}")
     if source.key is not None:
         parts.append(f"by {source.key}")
-    elif source.route != "forward":
+    elif source.route != "forward" and not source.is_table:
         parts.append(source.route)
     return ", ".join(parts)
 

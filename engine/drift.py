@@ -42,7 +42,7 @@ def settle_drift(tasks: list[TaskPlan]) -> None:
     """Say of each input of what keeps records for a time whether it waits for others; `tasks` in the plan's order."""
     times: dict[TaskPlan, Time] = {}
     for task in tasks:
-        times[task] = _time_of(task, [times[edge.producer] for edge in task.inputs])
+        times[task] = _time_of(task, [times[edge.producer] for edge in task.inputs if not edge.is_table])
     free = _with_sources_of_their_own([task for task in tasks if _clock(task)])
     for task in tasks:
         for edge in task.inputs:

@@ -135,7 +135,9 @@ def _without_minus(duration: Duration) -> Duration | None:
 
 def has_watermarks(inputs: tuple[Input, ...]) -> bool:
     """Whether event time is made anywhere on the way to here."""
-    return any(each.node is not None and isinstance(each.node.operation, EventTime) for each in feeding(inputs))
+    return any(
+        each.node is not None and isinstance(each.node.operation, EventTime) for each in feeding(inputs, tables=False)
+    )
 
 
 def time_of(inputs: tuple[Input, ...]) -> Time | None:

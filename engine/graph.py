@@ -68,6 +68,11 @@ class Input:
     right: bool = False
     """Whether these are the right-hand records of a join."""
 
+    @property
+    def is_table(self) -> bool:
+        """Whether these make the table of a lookup_join: event time and layout do not go by them."""
+        return self.right and self.route == "broadcast"
+
 
 @dataclass(eq=False)
 class Node:
@@ -157,20 +162,22 @@ class Graph:
             )
 
 
-def feeding(inputs: Iterable[Input]) -> Iterator[Input]:
-    """`inputs` and, behind them, all that feeds them; each node is passed through once."""
-    found = list(inputs)
+def feeding(inputs: Iterable[Input], *, tables: bool = True) -> Iterator[Input]:
+    """`inputs` and, behind them, all that feeds them, or all but tables; each node is passed through once."""
+    found = [each for each in inputs if tables or not each.is_table]
     seen: set[Node] = set()
     for each in found:  # which grows meanwhile
         yield each
         if each.node is not None and each.node not in seen:
             seen.add(each.node)
-            found += each.node.inputs
+            found += [more for more in each.node.inputs if tables or not more.is_table]
 
 
 def stage_of(inputs: Iterable[Input]) -> str:
     """The stage of a node with these inputs: the one that the first of them that says so is in."""
     for each in inputs:
+        if each.is_table:
+            continue
         stage = each.stage if each.stage is not None else each.node.stage if each.node is not None else ""
         if stage:
             return stage

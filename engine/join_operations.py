@@ -1,24 +1,28 @@
-"""Join operations: what brings the records of two keyed streams together, in windows or in an interval of time."""
+"""Join operations: what brings the records of two keyed streams together, by windows or by their event times."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from cext.asof_join import AsOfJoin
 from cext.getter import Getter
 from cext.groups import Groups
 from cext.guard import Guard
 from cext.head import Head
+from cext.instant import Instant
 from cext.interval_join import IntervalJoin
 from cext.joined import Joined, Joins
 from cext.panes import Panes
+from cext.session_join import SessionJoin
 from cext.waker import Waker
 from cext.window_join import Rows, WindowJoin
 from engine.event_time import Time
 from engine.graph import Key
-from engine.operations import Aside, Operation, Role, function_name, late
-from engine.windows import Parts, Window
+from engine.operations import Aside, Operation, Role, late
+from engine.pair_times import Later, OfLeft
+from engine.types import optional
+from engine.windows import Parts, Session, Window
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,26 @@ class Join(Operation):
     role: ClassVar[Role] = "head"
     left: Side
     right: Side
+    how: str
+
+    @property
+    def keep_left(self) -> bool:
+        """Whether left records go on that have no match."""
+        return self.how in {"left", "full"}
+
+    @property
+    def keep_right(self) -> bool:
+        """... and right ones."""
+        return self.how in {"right", "full"}
+
+    @property
+    def pair_type(self) -> Any:
+        """The type of its pairs; None where it is not known."""
+        if self.left.type is None or self.right.type is None:
+            return None
+        first: Any = optional(self.left.type) if self.keep_right else self.left.type
+        second: Any = optional(self.right.type) if self.keep_left else self.right.type
+        return tuple[first, second]
 
     @property
     def asides(self) -> tuple[Aside, ...]:
@@ -51,10 +75,20 @@ class Join(Operation):
     def waits_for_time(self) -> bool:
         return True
 
+    @property
+    def is_datetime(self) -> bool:
+        """Whether both sides have datetimes as their event times."""
+        return self.left.clock.is_datetime and self.right.clock.is_datetime
+
     def keys(self) -> str:
         """What is compared, in words."""
         left, right = str(self.left.key), str(self.right.key)
         return f"by {left}" if left == right else f"by {left} = {right}"
+
+    def sides(self) -> tuple[Getter, Instant, Getter, Instant]:
+        """What takes key and time out of left records, and of right ones."""
+        left, right = self.left, self.right
+        return left.key.getter(), left.clock.instant(), right.key.getter(), right.clock.instant()
 
     def build_join(self) -> Joins:
         """The native join."""
@@ -70,17 +104,19 @@ class InWindow(Join):
 
     kind = "join"
     window: Window
-    how: str
+    lateness: int
+    """How long after its end a window takes records in, ms."""
 
     def describe(self) -> str:
         return f"{self.how} join in {self.window!r} {self.keys()}"
 
     def build_join(self) -> Joins:
-        left, right = self._panes(self.left), self._panes(self.right)
-        return WindowJoin(left, right, self.how in {"left", "full"}, self.how in {"right", "full"})
+        if isinstance(self.window, Session):
+            return SessionJoin(self.window.gap, *self.sides(), self.keep_left, self.keep_right)
+        return WindowJoin(self._panes(self.left), self._panes(self.right), self.keep_left, self.keep_right)
 
     def _panes(self, side: Side) -> Panes:
-        panes = self.window.build(Parts(side.groups, side.clock.instant(), int, 0))
+        panes = self.window.build(Parts(side.groups, side.clock.instant(), int, self.lateness))
         assert isinstance(panes, Panes), "the builder takes no others"
         return panes
 
@@ -94,42 +130,41 @@ class InInterval(Join):
     """Milliseconds from the left record to the first right one that belongs to it."""
     upper: int
     """... and to the last one."""
-    later: Time
-    """The later time of a pair."""
+    lateness: int
+    """How much later than the watermark a record may be, ms."""
 
     @property
     def time(self) -> Time | None:
-        return self.later
+        return Time(Later(self.left.clock, self.right.clock), is_datetime=self.is_datetime)
+
+    @property
+    def delay(self) -> int:
+        return self.build_join().delay
 
     def describe(self) -> str:
-        return f"interval join from {self.lower} to {self.upper} ms {self.keys()}"
+        how = "" if self.how == "inner" else f"{self.how} "
+        held = f", event time goes on {self.delay} ms later" if self.delay else ""
+        return f"{how}interval join from {self.lower} to {self.upper} ms {self.keys()}{held}"
 
     def build_join(self) -> Joins:
-        left, right = self.left, self.right
-        times = left.clock.instant(), right.clock.instant()
-        return IntervalJoin(left.key.getter(), times[0], right.key.getter(), times[1], self.lower, self.upper)
+        return IntervalJoin(*self.sides(), self.lower, self.upper, self.keep_left, self.keep_right, self.lateness)
 
 
-class Later:
-    """The later of the event times of a pair, so that no pair is behind the watermark that let it be made."""
+@dataclass(frozen=True, eq=False)
+class AsOf(Join):
+    """Each left record with the right one of its key that was the latest at its time."""
 
-    def __init__(self, left: Time, right: Time) -> None:
-        self.clocks = left, right
-        self._left, self._right = left.instant(), right.instant()
+    kind = "asof_join"
+    tolerance: int | None
+    """How much earlier a match may be, ms; None: any time."""
 
-    def __call__(self, pair: tuple[Any, Any]) -> int:
-        return max(self._left(pair[0]), self._right(pair[1]))
+    @property
+    def time(self) -> Time | None:
+        return Time(OfLeft(self.left.clock), is_datetime=self.left.clock.is_datetime)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Later, self.clocks
+    def describe(self) -> str:
+        within = "" if self.tolerance is None else f", at most {self.tolerance} ms before"
+        return f"{self.how} as-of join {self.keys()}{within}"
 
-
-class Into:
-    """Calls a function of two records with a pair of them."""
-
-    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
-        self.function = function
-        self.__name__ = function_name(function)
-
-    def __call__(self, pair: tuple[Any, Any]) -> Any:
-        return self.function(*pair)
+    def build_join(self) -> Joins:
+        return AsOfJoin(*self.sides(), self.keep_left, self.tolerance)

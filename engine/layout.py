@@ -56,9 +56,10 @@ def _times(graph: Graph, node: Node, placed: dict[Node, tuple[int, ...]], width:
     operation = node.operation
     if isinstance(operation, FromSource):
         return 1 if operation.source.at_home else width
-    if any(source.route == "hash" for source in node.inputs):
+    inputs = [each for each in node.inputs if not each.is_table]
+    if any(source.route == "hash" for source in inputs):
         return width
-    before = [feeder for source in node.inputs for feeder in feeders(graph, source)]
+    before = [feeder for source in inputs for feeder in feeders(graph, source)]
     if isinstance(operation, ToSink) and operation.sink.at_home:
         return max(node.parallelism or 1 for node in before)
     if all(feeder.stage != node.stage for feeder in before):

@@ -29,10 +29,12 @@ class OperatorMetrics(msgspec.Struct, frozen=True):
     pickles, which are larger and slower, if they do; `fallbacks`: else how many frames did since some record in them
     was not what the stream's type says.
 
-    `watermark`: the event time here, the least of those instances that have one, in milliseconds since the epoch.
+    `watermark`: the event time here, the least of those instances that have one, in milliseconds since the epoch; an
+    outer interval join tells those behind it of less (see the plan).
     `late`: records that came too late for their windows, or for a join. `held`: records that wait for event time to
     pass: those of windows that are not over, of which aggregates keep less, and those that may still meet others in a
-    join; of a process the keys that have state, and records that wait for their turn.
+    join; of a process the keys that have state, and records that wait for their turn; of a lookup_join the records of
+    its table, where that is a stream.
     """
 
     name: str

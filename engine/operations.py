@@ -139,10 +139,12 @@ class Map(Operation):
 
     role: ClassVar[Role] = "chain"
     kind = "map"
-    f: Callable[[Any], Any]
+    f: Callable[..., Any]
+    spread: bool = False
+    """Whether records are tuples, in which the function's arguments are."""
 
     def build_operator(self, name: str, guard: Guard) -> Operator:
-        return chain.Map(name, guard, self.f)
+        return chain.Map(name, guard, self.f, self.spread)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,10 @@ from engine.errors import GraphError
 from engine.event_time import EventTime, follows_source
 from engine.graph import ASIDE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
+from engine.lookups import LookupStream
 from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
+from engine.waiting import check_waits
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
@@ -40,6 +42,11 @@ class Edge:
     """Whether it may be held until other inputs have come as far in event time (see engine.drift)."""
     delays: tuple[int, int] = (0, 0)
     """How far its marks are, at least and at most, behind what was seen where they were made, ms."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether its records make the table of a lookup_join, by which event time does not go."""
+        return self.right and isinstance(self.consumer.nodes[0].operation, LookupStream)
 
     @property
     def channels(self) -> int:
@@ -141,6 +148,7 @@ class Plan:
             raise GraphError(f"flow {flow.name!r} runs in a number of processes of at least 1, not {processes!r}")
         tasks, home = _fuse(flow.graph, layout(flow.graph, processes))
         _check_event_time(flow.graph, tasks)
+        check_waits(flow.graph)
         plan = cls(flow.name, flow.settings, [])
         for consumer in tasks:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
@@ -228,7 +236,7 @@ class Plan:
         for edge in task.outputs:
             by = f" by {edge.key}" if edge.route == "hash" and edge.key else ""
             what = _part(task, edge.output)
-            side = "right side, " if edge.right else ""
+            side = _side(edge)
             yield f"{indent}  └─ {what}{side}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
             yield from self._tree(edge.consumer, indent + "     ", seen)
 
@@ -249,6 +257,10 @@ def _links(edge: Edge) -> str:
     why = edge.pickled_because
     coding = "msgpack" if why is None else f"pickles ({why})"
     return f", {edge.links} of {edge.channels} channels to other processes, as {coding}"
+
+
+def _side(edge: Edge) -> str:
+    return "table, " if edge.is_table else "right side, " if edge.right else ""
 
 
 def _part(task: TaskPlan, output: int) -> str:

@@ -15,6 +15,7 @@ from cext.keyed_process import KeyedProcess
 from cext.links import Links
 from cext.outlet import Outlet
 from cext.sink import Sink as SinkHead
+from cext.stream_lookup import StreamLookup
 from cext.task import Task
 from cext.windowed import Windowed
 from engine.worker import Worker
@@ -65,7 +66,9 @@ class TaskReport(msgspec.Struct, array_like=True, frozen=True):
     drifting: float = 0.0
     """For how many seconds, of those `idle`, inputs that had records were held for others further behind in time."""
     held: int = 0
-    """Records taken in whose windows are not over, or that may still have partners in a join."""
+    """Records taken in whose windows are not over, or that may still have partners in a join; those of a table."""
+    unmatched: int = 0
+    """Records that it looked up in a table made of a stream, and did not find."""
 
 
 class LinkReport(msgspec.Struct, array_like=True, frozen=True):
@@ -158,6 +161,8 @@ def _refused(worker: Worker, links: Links | None) -> dict[str, int]:
 
 
 def _held(head: Head) -> int:
+    if isinstance(head, StreamLookup):
+        return len(head.table)
     if isinstance(head, KeyedProcess):
         return head.held
     return head.windows.held if isinstance(head, Windowed) else 0
@@ -190,5 +195,6 @@ def _task(planned: int, instance: int, task: Task, halves: Sequence[Outlet | Inl
         watermark=task.event_time,
         late=task.head.late if isinstance(task.head, Windowed | KeyedProcess) else 0,
         held=_held(task.head),
+        unmatched=task.head.lookup.unmatched if isinstance(task.head, StreamLookup) else 0,
         **counters,
     )

@@ -13,7 +13,8 @@ from engine.report import Chained, Report, TaskReport
 
 _TASK_COUNTERS = (
     *("busy", "idle", "backpressured", "records_in", "records_out"),
-    *("frames_in", "frames_out", "dropped", "written", "capped", "encoding", "decoding", "late", "drifting"),
+    *("frames_in", "frames_out", "dropped", "written", "capped", "encoding", "decoding"),
+    *("late", "drifting", "unmatched"),
 )
 _CHAINED_COUNTERS = ("records_in", "records_out", "unmatched", "busy_ns")
 _REPORT_COUNTERS = ("passes", "seconds", "cpu")

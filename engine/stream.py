@@ -14,6 +14,7 @@ from engine.errors import GraphError
 from engine.event_time import ARRIVAL, EventTime, Time, Zone, checked_milliseconds, has_watermarks
 from engine.graph import Input, Key, Node, OnError, Route, users_place
 from engine.grouping import key_of
+from engine.lookups import Asked
 from engine.sink import Sink
 from engine.source import Source
 from engine.types import awaited_from, guarded_by, items_returned_by, name_of, pair_of, returned_by
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from engine.windowed import WindowedResults
 
 _KEYED = {
-    *("aggregate", "reduce", "fold", "stateful_map", "process", "window", "join", "interval_join", "deduplicate", "top")
+    *("aggregate", "reduce", "fold", "stateful_map", "process", "window", "deduplicate", "top"),
+    *("join", "interval_join", "asof_join"),
 }
 
 T = TypeVar("T")
@@ -49,7 +51,7 @@ class Stream(Generic[T]):
         self._inputs = inputs
         self.type = record_type
         """The type of the records, or None where it is not known."""
-        said = [each.node.parallelism for each in inputs if each.node and each.node.parallelism]
+        said = [each.node.parallelism for each in inputs if not each.is_table and each.node and each.node.parallelism]
         self._parallelism = parallelism or max(said, default=None)
 
     # One record to at most one.
@@ -123,12 +125,14 @@ class Stream(Generic[T]):
     @overload
     def lookup_join(
         self,
-        table: Mapping[Any, M] | Source[M],
+        table: Mapping[Any, M] | Source[M] | Stream[M],
         on: str | Callable[[T], Any],
         into: None = None,
         *,
         table_key: str | Callable[[M], Any] | None = None,
         how: Literal["left"] = "left",
+        delete: Callable[[M], object] | None = None,
+        wait: bool = True,
         type: type[Any] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
@@ -136,12 +140,14 @@ class Stream(Generic[T]):
     @overload
     def lookup_join(
         self,
-        table: Mapping[Any, M] | Source[M],
+        table: Mapping[Any, M] | Source[M] | Stream[M],
         on: str | Callable[[T], Any],
         into: None = None,
         *,
         table_key: str | Callable[[M], Any] | None = None,
         how: Literal["inner"],
+        delete: Callable[[M], object] | None = None,
+        wait: bool = True,
         type: type[Any] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
@@ -149,12 +155,14 @@ class Stream(Generic[T]):
     @overload
     def lookup_join(
         self,
-        table: Mapping[Any, M] | Source[M],
+        table: Mapping[Any, M] | Source[M] | Stream[M],
         on: str | Callable[[T], Any],
         into: Callable[[T, M | None], U],
         *,
         table_key: str | Callable[[M], Any] | None = None,
         how: Literal["left"] = "left",
+        delete: Callable[[M], object] | None = None,
+        wait: bool = True,
         type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
@@ -162,57 +170,63 @@ class Stream(Generic[T]):
     @overload
     def lookup_join(
         self,
-        table: Mapping[Any, M] | Source[M],
+        table: Mapping[Any, M] | Source[M] | Stream[M],
         on: str | Callable[[T], Any],
         into: Callable[[T, M], U],
         *,
         table_key: str | Callable[[M], Any] | None = None,
         how: Literal["inner"],
+        delete: Callable[[M], object] | None = None,
+        wait: bool = True,
         type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[U]: ...
     def lookup_join(
         self,
-        table: Mapping[Any, M] | Source[M],
+        table: Mapping[Any, M] | Source[M] | Stream[M],
         on: str | Callable[[T], Any],
         into: Callable[[T, M], U] | Callable[[T, M | None], U] | None = None,
         *,
         table_key: str | Callable[[M], Any] | None = None,
         how: Literal["left", "inner"] = "left",
+        delete: Callable[[M], object] | None = None,
+        wait: bool = True,
         type: type[U] | None = None,
         name: str | None = None,
         on_error: OnError | None = None,
     ) -> Stream[Any]:
-        """Each record meets its match in `table`, which is read into memory once, when the job starts.
+        """Each record meets its match in `table`, by the value of its `on`, a field or function.
 
-        `table`: a mapping, or a source with `table_key`, a field or function by which its records are found
-        (unique, or the job fails); `on`: the field or function of this stream's records to look up;
-        `into(record, match)` makes what goes on, by default the pair; `how`: without a match, "left" gives None for
-        it and "inner" drops the record. Both count it, as `unmatched`, which the summary shows.
+        `table`: a mapping, or a source with `table_key`, a field or function by which its records are found (unique, or
+        the job fails); both are read into memory once, when the job starts. Or a stream, with `table_key` or keyed: the
+        last record of each key is in the table, and meets what comes then; one for which `delete` is true takes its
+        key out of it. `into(record, match)` makes what goes on, by default the pair; `how`: without a match, "left"
+        gives None for it and "inner" drops the record. Both count it, as `unmatched`, which the summary shows.
+
+        Records wait until a table that is a stream was read once: each of its sources has ended, or has been idle (see
+        event_time's `idle_after`); with `wait=False` they do not. Event time goes by the records alone. How the two
+        streams lie to each other in time is left to chance: where answers must not hang on it, use `asof_join`.
+
+        >>> from connectors.memory import collect, from_iterable
+        >>> from engine import Dataflow
+        >>> flow, got = Dataflow("named"), []
+        >>> names = flow.source(from_iterable([(1, "one"), (2, "two"), (1, "uno"), (2, None)]))
+        >>> table = names.key_by(number=lambda pair: pair[0])
+        >>> known = flow.source(from_iterable([1, 2])).lookup_join(table, on=int, delete=lambda pair: pair[1] is None)
+        >>> known.sink(collect(got))
+        >>> _ = flow.run()
+        >>> got
+        [(1, (1, 'uno')), (2, None)]
         """
-        place = users_place()
-        if isinstance(table, Source) == (table_key is None):
-            raise GraphError(
-                f"{place}: lookup_join wants table_key with a source, and no table_key with a mapping",
-                hint='e.g. lookup_join(csv_files("planes.csv", type=Plane), on="tail", table_key="tail")',
-            )
-        if not isinstance(table, Source | Mapping):
-            raise GraphError(f"{place}: lookup_join wants a mapping or a source as its table, got {table!r}")
-        if how not in {"left", "inner"}:
-            raise GraphError(f'{place}: how is "left" or "inner", not {how!r}')
-        for what, part in (("on", on), ("table_key", table_key)):
-            if part is not None and not isinstance(part, str) and not callable(part):
-                raise GraphError(f"{place}: lookup_join wants a field or a function as {what}, got {part!r}")
-        self._check_field(on, "lookup_join", place)
-        if isinstance(table, Source):
-            if not table.bounded:
-                raise GraphError(f"{place}: lookup_join reads its table to the end, but {table.name!r} never ends")
-            check_field(table.type, table_key, "lookup_join's table", place)
-        operation = ops.LookupJoin(table, table_key, on, into, how == "inner")
-        match = table.type if isinstance(table, Source) else None
+        asked = Asked(self, table, on, into, table_key, how, delete, wait, users_place())
+        asked.check()
+        operation, inputs = asked.in_stream(table) if isinstance(table, Stream) else (asked.once(), self._inputs)
+        match = None if isinstance(table, Mapping) else table.type
         known = returned_by(into) if into is not None else pair_of(self.type, match, match_may_lack=how == "left")
-        return self._then(operation, type or known, name, on_error)
+        both: Stream[Any] = Stream(self._flow, inputs, None, self._parallelism)
+        node = both._add(operation, type or known, name, on_error, asked.place)
+        return Stream(self._flow, (Input(node),), node.type)
 
     def event_time(
         self,
@@ -511,8 +525,7 @@ class Stream(Generic[T]):
         self, operation: ops.Operation, record_type: Any, name: str | None, on_error: OnError | None
     ) -> Stream[Any]:
         place = users_place()
-        if operation.function is not None or not isinstance(operation, ops.LookupJoin):
-            check_function(operation.function, operation.kind, place)
+        check_function(operation.function, operation.kind, place)
         node = self._add(operation, record_type, name, on_error, place)
         return Stream(self._flow, (Input(node),), record_type)
 

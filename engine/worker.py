@@ -22,6 +22,7 @@ from cext.processing_time import Clock
 from cext.runner import Runner
 from cext.sink import Sink as SinkHead
 from cext.source import Source as SourceHead
+from cext.stream_lookup import StreamLookup
 from cext.task import Task
 from cext.waker import Waker
 from cext.watermarks import Watermarks
@@ -34,6 +35,7 @@ from engine.errors import InputError
 from engine.graph import ASIDE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
+from engine.lookups import LookupStream
 from engine.operations import FromSource, Operation, Split, ToSink
 from engine.plan import Edge, Plan, TaskPlan, letters_per_record
 from engine.sink import Recovery, Sink, SinkContext, Writer
@@ -233,8 +235,11 @@ class Worker:
         ]
         head = self._head(planned, index, chain)
         head.clock = self.clock
+        right = frozenset(channel for edge, channel in self._inputs(planned, index) if edge.right)
         if isinstance(head, Joined):
-            head.right = frozenset(channel for edge, channel in self._inputs(planned, index) if edge.right)
+            head.right = right
+        elif isinstance(head, StreamLookup):
+            head.tables = right
         router = last.build_router(self._guard(planned.nodes[-1])) if isinstance(last, Split) else None
         settings = self.plan.settings
         limits = (settings.frame_records, settings.linger_ns)
@@ -247,12 +252,14 @@ class Worker:
 
     def _lanes(self, planned: TaskPlan, index: int) -> Lanes:
         """What feeds one instance, by event time where it keeps records for a time."""
-        drift = self.plan.settings.max_drift_ms
+        operation, drift = planned.nodes[0].operation, self.plan.settings.max_drift_ms
         lanes = [
-            Lane(channel, edge.waits and drift is not None, *edge.delays)
+            Lane(channel, edge.waits and drift is not None, *edge.delays, edge.is_table)
             for edge, channel in self._inputs(planned, index)
         ]
-        return Lanes(lanes, drift or 0) if planned.nodes[0].operation.waits_for_time else Lanes(lanes)
+        if isinstance(operation, LookupStream):
+            return Lanes(lanes, tables_first=operation.waits)
+        return Lanes(lanes, drift or 0) if operation.waits_for_time else Lanes(lanes)
 
     def _inputs(self, planned: TaskPlan, index: int) -> Iterator[tuple[Edge, Channel]]:
         """The channels that feed one instance, those with the right-hand records of a join behind the others."""

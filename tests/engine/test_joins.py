@@ -99,13 +99,30 @@ def in_windows(orders: list[Order], payments: list[Payment], window: Tumbling | 
     return ordered(found)
 
 
-def in_interval(orders: list[Order], payments: list[Payment], lower: int, upper: int) -> list[Any]:
-    return ordered(
+def in_interval(orders: list[Order], payments: list[Payment], lower: int, upper: int, how: How = "inner") -> list[Any]:
+    found: list[Any] = [
         (order, payment)
         for order in orders
         for payment in payments
         if order.item == payment.what and lower <= payment.when - order.at <= upper
-    )
+    ]
+    met = {id(each) for pair in found for each in pair}
+    found += [(order, None) for order in orders if how in {"left", "full"} and id(order) not in met]
+    found += [(None, payment) for payment in payments if how in {"right", "full"} and id(payment) not in met]
+    return ordered(found)
+
+
+def as_of(orders: list[Order], payments: list[Payment], tolerance: int) -> list[Any]:
+    def latest(order: Order) -> Payment | None:
+        mine = [each for each in payments if each.what == order.item and 0 <= order.at - each.when <= tolerance]
+        return max(mine, key=lambda each: (each.when, each.number), default=None)
+
+    return ordered((order, latest(order)) for order in orders)
+
+
+def with_times_of_their_own(payments: list[Payment]) -> list[Payment]:
+    """One payment a key and moment, for over several partitions nobody knows which of two came last."""
+    return list({(each.what, each.when): each for each in payments}.values())
 
 
 def ordered(pairs: Any) -> list[Any]:
@@ -142,8 +159,11 @@ def test_joins_give_what_nested_loops_give(
     parallelism: int,
 ) -> None:
     orders, payments = orders_and_payments(seed, records)
+    payments = with_times_of_their_own(payments)
     pairs: list[Any] = []
     close: list[Any] = []
+    late_times: list[Any] = []
+    latest: list[Any] = []
     flow = Dataflow("test", settings=Settings(frame_records=frame_records, max_window=max_window))
     first, second = (
         ListSource({str(i): rows[i::parts] for i in range(parts)}, type=kind, per_read=7)
@@ -151,18 +171,28 @@ def test_joins_give_what_nested_loops_give(
     )
     left, right = keyed(flow, first, second, parallelism)
     left.join(right, window=window, how=how).sink(into(pairs), name="pairs")
-    left.interval_join(right, lower=-5, upper=10).sink(into(close), name="close")
+    near = left.interval_join(right, lower=-5, upper=10, how=how)
+    near.sink(into(close), name="close")
+    near.key_by().window(Tumbling(1)).aggregate(n=count()).sink(into(late_times), name="times")
+    left.asof_join(right, how="left", tolerance=30).sink(into(latest), name="latest")
     result = flow.run()
     assert ordered(pairs) == in_windows(orders, payments, window, how)
-    assert ordered(close) == in_interval(orders, payments, -5, 10)
+    assert ordered(close) == in_interval(orders, payments, -5, 10, how)
+    assert sum(row.n for row in late_times) == len(close)
+    assert ordered(latest) == as_of(orders, payments, 30)
     assert result.late == result.in_flight == 0
-    assert result["join"].held == result["interval_join"].held == 0
+    assert result["join"].held == result["interval_join"].held == result["asof_join"].held == 0
     assert result.most_in_flight <= result.bound
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_answers_are_the_same_over_processes(processes: int) -> None:
     orders, payments = orders_and_payments(7, 900)
+    payments = with_times_of_their_own(payments)
+    alone: list[Any] = []
+    latest: list[Any] = []
+    session: list[Any] = []
+    per_time: list[Any] = []
     got: dict[How, list[Any]] = {how: [] for how in HOWS}
     close: list[Any] = []
     flow = Dataflow("spread")
@@ -170,7 +200,19 @@ def test_answers_are_the_same_over_processes(processes: int) -> None:
     for how, rows in got.items():
         left.join(right, window=Sliding(30, every=10), how=how).sink(into(rows), name=how)
     left.interval_join(right, lower="-5ms", upper="10ms", into=paid).sink(into(close), name="close")
+    near = left.interval_join(right, lower="-5ms", upper="10ms", how="full", name="near")
+    near.sink(into(alone), name="alone")
+    near.key_by().window(Tumbling(1)).aggregate(n=count()).sink(into(per_time), name="times")
+    left.asof_join(right, how="left", tolerance="30ms").sink(into(latest), name="latest")
+    left.join(right, window=Session(1000), how="full", name="session").sink(into(session), name="session pairs")
     result = flow.run(processes=processes)
+    assert ordered(alone) == in_interval(orders, payments, -5, 10, "full")
+    assert sum(row.n for row in per_time) == len(alone)
+    assert ordered(latest) == as_of(orders, payments, 30)
+    assert len(session) == sum(
+        sum(order.item == item for order in orders) * sum(payment.what == item for payment in payments)
+        for item in "abcd"
+    )
     for how, rows in got.items():
         assert ordered(rows) == in_windows(orders, payments, Sliding(30, every=10), how)
     assert sorted((each.order, each.payment) for each in close) == [
@@ -352,10 +394,9 @@ def joined(method: str, other: Callable[[Any], Any] = lambda right: right, **opt
 
 TEN = Tumbling(10)
 REFUSED: list[tuple[Callable[[], Any], str]] = [
-    (joined("join", window="10s"), "join wants Tumbling or Sliding as its window, got '10s'"),
-    (joined("join", window=Session(5)), "join wants Tumbling or Sliding as its window, got Session('5ms')"),
+    (joined("join", window="10s"), "join wants Tumbling, Sliding or Session as its window, got '10s'"),
     (joined("join", window=Count(5)), "or interval_join for times that are close together"),
-    (joined("join", window=TEN, how="outer"), 'how is "inner", "left", "right" or "full", not \'outer\''),
+    (joined("join", window=TEN, how="outer"), 'join\'s how is "inner", "left", "right" or "full", not \'outer\''),
     (joined("join", window=TEN, into=3), "join's into wants a function, got 3"),
     (joined("join", lambda right: right.map(str), window=TEN), "join wants a keyed stream, got <Stream of"),
     (joined("join", lambda right: both()[1], window=TEN), "join of streams of two flows, 'test' and 'test'"),
@@ -368,8 +409,22 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         "interval_join compares keys",
     ),
     (
-        joined("interval_join", lambda right: right.map(str).key_by(len), lower=0, upper=1),
+        joined("interval_join", lambda right: right.map(lambda each: each).key_by("what"), lower=0, upper=1),
         "interval_join goes by event time, but where that stands in the records of <KeyedStream of",
+    ),
+    (joined("interval_join", lower=0, upper=1, how="semi"), "interval_join's how is"),
+    (joined("asof_join", how="right"), 'asof_join\'s how is "inner" or "left", not \'right\''),
+    (joined("asof_join", tolerance="soon"), "asof_join's tolerance: wanted a duration"),
+    (joined("asof_join", lambda right: right.map(str).key_by(len)), "asof_join goes by event time, but where that"),
+    (
+        joined("join", window=TEN, how="left", allowed_lateness=5),
+        "allowed_lateness is for inner joins in Tumbling or Sliding, not a left join in Tumbling('10ms')",
+    ),
+    (joined("join", window=Session(5), allowed_lateness=5), "not a inner join in Session('5ms')"),
+    (joined("join", window=TEN, allowed_lateness=-1), "join's allowed_lateness"),
+    (
+        joined("join", lambda right: right.key_by(what="number"), window=TEN),
+        "join compares 'item', of type str, with 'what', of type int: these are never equal",
     ),
     (joined("interval_join", lower=2, upper="1ms"), "interval_join goes from lower to upper, not from 2 to '1ms'"),
     (joined("interval_join", lower="-5", upper=1), "interval_join's lower: wanted a duration like"),
@@ -415,10 +470,14 @@ def test_a_plan_shows_joins_and_their_sides() -> None:
     left, right = both()
     left.join(right, window=TEN, how="left").sink(discard(), name="pairs")
     left.interval_join(right, lower="-1s", upper=5).sink(discard(), name="close")
+    left.interval_join(right, lower="-1s", upper=5, how="full", name="full").sink(discard(), name="all")
+    left.asof_join(right, how="left", tolerance="1m").sink(discard(), name="latest")
     left.deduplicate(within="1s").sink(discard(), name="once")
     text = left._flow.explain(processes=2)
     assert "deduplicate (one of each item within 1000 ms)" in text
     assert "join (left join in Tumbling('10ms') by item = what)" in text
     assert "interval_join (interval join from -1000 to 5 ms by item = what)" in text
+    assert "full (full interval join from -1000 to 5 ms by item = what, event time goes on 1000 ms later)" in text
+    assert "asof_join (left as-of join by item = what, at most 60000 ms before)" in text
     assert "right side, hash by what: at most" in text
     assert "right, by what" in left._flow.to_mermaid()

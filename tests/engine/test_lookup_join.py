@@ -175,7 +175,7 @@ def never() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"table": [1], "on": tail}, "lookup_join wants a mapping or a source as its table, got \\[1\\]"),
+        ({"table": [1], "on": tail}, "lookup_join wants a mapping, a source or a stream as its table, got \\[1\\]"),
         (
             {"table": TABLE, "on": tail, "table_key": "tail"},
             "wants table_key with a source, and no table_key with a map",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.nexmark.records import Bid, Event
-from engine import Bounds, Sliding, Stream, Tumbling, count
+from engine import Sliding, Stream, Tumbling, count
 
 
 class HotItem(msgspec.Struct, gc=False):
@@ -17,14 +17,25 @@ class HotItem(msgspec.Struct, gc=False):
     num: int
 
 
-def hottest(key: object, window: Bounds, counts: list[HotItem]) -> list[HotItem]:
+def hottest(most: list[HotItem], count: HotItem) -> list[HotItem]:
     """Those with the most bids, all of those that are equal."""
-    most = max([count.num for count in counts])
-    return [count for count in counts if count.num == most]
+    if not most or count.num > most[0].num:
+        return [count]
+    if count.num == most[0].num:
+        most.append(count)
+    return most
+
+
+def hottest_of(some: list[HotItem], others: list[HotItem]) -> list[HotItem]:
+    """The same, of both."""
+    if not some or not others or some[0].num != others[0].num:
+        return max(some, others, key=lambda most: most[0].num if most else 0)
+    return some + others
 
 
 def query(events: Stream[Event]) -> Stream[HotItem]:
     """The counts of a window have its last moment as their time, so those that end together meet in one of 2 s."""
     bids = events.of_type(Bid)
     counts = bids.key_by("auction").window(Sliding("10s", every="2s")).aggregate(type=HotItem, num=count())
-    return counts.key_by().window(Tumbling("2s")).process(hottest)
+    most = counts.key_by().window(Tumbling("2s")).fold(list[HotItem], hottest, combine=hottest_of)
+    return most.flat_map(lambda window: window.value, type=HotItem)
