@@ -121,6 +121,8 @@ class Job:
         Where the job starts anew from a checkpoint, it is all read again: then nothing of it is to arrive.
         """
         with self._lock:
+            if attempt is not self.attempt:  # a call that was left behind has come back
+                return
             self._errors.append(error)
             if self._starts_anew:
                 attempt.cancel()
@@ -145,13 +147,15 @@ class Job:
         assert self._store is not None
         self._is_asked.wait(delay)
         try:
+            if not self._is_asked.is_set():
+                self._store.renew()
+                attempt = self._new_attempt()  # which reads the checkpoint: others need not wait for it
             with self._lock:
                 self._earlier.append(self._all_errors[0])
                 self._errors = []
-                if self._asked == "finished":
-                    self._store.renew()
-                    self.attempt = self._new_attempt()
-                    self.attempt.start()
+                if not self._is_asked.is_set():
+                    self.attempt = attempt
+                    attempt.start()
                     return
         except BaseException as error:
             self._errors.append(error)
