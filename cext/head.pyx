@@ -309,4 +309,11 @@ cdef class Aggregate(Giving):
 
     cpdef finish(self, bint whole):
         if whole:
+            self.ended = True
             self.results = iter(self.groups)
+
+    cpdef object snapshot(self, int64_t checkpoint):
+        return self.groups.snapshot(self.ended)
+
+    cpdef restore(self, list states):
+        self.groups.restore(states)

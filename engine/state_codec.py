@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 
 from cext.operator_state import OperatorState
+from cext.plain import FIXED, SCALAR, plainness
 from engine.errors import CheckpointError
 
 VERSION = 1
 _HEAD = b"headgate state "
 
-_SCALARS = frozenset({int, float, str, bytes, bool, type(None)})
 _CHUNK = 16_384
 """Items that are encoded at once, holding the interpreter's lock: about a millisecond's worth."""
+_PICKLED_CHUNK = 2_048
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_chunk = msgspec.msgpack.Decoder(list[Any]).decode
@@ -33,7 +34,10 @@ class _Form(msgspec.Struct, array_like=True, frozen=True):
     """An OperatorState as a blob has it."""
 
     tables: dict[str, list[_Column]]
+    lists: dict[str, _Column]
+    """Those of what belongs to no key."""
     single: _Column
+    """The rest of that."""
 
 
 _decode_form = msgspec.msgpack.Decoder(_Form).decode
@@ -47,11 +51,13 @@ def freeze(state: OperatorState) -> Callable[[], bytes]:
     OperatorState(tables={'counts': (['weir', 'dam'], [1, 2])}, single={'watermark': 7})
     """
     tables = {name: [_frozen(column) for column in columns] for name, columns in state.tables.items()}
-    single = _frozen([state.single])
+    lists = {name: _frozen(value) for name, value in state.single.items() if type(value) is list}
+    single = _frozen([{name: value for name, value in state.single.items() if name not in lists}])
 
     def encode() -> bytes:
         made = {name: [column() for column in columns] for name, columns in tables.items()}
-        return _HEAD + bytes([VERSION]) + _encode(_Form(made, single()))
+        made_lists = {name: column() for name, column in lists.items()}
+        return _HEAD + bytes([VERSION]) + _encode(_Form(made, made_lists, single()))
 
     return encode
 
@@ -68,12 +74,16 @@ def thaw(blob: bytes) -> OperatorState:
         )
     form = _decode_form(body)
     tables = {name: tuple(map(_thawed, columns)) for name, columns in form.tables.items()}
-    return OperatorState(tables, _thawed(form.single)[0])
+    lists = {name: _thawed(column) for name, column in form.lists.items()}
+    return OperatorState(tables, {**_thawed(form.single)[0], **lists})
 
 
 def _frozen(column: list[Any]) -> Callable[[], _Column]:
-    if set(map(type, column)) <= _SCALARS:
+    how = plainness(column)
+    if how == SCALAR:
         return lambda: _packed(column)
+    if how == FIXED:
+        return lambda: _pickled(column)
     pickled = _pickled(column)
     return lambda: pickled
 
@@ -86,7 +96,8 @@ def _packed(column: list[Any]) -> _Column:
 
 
 def _pickled(column: list[Any]) -> _Column:
-    return _Column(True, [pickle.dumps(column, protocol=5)])
+    starts = range(0, len(column), _PICKLED_CHUNK)
+    return _Column(True, [pickle.dumps(column[at : at + _PICKLED_CHUNK], protocol=5) for at in starts])
 
 
 def _thawed(column: _Column) -> list[Any]:
