@@ -91,7 +91,8 @@ class Dataflow:
         once in what operators know, and is once in each sink that delivers "exactly once"; in others, what came after
         that checkpoint is there again. All sources must be resumable. The first SIGINT or SIGTERM, like `Job.stop`,
         makes one more checkpoint and ends there: nothing is given before its time, and the next run goes on. The next
-        run of a job that has finished reads only partitions that are new.
+        run of a job that has finished reads only partitions that are new; aggregates of the whole stream then give the
+        totals, over all runs, of the keys that got new records.
 
         Raises GraphError before anything runs if the graph is not whole, CheckpointError if it cannot go on from what
         is there or another job has the directory, and JobError, with `.result`, when the job fails.

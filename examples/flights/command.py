@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine import Dataflow, HeadgateError, JobError
+from engine import Checkpoints, Dataflow, HeadgateError, JobError
 
 from .follow import follow
 from .job import build
@@ -26,21 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif options.mermaid:
             print(flow.to_mermaid())
         else:
-            _run(flow, options.database, slowed=options.sink_rate is not None)
+            _run(flow, options.database, options.checkpoint, slowed=options.sink_rate is not None)
     except JobError as error:
         sys.exit(f"{error}\nwhat was read before that is in {options.database}")
     except (HeadgateError, ValueError) as error:
         sys.exit(str(error))
 
 
-def _run(flow: Dataflow, database: Path, *, slowed: bool) -> None:
-    start_afresh(database)
+def _run(flow: Dataflow, database: Path, directory: Path | None, *, slowed: bool) -> None:
+    if directory is None or not directory.exists():
+        start_afresh(database)
     if slowed:
         result = follow(flow)
         print()
         print(result)
     else:
-        flow.run(progress=True)
+        flow.run(progress=True, checkpoint=directory and Checkpoints(into=str(directory), interval="1s"))
     print()
     print(report(database))
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--database", type=Path, default=Path("build/flights.db"), metavar="PATH", help="default: %(default)s")
     add("--months", type=int, choices=range(1, 13), default=12, metavar="N", help="read the first N months only")
     add("--sink-rate", type=_rate, metavar="N", help="let the table `flights` take N records a second and no more")
+    add("--checkpoint", type=Path, metavar="DIR", help="make checkpoints there; killed and run again, it goes on")
     add("--explain", action="store_true", help="show the plan, and how much can be in flight, and run nothing")
     add("--mermaid", action="store_true", help="show the graph as a Mermaid flowchart, and run nothing")
     return parser

@@ -284,3 +284,15 @@ def test_a_rate_that_is_none_is_refused(rate: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main([f"--sink-rate={rate}"])
     assert "--sink-rate" in capsys.readouterr().err
+
+
+def test_with_checkpoints_what_was_loaded_is_not_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], january: Tables
+) -> None:
+    database = tmp_path / "flights.db"
+    for _ in range(2):
+        main(["--database", str(database), "--checkpoint", str(tmp_path / "state"), "--months", "1"])
+        loaded = tables(database)
+        for table in TABLES:
+            assert_same(loaded[table], january[table])
+    assert capsys.readouterr().err.count(" 0 records read") == 1
