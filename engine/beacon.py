@@ -25,6 +25,9 @@ _LONGEST_NAME = 40
 _ASK_SECONDS = 2.0
 """How long a job has to answer, and whoever asks to take the answer."""
 
+_STOP_SECONDS = 30.0
+"""The same where it is to stop: it looks whether the savepoint's name is free, perhaps in a store far away."""
+
 
 class Stop(msgspec.Struct, frozen=True):
     """Stop, with a savepoint of that name if there is one."""
@@ -137,18 +140,18 @@ def ask(path: Path) -> Snapshot:
     Raises OSError where no job listens there, TimeoutError where it does not answer, and ValueError where it says what
     this version of Headgate does not understand.
     """
-    return msgspec.msgpack.decode(_answer(path, b""), type=Snapshot)
+    return msgspec.msgpack.decode(_answer(path, b"", _ASK_SECONDS), type=Snapshot)
 
 
 def stop(path: Path, savepoint: str | None) -> str | None:
     """Have the job at `path` stop, with a savepoint if one is named; why it does not, or None. Raises as `ask` does."""
     question = msgspec.msgpack.encode(Stop(savepoint))
-    return msgspec.msgpack.decode(_answer(path, question), type=Refused).why
+    return msgspec.msgpack.decode(_answer(path, question, _STOP_SECONDS), type=Refused).why
 
 
-def _answer(path: Path, question: bytes) -> bytes:
+def _answer(path: Path, question: bytes, seconds: float) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_ASK_SECONDS)
+        connection.settimeout(seconds)
         connection.connect(str(path))
         connection.sendall(question)
         connection.shutdown(socket.SHUT_WR)

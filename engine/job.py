@@ -243,8 +243,8 @@ class Job:
         goes on, where it makes no checkpoints or the name cannot be had; where the savepoint cannot be made, `wait`
         raises it.
         """
+        self._check_savepoint(savepoint)  # which may take its time where the store is far away
         with self._lock:
-            self._check_savepoint(savepoint)
             if self._asked != "finished" or self._ended.is_set() or (self._errors and not self._starts_anew):
                 return
             self._asked = "stopped"
