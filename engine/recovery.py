@@ -46,7 +46,7 @@ def restore(worker: Worker, checkpoint: int, read: Read) -> None:
 class _Share(NamedTuple):
     """One of so many instances, which has its part of so many key groups."""
 
-    index: int
+    which: int
     parallelism: int
     max_parallelism: int
 
@@ -98,6 +98,6 @@ def _shared(state: OperatorState, share: _Share, cut: Callable[[Any], Any] | Non
     tables = {}
     for name, columns in state.tables.items():
         keys = columns[0] if cut is None else list(map(cut, columns[0]))
-        mine = owned(keys, share.max_parallelism, share.parallelism, share.index)
+        mine = owned(keys, share.max_parallelism, share.parallelism, share.which)
         tables[name] = tuple(list(compress(column, mine)) for column in columns)
     return OperatorState(tables, state.single)

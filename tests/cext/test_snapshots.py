@@ -1,4 +1,4 @@
-"""Every piece that has state, stopped at any barrier: those that go on from its snapshots do what it would have done."""
+"""Every piece that has state, stopped at any barrier: those that go on from it do what it would have done."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ GROUPS = 128
 def groups() -> Groups:
     custom = Custom(NUMBER, list, lambda state, number: [*state, number], tuple, lambda one, other: one + other)
     simple = [kind(NUMBER) for kind in (Sum, Least, Greatest, Mean, Collect, Distinct)]
-    columns = [Count(Getter()), *simple, Top(Getter(), 2, NUMBER, Getter()), custom]
+    columns: list[Any] = [Count(Getter()), *simple, Top(Getter(), 2, NUMBER, Getter()), custom]
     return Groups(KEY, columns, lambda key, got: repr((key, *got)))
 
 
@@ -176,7 +176,7 @@ class Instance:
         if isinstance(piece, Joined):
             piece.right = {self.lanes[1]}
         head.clock = clock
-        chain = [] if piece is head else [piece]
+        chain = [piece] if isinstance(piece, Operator) else []
         self.task = Task("task", head, self.lanes, chain, [[Port("forward", [self.out])]], aside=[self.aside()])
         self.task.checkpointed = self.checkpointed
         self.kept: OperatorState
@@ -424,7 +424,9 @@ happenings = st.lists(
 def test_what_is_combined_is_counted_once_whoever_goes_on(
     before: list[Any], after: list[Any], producers: int, successors: int, combined: bool
 ) -> None:
-    results, late, records = [], [], 0
+    results: list[Any] = []
+    late: list[Any] = []
+    records = 0
     line, times = Line(producers), [0] * producers
 
     def say(happened: list[Any]) -> None:
@@ -521,6 +523,7 @@ WINDOWS_IN_LINES = {"Combining", "MergingPanes", "MergingWhole"}
 
 def below(*bases: type) -> Iterator[type]:
     for base in bases:
+        each: type
         for each in base.__subclasses__():
             if not each.__module__.startswith("tests."):
                 yield each

@@ -95,7 +95,7 @@ def counted(state: int | None, number: int) -> tuple[int, tuple[int, int]]:
     return (state or 0) + 1, (number % 7, (state or 0) + 1)
 
 
-TOTALS = {"n": count(), "sum": sum_(itself), "half": mean(itself), "different": distinct(by_name)}
+TOTALS: dict[str, Any] = {"n": count(), "sum": sum_(itself), "half": mean(itself), "different": distinct(by_name)}
 
 OPERATORS: dict[str, Callable[[Stream[int]], Stream[Any]]] = {
     "stateful_map": lambda s: s.key_by(by_key).stateful_map(counted),
