@@ -14,6 +14,7 @@ from connectors.postgres_server import Server
 from connectors.postgres_sink import TableSink
 from connectors.postgres_source import Query
 from connectors.postgres_statements import Table, can_be_named
+from connectors.postgres_writer import Target
 from connectors.record_types import row_type
 from connectors.rows import RowDecoder
 from engine.errors import GraphError
@@ -105,11 +106,23 @@ def postgres_table(
 
     A connection that is lost is made anew, for `timeout` seconds, and a write that was under way is made again unless
     the server says that it was committed; so is one that a deadlock stopped. So within a job each record is
-    written once. A job that starts again writes again what it reads again: upsert, so that this changes nothing.
+    written once. Without checkpoints a job that starts again writes again what it reads again: upsert, so that this
+    changes nothing.
+
+    Exactly once in a job that makes checkpoints: rows wait in tables of the same schema (`headgate_staged/...`), and
+    come into `table` when their checkpoint is complete, all those of a writer in one transaction.
+    `headgate_checkpoints` says, by flow and sink, what has been committed, and keeps an earlier life of the job from
+    writing; a transaction that one still has open is ended (`pg_terminate_backend`, which the same user may). A record
+    that breaks a constraint is refused when it is written; each batch is tried on the table first, which takes as long
+    again, unless all that it could break are declarations and checks of columns and, where rows are upserted, the
+    `key`. Where a row is refused only later, by one that somebody else has added meanwhile, or that waited as part of
+    an earlier checkpoint, the commit fails and so does the job; no row is lost, and it can go on once that row is out
+    of the way.
 
     Raises `GraphError`, when the graph is built, for records that are no rows, a `key` that is no field and a
     `conninfo` that cannot be understood; in the job, `OutputError` for a record that breaks a constraint, has other
-    fields or values that its column does not take, and `ConnectorError` where the table cannot be written.
+    fields or values that its column does not take, and `ConnectorError` where the table cannot be written, an epoch of
+    the job after this one writes to it, or inserted rows of a later checkpoint than the one to go on from are in it.
 
     >>> postgres_table("host=db.example dbname=atlas", "totals", schema="delays", key="carrier").name
     'postgres_table'
@@ -127,7 +140,7 @@ def postgres_table(
         raise GraphError(f"wanted a batch of 1 record or more, or 0 to have it learned, came {batch!r}")
     _check_names(schema, table)
     into = Table(schema, table, keys, upsert=bool(keys) and mode != "insert")
-    return TableSink(Server(conninfo, timeout), into, create=create, batch=batch)
+    return TableSink(Target(Server(conninfo, timeout), into, create), batch=batch)
 
 
 def _columns(key: Key) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Reads the rows of a query from PostgreSQL by a cursor on the server, as a source."""
+"""Reads the rows of a query from PostgreSQL by a cursor on the server; by a key it can go on where it was."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ class Query(Source[T]):
     type: Any
     name = "postgres_query"
 
+    def __post_init__(self) -> None:
+        self.resumable = bool(self.key)
+
     def open(self, partition: str) -> Reader[T]:
         return _QueryReader(self)
 
@@ -77,7 +80,17 @@ class _QueryReader(Reader[T]):
         self._task: asyncio.Task[list[Any]] | None = None
         self._rows: list[Any] = []  # those fetched beyond what was asked for last
         self._rows_read = 0
+        self._key_places: list[int] = []
         self._after: tuple[Any, ...] | None = None  # the key of the last row that was fetched
+        self._given: tuple[Any, ...] | None = None  # and of the last that was given
+
+    def position(self) -> dict[str, Any]:
+        return {"after": self._given, "rows": self._rows_read}
+
+    def seek(self, position: dict[str, Any]) -> None:
+        if position["after"] is not None:
+            self._given = self._after = tuple(position["after"])
+        self._rows_read = position["rows"]
 
     def read(self, limit: int) -> Sequence[T | BadRecord] | None:
         if not self._rows:
@@ -94,6 +107,8 @@ class _QueryReader(Reader[T]):
         rows, self._rows = self._rows[:limit], self._rows[limit:]
         records = self._records(rows)
         self._rows_read += len(rows)
+        if rows and self._key_places:
+            self._given = self._key(rows[-1])
         return records or None
 
     def poll_after(self) -> float | None:
@@ -202,9 +217,12 @@ class _QueryReader(Reader[T]):
 
         return [tuple(value(row, column) for column in range(result.nfields)) for row in range(result.ntuples)]
 
+    def _key(self, row: Any) -> tuple[Any, ...]:
+        return tuple(row[place] for place in self._key_places)
+
     def _note_keys(self, rows: list[Any]) -> None:
         """Remember the last row's key; raise unless each tells its row from all others."""
-        keys = [tuple(row[place] for place in self._key_places) for row in rows]
+        keys = list(map(self._key, rows))
         for before, key in zip([self._after, *keys], keys, strict=False):
             if key == before or None in key:
                 what = "is null in" if None in key else "is the same in two rows of"

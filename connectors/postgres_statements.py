@@ -30,6 +30,29 @@ TABLES = SQL(
     "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1 LIMIT 20"
 )
 
+MAY_REFUSE = SQL(
+    "SELECT c.relkind <> 'r' OR c.relrowsecurity OR c.relhastriggers OR c.relhasrules OR EXISTS ("
+    "SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL "
+    "OR i.indisexclusion OR i.indisunique AND ARRAY(SELECT a.attname::text FROM pg_attribute a "
+    'WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey) ORDER BY a.attname::text COLLATE "C") <> %s::text[])) '
+    "FROM pg_class c WHERE c.oid = to_regclass(%s)"
+)
+"""Whether a table may refuse rows for more than what its columns and checks declare, and a unique index on the columns
+of a key, which are given in order."""
+
+BESIDE = SQL(
+    "SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, %s) "
+    "AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass(%s))"
+)
+"""The tables in the schema of another one whose names begin so."""
+
+HOLDERS = SQL(
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = %s"
+)
+"""The processes of the server that hold an advisory lock."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -64,6 +87,28 @@ class Table:
             parts.append(SQL("PRIMARY KEY ({})").format(_names(self.key)))
         return SQL("CREATE TABLE {} ({})").format(self.identifier, SQL(", ").join(parts))
 
+    def beside(self, name: str) -> Table:
+        """Another one in the same schema, which takes all rows."""
+        return Table(self.schema, name, (), upsert=False)
+
+    def create_like(self, other: Table, columns: Sequence[str], others: Sequence[str]) -> list[Composed]:
+        """Make this one of `columns` of the `other`, and with what is declared of them; it has `others` too."""
+        like = SQL("CREATE TABLE IF NOT EXISTS {} (LIKE {} INCLUDING CONSTRAINTS)")
+        drop = [SQL("DROP COLUMN IF EXISTS {}").format(Identifier(name)) for name in others if name not in columns]
+        alter = SQL("ALTER TABLE {} {}").format(self.identifier, SQL(", ").join(drop))
+        return [like.format(self.identifier, other.identifier), *([alter] if drop else [])]
+
+    def create_as(self, other: Table, columns: Sequence[str]) -> Composed:
+        """Make this one of `columns` of the `other`, without any constraint."""
+        create = SQL("CREATE TABLE IF NOT EXISTS {} AS SELECT {} FROM {} WITH NO DATA")
+        return create.format(self.identifier, _names(columns), other.identifier)
+
+    def drop(self) -> Composed:
+        return SQL("DROP TABLE IF EXISTS {}").format(self.identifier)
+
+    def count(self) -> Composed:
+        return SQL("SELECT count(*) FROM {}").format(self.identifier)
+
     def lock(self) -> Composed:
         """Have whoever else wants to make this table wait until the transaction is over."""
         return SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 4863))").format(Literal(str(self)))
@@ -71,17 +116,17 @@ class Table:
     def copy(self, columns: Sequence[str]) -> Composed:
         return _copy(self.identifier, columns)
 
-    def insert(self, columns: Sequence[str], values: Sequence[Composable]) -> Composed:
+    def insert(self, columns: Sequence[str], values: Sequence[Composable], staged: Identifier = _STAGE) -> Composed:
         """Put what is staged into the table; of a key's rows the last one, and keys in order, so that
         writers that have some in common do not wait for each other crosswise."""
-        rows = SQL("SELECT {} FROM {}").format(SQL(", ").join(values), _STAGE)
+        rows = SQL("SELECT {} FROM {}").format(SQL(", ").join(values), staged)
         insert = SQL("INSERT INTO {} ({}) ").format(self.identifier, _names(columns))
         if not self.upsert:
             return insert + rows + SQL(" ORDER BY ctid")
         last = SQL("SELECT DISTINCT ON ({0}) {1} FROM {2} ORDER BY {0}, ctid DESC").format(
             SQL(", ").join(value for column, value in zip(columns, values, strict=True) if column in self.key),
             SQL(", ").join(values),
-            _STAGE,
+            staged,
         )
         others = [SQL("{0} = excluded.{0}").format(Identifier(c)) for c in columns if c not in self.key]
         action = SQL("UPDATE SET {}").format(SQL(", ").join(others)) if others else SQL("NOTHING")

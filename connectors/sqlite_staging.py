@@ -6,19 +6,16 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
+from connectors.ledger import LEDGER, Ledger, Token, rows_missing
 from connectors.record_types import Field, RecordType
 from connectors.sqlite_errors import OF_A_RECORD, code
-from connectors.sqlite_ledger import Fenced, Ledger
 from connectors.sqlite_rules import Rules
 from connectors.sqlite_statements import Table, quoted
 from connectors.sqlite_writer import Insert, TableWriter, Target
 from engine.errors import ConnectorError, OutputError
 from engine.sink import Recovery, SinkContext
-
-Token: TypeAlias = dict[str, Any]
-"""What `prepare` gives: `rows` rows for `table`, which `epoch` of `instance` has staged as its `part`; `checkpoint`."""
 
 _PART = "headgate part"
 
@@ -46,25 +43,19 @@ class StagedTableWriter(TableWriter):
 
     def _recover(self) -> None:
         recovery = self._recovery
-        self._ledger = Ledger(self._db, self._job, self._sink, recovery.epoch)
-        last = {token["instance"]: (token["epoch"], token["part"]) for token in recovery.prepared}
-        with self._fencing(), self._transaction():
-            instances = self._ledger.take_over(self._index, self._parallelism, anew=not recovery.is_resumed)
-            if not self.target.table.upsert and (later := self._ledger.later_than(last)):
-                raise self._would_double(later)
+        self._ledger = Ledger(self._run, LEDGER, recovery, self._sink, self.target.where)
+        with self._transaction():
+            self._ledger.create("WITHOUT ROWID")
+            instances = self._ledger.instances(self._index, self._parallelism)
+            self._ledger.take_over(instances, once=not self.target.table.upsert)
         for token in recovery.prepared:
             self.commit(token)
         with self._transaction():
             for instance in instances:
                 self._db.execute(f"DROP TABLE IF EXISTS {self._staging(instance)}")
 
-    def _would_double(self, later: int) -> ConnectorError:
-        return ConnectorError(
-            f"cannot go on from checkpoint {self._recovery.checkpoint}: rows of checkpoint {later} are in the "
-            f"{self.target.where} already, and would be there twice",
-            hint="go on from the last checkpoint; or put the table back as it was, and remove the job's rows from "
-            "headgate_checkpoints",
-        )
+    def _run(self, sql: str, *values: Any) -> list[Any]:
+        return self._db.execute(sql, values).fetchall()
 
     def _name(self, instance: int) -> str:
         """That of the table where rows of `instance` wait."""
@@ -88,8 +79,7 @@ class StagedTableWriter(TableWriter):
     # ------------------------------------------------------------------------------- rows come and wait
 
     def _add(self, records: list[Any], insert: Insert) -> None:
-        with self._fencing():
-            self._ledger.check(self._index)
+        self._ledger.check(self._index)
         if self._is_tried:
             self._db.execute("SAVEPOINT trial")
             super()._add(records, insert)
@@ -110,7 +100,7 @@ class StagedTableWriter(TableWriter):
         token = {"table": self.target.table.name, "instance": self._index, "epoch": self._recovery.epoch}
         token |= {"part": self._part, "rows": self._rows, "checkpoint": checkpoint}
         if self._rows:
-            with self._trying_to("prepare rows for"), self._fencing(), self._durable(), self._transaction():
+            with self._trying_to("prepare rows for"), self._durable(), self._transaction():
                 self._ledger.prepared(self._index, self._part)
         self._part, self._rows = self._part + 1, 0
         return token
@@ -128,10 +118,8 @@ class StagedTableWriter(TableWriter):
     def commit(self, prepared: Token) -> None:
         if not prepared["rows"]:
             return
-        instance, part = prepared["instance"], (prepared["epoch"], prepared["part"])
-        with self._trying_to("commit rows to"), self._fencing(), self._transaction():
-            if self._ledger.committed(instance) < part:
-                self._ledger.note(instance, part, prepared["checkpoint"])
+        with self._trying_to("commit rows to"), self._transaction():
+            if self._ledger.commits(prepared):
                 self._move(prepared)
 
     def _move(self, token: Token) -> None:
@@ -140,10 +128,7 @@ class StagedTableWriter(TableWriter):
         columns = [name for (name,) in info.fetchall() if name != _PART]
         found, waiting = self._count(staging, part) if columns else (0, 0)
         if found != token["rows"]:
-            raise ConnectorError(
-                f"wanted {token['rows']} rows that wait in {staging} of {self.target.database}, found {found}",
-                hint="put the database back as the job left it, or begin without the checkpoint",
-            )
+            raise rows_missing(token, found, f"{staging} of {self.target.database}")
         table = replace(self.target.table, name=token["table"])
         of_part = f"SELECT {quoted(columns)} FROM {staging} WHERE {quoted([_PART])} = ?"
         try:
@@ -175,22 +160,10 @@ class StagedTableWriter(TableWriter):
                 return row
         return None
 
-    @contextmanager
-    def _fencing(self) -> Iterator[None]:
-        try:
-            yield
-        except Fenced as error:
-            raise ConnectorError(
-                f"cannot write to {self.target.where}: epoch {error.epoch} of job {self._job!r} has taken over from "
-                f"epoch {self._recovery.epoch}",
-                hint="if the job runs nowhere else, its checkpoints were removed: to begin anew, remove its rows from "
-                "headgate_checkpoints too",
-            ) from error
-
     def finish(self) -> None:
         """All is committed: nothing waits any more."""
         try:
-            with self._trying_to("tidy up behind"), self._fencing(), self._transaction():
+            with self._trying_to("tidy up behind"), self._transaction():
                 self._ledger.check(self._index)
                 self._db.execute(f"DROP TABLE IF EXISTS {self._staging(self._index)}")
         except BaseException:

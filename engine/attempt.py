@@ -85,10 +85,15 @@ class Attempt:
         if self.crew is not None:
             self.crew.tell(word)
 
-    def save(self) -> None:
-        """Make a checkpoint as soon as may be."""
+    def save(self, savepoint: str | None = None) -> None:
+        """Make a checkpoint as soon as may be, perhaps a savepoint."""
         assert self._saving is not None
-        self._saving.want()
+        self._saving.want(savepoint)
+
+    @property
+    def checkpoint(self) -> int:
+        """The number of the one that it goes on from; 0: none."""
+        return 0 if self._saving is None else self._saving.saved.checkpoint
 
     def stop_sources(self, *, whole: bool) -> None:
         """Read no more, anywhere."""

@@ -145,8 +145,8 @@ class Job:
                 for holder in (file._part, file._claim):
                     with suppress(OSError):
                         os.close(holder._fd)
-            if (db := getattr(writer, "_db", None)) is not None:
-                db.close()
+            if (holder := getattr(writer, "_db", None) or getattr(writer, "_session", None)) is not None:
+                holder.close()
 
     def finish(self) -> None:
         self.prepare()

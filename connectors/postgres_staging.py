@@ -1,0 +1,230 @@
+"""Writes rows to a PostgreSQL table exactly once: they wait in tables beside it until their checkpoint is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from connectors.ledger import LEDGER, Ledger, Token, rows_missing
+from connectors.postgres_errors import OF_A_RECORD, said, sqlstate
+from connectors.postgres_server import Patience
+from connectors.postgres_session import Cursor
+from connectors.postgres_statements import BESIDE, COLUMNS, HOLDERS, MAY_REFUSE, Table
+from connectors.postgres_writer import Load, TableWriter, Target
+from connectors.record_types import Field, RecordType
+from engine.errors import ConnectorError, OutputError
+from engine.sink import Recovery, SinkContext
+
+_LAST = SQL("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
+"""What is committed is to outlive a crash of the server."""
+
+_TRY_LOCK = SQL("SELECT pg_try_advisory_xact_lock({})")
+
+
+class StagedTableWriter(TableWriter):
+    """Rows are seen when their checkpoint is complete.
+
+    1. `write` copies rows into a table of their part alone, which is made in the same transaction. Where the table has
+       rules that such a one has not, they are inserted into the table first and that is taken back at once: so what the
+       table would refuse later it refuses now.
+    2. `prepare` begins the next part: what was written is on the disk already.
+    3. `commit`, in one transaction, moves a part into the table, drops that of the part and notes it in the ledger,
+       where the epoch is still ours: what has been noted is not done again, and what a newer life of the job has taken
+       over is not done at all.
+    4. Who goes on takes over in the ledger, commits what is prepared, and drops what else is staged.
+
+    Each transaction holds an advisory lock of the instance, so that the ledger's row is as it was seen until it is
+    over. One that an older life has begun, and perhaps never ends as its process stands still, is ended by who takes
+    over.
+    """
+
+    def __init__(self, target: Target, record: RecordType, context: SinkContext, recovery: Recovery) -> None:
+        self._recovery, self._sink = recovery, context.operator
+        self._index, self._parallelism = context.index, context.parallelism
+        self._names = hashlib.blake2b(f"{recovery.job}\0{self._sink}".encode(), digest_size=6).hexdigest()
+        self._part, self._waiting, self._is_begun = 1, 0, False
+        super().__init__(target, record)
+
+    # ----------------------------------------------------------------------------------- to begin with
+
+    def _connected(self, cursor: Cursor) -> None:
+        cursor.execute(_LAST)
+        super()._connected(cursor)
+
+    def _recover(self) -> None:
+        self._session.run(self._take_over)
+        for token in self._recovery.prepared:
+            self.commit(token)
+        self._session.run(self._drop_leftovers)
+
+    @property
+    def _ledger_table(self) -> Table:
+        return self.target.table.beside(LEDGER)
+
+    def _ledger(self, cursor: Cursor) -> Ledger:
+        def run(sql: str, *values: Any) -> list[Any]:
+            cursor.execute(sql.replace("?", "%s"), values)
+            return cursor.fetchall() if cursor.description else []
+
+        table = self._ledger_table.identifier.as_string(cursor)
+        return Ledger(run, table, self._recovery, self._sink, self.target.where)
+
+    def _take_over(self, cursor: Cursor) -> None:
+        cursor.execute(_LAST)
+        self._lock_from_others(cursor, self._index)
+        ledger = self._ledger(cursor)
+        if _only(cursor, SQL("SELECT to_regclass(%s) IS NULL"), self._ledger_table.identifier.as_string(cursor)):
+            cursor.execute(self._ledger_table.lock())
+            ledger.create()
+        self._instances = ledger.instances(self._index, self._parallelism)
+        for instance in self._instances:
+            self._lock_from_others(cursor, instance)
+        ledger.take_over(self._instances, once=not self.target.table.upsert)
+
+    def _lock_from_others(self, cursor: Cursor, instance: int) -> None:
+        """Get the instance's lock, whoever has it: an older life's transaction, which shall not be committed."""
+        patience, number = Patience(self.target.server.timeout), self._lock_number(instance)
+        while not _only(cursor, _TRY_LOCK.format(Literal(number))):
+            for (pid,) in cursor.execute(HOLDERS, (number,)).fetchall():
+                cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            pause = patience.pause()
+            if pause is None:
+                raise ConnectorError(f"cannot write to {self.target.where}: an older life of the job does not let go")
+            time.sleep(pause)
+
+    def _lock_number(self, instance: int) -> int:
+        digest = hashlib.blake2b(f"{self._names}/{instance}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, signed=True)
+
+    def _drop_leftovers(self, cursor: Cursor) -> None:
+        ledger = self._ledger_table.identifier.as_string(cursor)
+        for instance in self._instances:
+            self._lock(cursor, instance)
+            for (name,) in cursor.execute(BESIDE, (f"{self._prefix(instance)}/", ledger)).fetchall():
+                cursor.execute(self.target.table.beside(name).drop())
+
+    def _prefix(self, instance: int) -> str:
+        return f"headgate_staged/{self._names}/{instance}"
+
+    def _stage(self, instance: int, epoch: int, part: int) -> Table:
+        """Where the rows of a part wait."""
+        return self.target.table.beside(f"{self._prefix(instance)}/{epoch}/{part}")
+
+    def _lock(self, cursor: Cursor, instance: int) -> None:
+        """Have the instance's row of the ledger for ourselves until the transaction is over."""
+        cursor.execute(SQL("SELECT pg_advisory_xact_lock({})").format(Literal(self._lock_number(instance))))
+        self._ledger(cursor).check(instance)
+
+    # ------------------------------------------------------------------------- how rows get in
+
+    _may_copy = False
+
+    def _planned(
+        self, cursor: Cursor, record: RecordType, fields: Sequence[Field], wrong: type[ConnectorError]
+    ) -> Load:
+        self._lock(cursor, self._index)
+        load = super()._planned(cursor, record, fields, wrong)
+        table = self.target.table
+        name = table.identifier.as_string(cursor)
+        self._is_tried = _only(cursor, MAY_REFUSE, sorted(table.key) if table.upsert else [], name)
+        self._there = [row[0] for row in cursor.execute(COLUMNS, (name,)).fetchall()]
+        return load
+
+    def _plan(self, record: RecordType, fields: Sequence[Field], wrong: type[ConnectorError]) -> None:
+        super()._plan(record, fields, wrong)
+        self._enter_part()
+
+    def _enter_part(self) -> None:
+        """Where nothing stands between, rows are copied into their part at once."""
+        if self._load is not None and self._load.is_plain and not self._is_tried:
+            self._load = self._load._replace(copy=self._here.copy(self._load.columns), insert=None)
+
+    @property
+    def _here(self) -> Table:
+        return self._stage(self._index, self._recovery.epoch, self._part)
+
+    def _begin_part(self, cursor: Cursor, load: Load) -> None:
+        if self._is_tried:
+            cursor.execute(self._here.create_as(self.target.table, load.columns))
+            return
+        for statement in self._here.create_like(self.target.table, load.columns, self._there):
+            cursor.execute(statement)
+
+    # ------------------------------------------------------------------------------- rows come and wait
+
+    def _add(self, cursor: Cursor, records: Sequence[Any]) -> None:
+        assert self._load is not None
+        self._lock(cursor, self._index)
+        if not self._is_begun:
+            self._begin_part(cursor, self._load)
+        super()._add(cursor, records)
+
+    def _insert(self, cursor: Cursor, insert: Composed) -> None:
+        load = self._load
+        assert load is not None
+        if self._is_tried:
+            cursor.execute("SAVEPOINT trial")
+            cursor.execute(insert)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("ROLLBACK TO trial")
+        cursor.execute(self._here.insert(load.columns, load.values))
+
+    def write(self, records: list[Any]) -> None:
+        super().write(records)
+        self._waiting += len(records)
+        self._is_begun = self._is_begun or bool(records)
+
+    def prepare(self, checkpoint: int) -> Token:
+        token = {"table": self.target.table.name, "instance": self._index, "epoch": self._recovery.epoch}
+        token |= {"part": self._part, "rows": self._waiting, "checkpoint": checkpoint}
+        self._part, self._waiting, self._is_begun = self._part + 1, 0, False
+        self._enter_part()
+        return token
+
+    # --------------------------------------------------------------------------------- rows can be seen
+
+    def commit(self, prepared: Token) -> None:
+        if not prepared["rows"]:
+            return
+        part = self._stage(prepared["instance"], prepared["epoch"], prepared["part"])
+        with self._trying_to("commit rows to"), self._naming_what_stays(part):
+            self._session.run(lambda cursor: self._commit(cursor, prepared, part))
+
+    def _commit(self, cursor: Cursor, token: Token, part: Table) -> None:
+        self._lock(cursor, token["instance"])
+        if self._ledger(cursor).commits(token):
+            self._move(cursor, token, part)
+
+    def _move(self, cursor: Cursor, token: Token, part: Table) -> None:
+        columns = [row[0] for row in cursor.execute(COLUMNS, (part.identifier.as_string(cursor),)).fetchall()]
+        found = _only(cursor, part.count()) if columns else 0
+        if found != token["rows"]:
+            raise rows_missing(token, found, f"table {part} of {self.target.server.name}")
+        table = replace(self.target.table, name=token["table"])
+        cursor.execute(table.insert(columns, list(map(Identifier, columns)), part.identifier))
+        cursor.execute(part.drop())
+
+    @contextmanager
+    def _naming_what_stays(self, part: Table) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            if not sqlstate(error).startswith(OF_A_RECORD):
+                raise
+            raise OutputError(
+                f"cannot commit rows to {self.target.where}: {said(error)}",
+                hint=f"the rows stay in table {part}: remove what one of them collides with, and run the job again",
+            ) from error
+
+
+def _only(cursor: Cursor, query: Composed | SQL, *values: Any) -> Any:
+    """The one value that `query` finds."""
+    ((value,),) = cursor.execute(query, values or None).fetchall()
+    return value
