@@ -13,6 +13,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ import pytest
 
 from tests.connectors.conftest import postgres, running_postgres  # noqa: F401 - fixtures
 from tests.faults import counted
-from tests.faults.conftest import RUNS, SEED, Leftovers, eventually
+from tests.faults.conftest import RUNS, SEED, Leftovers
 from tests.faults.counted import POINTS, Row
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ pytestmark = pytest.mark.timeout(60 + 12 * STRIKES)
 def check(folder: Path, count: int, server: PostgresServer) -> None:
     """Every sink has each row once, those of a key in order, and nothing waits any more."""
     wanted = counted.wanted(count)
-    lines = [Row(*json.loads(line)) for path in folder.glob("out*.jsonl") for line in path.read_text().splitlines()]
+    files = [list(map(_row, path.read_text().splitlines())) for path in folder.glob("out*.jsonl")]
     with closing(sqlite3.connect(folder / "out.db")) as db:
         rows = [Row(*row) for row in db.execute("SELECT part, number, key, nth FROM t ORDER BY rowid")]
         waiting = db.execute("SELECT name FROM sqlite_master WHERE name LIKE 'headgate_staged%'").fetchall()
-    for found in (lines, rows):
-        assert sorted(found) == wanted
+    assert sorted(chain(*files)) == sorted(rows) == wanted
+    for found in (*files, rows):
         by_key = defaultdict(list)
         for row in found:
             by_key[row.part, row.key].append(row.nth)
@@ -50,6 +51,10 @@ def check(folder: Path, count: int, server: PostgresServer) -> None:
     waiting += server.sql("SELECT relname FROM pg_class WHERE relname LIKE 'headgate_staged%'")
     waiting += [path.name for path in folder.glob(".out*")]
     assert not waiting
+
+
+def _row(line: str) -> Row:
+    return Row(*json.loads(line))
 
 
 class Lives:
@@ -74,10 +79,12 @@ class Lives:
 
     @property
     def workers(self) -> list[int]:
-        listed = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children")
-        with suppress(OSError):
-            return list(map(int, listed.read_text().split()))
-        return []
+        """In the order in which they were started; each is a child of the thread that started it."""
+        children: list[int] = []
+        for listed in Path(f"/proc/{self.child.pid}/task").glob("*/children"):
+            with suppress(OSError):
+                children += map(int, listed.read_text().split())
+        return sorted(children)
 
     @property
     def is_over(self) -> bool:
