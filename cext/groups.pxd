@@ -11,7 +11,7 @@ cdef class Groups:
     cdef list free           # slots of forgotten keys
     cdef object make         # (key, list of results) -> the record to emit
     cdef list window         # what stands before the results, such as the bounds of the window that this is
-    cdef set given           # keys whose record an earlier run has given at its end, as it still is; None: there are none
+    cdef set given           # keys whose record an earlier run gave at its end, as it still is; None: there are none
 
     cdef Py_ssize_t add(self, object row) except -1
     cdef Py_ssize_t _take_in(self, object key, object row) except -1

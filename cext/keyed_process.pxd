@@ -38,6 +38,7 @@ cdef class KeyedProcess(Holding):
     cdef readonly uint64_t late   # records that came too late to be given in order
 
     cdef bint _begin(self, Sideline side) except -1
+    cdef int64_t _now(self) noexcept
     cdef int64_t _due(self) except? -1
     cdef int _take_due(self, Sideline side) except -1
     cdef bint _processing_timer(self, Sideline side) except -1

@@ -124,7 +124,7 @@ cdef class KeyedProcess(Holding):
             self._take_due(side)
             return True
         process.watermark = max(process.watermark, self.target)
-        if process.expiring.count and not self.ended and process.sweep(process.wall if self.instant is None else process.watermark):
+        if process.expiring.count and not self.ended and process.sweep(self._now()):
             return True
         if self._processing_timer(side):
             return True
@@ -136,6 +136,10 @@ cdef class KeyedProcess(Holding):
         else:
             self._sort(record, side)
         return True
+
+    cdef int64_t _now(self) noexcept:
+        """What time-to-live goes by."""
+        return self.process.wall if self.instant is None else self.process.watermark
 
     cdef int64_t _due(self) except? -1:
         """What event time must have come to for a timer, or a record that waits, to be next."""

@@ -61,4 +61,3 @@ def plainness(list items not None):
             return _CHANGING
         at += 1
     return _FIXED
-

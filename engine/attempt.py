@@ -45,7 +45,7 @@ class Attempt:
         self.part = Part(worker, self._has_failed, self._part_ended)
         self.crew = self._make_crew(flow, processes) if plan.workers else None
         if saving is not None:
-            saving.attend(worker, self._tell)
+            saving.attend(worker, self._tell, self._has_failed)
 
     def _make_crew(self, flow: Dataflow, processes: int | None) -> Crew:
         from engine.crew import Crew  # which only a job of several processes needs

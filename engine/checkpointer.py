@@ -24,7 +24,7 @@ _Event: TypeAlias = Callable[[float], "list[Instruction[Pieces]]"]
 
 class Checkpointer:
     """Runs `coordinator` over `store`, for the flow `program`. `tell(word)` tells every process of the job;
-    `given_up(why)` and `completed(which, bytes)` tell who watches over it.
+    `given_up(why)` and `completed(which, bytes)` tell who watches over it, as does `broken(error)`: it makes no more.
 
     What it calls, it calls in its own thread.
     """
@@ -37,9 +37,10 @@ class Checkpointer:
         tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None],
         given_up: Callable[[GiveUp], None],
         completed: Callable[[Announce, int], None],
+        broken: Callable[[BaseException], None],
     ) -> None:
         self._coordinator, self._store, self._program = coordinator, store, program
-        self._tell, self._given_up, self._completed = tell, given_up, completed
+        self._tell, self._given_up, self._completed, self._broken = tell, given_up, completed, broken
         self._pending: Pending | None = None
         self._bytes = 0
         """Of the last one."""
@@ -69,6 +70,12 @@ class Checkpointer:
             self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:
+            self._broken(error)
+
+    def _serve(self) -> None:
         while True:
             try:
                 event = self._events.get(timeout=self._patience())
@@ -87,6 +94,8 @@ class Checkpointer:
             try:
                 further = self._done(each)
             except Exception as error:
+                if isinstance(each, Announce):
+                    raise  # it lasts, and whoever waits for it would wait for ever
                 why = f"{type(error).__name__}: {error}"
                 further = self._coordinator.failed(each.checkpoint, why, time.monotonic())
             self._do(further)

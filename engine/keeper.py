@@ -34,12 +34,15 @@ class _Handed:
 class Keeper:
     """What the tasks of `worker` keep for a checkpoint that has begun becomes blobs in its place.
 
-    `say(word)`, called in its thread, gets a Kept for each task and checkpoint, or a NotKept where something failed.
+    `say(word)`, called in its thread, gets a Kept for each task and checkpoint, or a NotKept where something failed;
+    `broken(error)`, that it writes no more.
     What a task keeps at its end is little, belongs to every later checkpoint, and travels in the word itself.
     """
 
-    def __init__(self, worker: Worker, say: Callable[[Kept | NotKept], None]) -> None:
-        self._say = say
+    def __init__(
+        self, worker: Worker, say: Callable[[Kept | NotKept], None], broken: Callable[[BaseException], None]
+    ) -> None:
+        self._say, self._broken = say, broken
         self._places: dict[int, Place] = {}
         self._work: queue.SimpleQueue[_Handed | None] = queue.SimpleQueue()
         """Bounded all the same: a checkpoint begins when the one before it is over."""
@@ -70,6 +73,12 @@ class Keeper:
         self._work.put(_Handed(who, checkpoint, is_last, frozen))
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:
+            self._broken(error)
+
+    def _serve(self) -> None:
         while (handed := self._work.get()) is not None:
             try:
                 word: Kept | NotKept = self._kept(handed)

@@ -103,7 +103,7 @@ class Process:
         if welcome.saved is not None:
             from engine.saving import keep  # which most jobs do without
 
-            self._keeper = keep(worker, welcome.saved, self._inbox.put)
+            self._keeper = keep(worker, welcome.saved, self._inbox.put, self._inbox.put)
         self._transport = Transport(self._place, self.number, plan.settings.max_record_bytes, worker.refused)
         self._part = Part(worker, self._inbox.put, lambda: self._inbox.put(Close()))
         self._line.say(control.Ready(mine, self._transport.addresses))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +16,7 @@ from cext.source import Source
 from engine.errors import CheckpointError
 from engine.graph import Key, Node
 from engine.state_codec import thaw
+from engine.state_pickling import Nameless, nameless_in
 from engine.worker import Worker
 
 Read: TypeAlias = Callable[[str], Sequence[Callable[[], bytes]]]
@@ -29,6 +30,7 @@ def restore(worker: Worker, checkpoint: int, read: Read) -> None:
     less the keys of the others.
     """
     worker.checkpoint = checkpoint
+    classes = nameless_in(node.type for planned in worker.plan.tasks for node in planned.nodes)
     for planned in worker.plan.tasks:
         for index, task in worker.instances_of(planned).items():
             task.checkpoint = checkpoint
@@ -38,13 +40,13 @@ def restore(worker: Worker, checkpoint: int, read: Read) -> None:
                 blobs = read(native.name)
                 if blobs or isinstance(native, Combine):  # which there is only where records cross
                     share = _Share(index, planned.parallelism, worker.plan.settings.max_parallelism)
-                    _restore(native, blobs, share, cuts.get(native.name))
+                    _restore(native, blobs, share, cuts.get(native.name), classes)
 
 
 class _Share(NamedTuple):
     """One of so many instances, which has its part of so many key groups."""
 
-    index: int
+    which: int
     parallelism: int
     max_parallelism: int
 
@@ -69,6 +71,7 @@ def _restore(
     blobs: Sequence[Callable[[], bytes]],
     share: _Share,
     cut: Callable[[Any], Any] | None = None,
+    classes: Mapping[Nameless, Any] | None = None,
 ) -> None:
     index, parallelism, _ = share
     is_moved = len(blobs) != parallelism
@@ -77,7 +80,7 @@ def _restore(
     elif not isinstance(native, Source) and blobs and not is_moved:  # partitions may be others now, and so go elsewhere
         blobs = [blobs[index]]
     try:
-        states = [thaw(blob()) for blob in blobs]
+        states = [thaw(blob(), classes) for blob in blobs]
         if is_moved:
             states = [_shared(state, share, cut) for state in states]
         native.restore(states)
@@ -95,6 +98,6 @@ def _shared(state: OperatorState, share: _Share, cut: Callable[[Any], Any] | Non
     tables = {}
     for name, columns in state.tables.items():
         keys = columns[0] if cut is None else list(map(cut, columns[0]))
-        mine = owned(keys, share.max_parallelism, share.parallelism, share.index)
+        mine = owned(keys, share.max_parallelism, share.parallelism, share.which)
         tables[name] = tuple(list(compress(column, mine)) for column in columns)
     return OperatorState(tables, state.single)

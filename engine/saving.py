@@ -13,6 +13,7 @@ from engine.checkpointer import Checkpointer, Pieces
 from engine.checkpoints import Checkpoints
 from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, Saved
 from engine.coordinator import Announce, Coordinator, GiveUp, TaskId
+from engine.errors import CheckpointError
 from engine.keeper import Keeper
 from engine.meaning import program_of
 from engine.plan import Plan
@@ -21,7 +22,9 @@ from engine.resuming import resume
 from engine.worker import Worker
 
 
-def keep(worker: Worker, saved: Saved, say: Callable[[Kept | NotKept], None]) -> Keeper:
+def keep(
+    worker: Worker, saved: Saved, say: Callable[[Kept | NotKept], None], failed: Callable[[BaseException], None]
+) -> Keeper:
     """Let the tasks of `worker` go on from what is saved, and keep what they know from now on."""
     if saved.place is not None:
         files, folder = files_at(saved.place.root), saved.place.folder
@@ -30,7 +33,14 @@ def keep(worker: Worker, saved: Saved, say: Callable[[Kept | NotKept], None]) ->
             return b"".join(read_blob(files, folder, blob))
 
         restore(worker, saved.checkpoint, lambda operator: [partial(whole, blob) for blob in saved.of(operator)])
-    return Keeper(worker, say)
+    return Keeper(worker, say, lambda error: failed(_broken(error)))
+
+
+def _broken(error: BaseException) -> CheckpointError:
+    """What fails a job that would else wait for checkpoints which nobody makes."""
+    broken = CheckpointError(f"checkpoints cannot be made any more: {type(error).__name__}: {error}")
+    broken.__cause__ = error
+    return broken
 
 
 class Saving:
@@ -50,13 +60,18 @@ class Saving:
         self._keeper: Keeper | None = None
         self._checkpointer: Checkpointer | None = None
 
-    def attend(self, worker: Worker, tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None]) -> None:
-        """Let the part at home go on from the last checkpoint, and get ready to make others; `tell` tells everybody."""
-        self._keeper = keep(worker, self.saved, self.say)
+    def attend(
+        self,
+        worker: Worker,
+        tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Let the part at home go on from the last checkpoint, and get ready to make others; `tell` tells everybody,
+        `failed` says that no more can be made."""
+        self._keeper = keep(worker, self.saved, self.say, failed)
         coordinator = self._coordinator(worker.plan)
-        self._checkpointer = Checkpointer(
-            coordinator, self._store, self._program, tell, self._given_up, self._completed
-        )
+        told = (self._given_up, self._completed, lambda error: failed(_broken(error)))
+        self._checkpointer = Checkpointer(coordinator, self._store, self._program, tell, *told)
 
     def _coordinator(self, plan: Plan) -> Coordinator[Pieces]:
         instances = (TaskId(at, instance) for at, task in enumerate(plan.tasks) for instance in range(task.parallelism))

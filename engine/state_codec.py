@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from cext.operator_state import OperatorState
 from cext.plain import FIXED, SCALAR, plainness
 from engine.errors import CheckpointError
+from engine.state_pickling import Nameless, dumps, loads
 
 VERSION = 1
 _HEAD = b"headgate state "
@@ -51,7 +51,7 @@ def freeze(state: OperatorState) -> Callable[[], bytes]:
     OperatorState(tables={'counts': (['weir', 'dam'], [1, 2])}, single={'watermark': 7})
     """
     tables = {name: [_frozen(column) for column in columns] for name, columns in state.tables.items()}
-    lists = {name: _frozen(value) for name, value in state.single.items() if type(value) is list}
+    lists = {name: _frozen(list(value)) for name, value in state.single.items() if type(value) is list}
     single = _frozen([{name: value for name, value in state.single.items() if name not in lists}])
 
     def encode() -> bytes:
@@ -62,8 +62,12 @@ def freeze(state: OperatorState) -> Callable[[], bytes]:
     return encode
 
 
-def thaw(blob: bytes) -> OperatorState:
-    """The OperatorState that a blob was made of; CheckpointError where it cannot be one."""
+def thaw(blob: bytes, classes: Mapping[Nameless, Any] | None = None) -> OperatorState:
+    """The OperatorState that a blob was made of; CheckpointError where it cannot be one.
+
+    `classes`: those of records that stand in no module, by what they are known by.
+    """
+    known = classes or {}
     head, version, body = blob[: len(_HEAD)], blob[len(_HEAD) :][:1], memoryview(blob)[len(_HEAD) + 1 :]
     if head != _HEAD or not version:
         raise CheckpointError(f"wanted state, got {len(blob):,} bytes that begin with {blob[:20]!r}")
@@ -73,9 +77,9 @@ def thaw(blob: bytes) -> OperatorState:
             hint="restore it with the release that wrote it",
         )
     form = _decode_form(body)
-    tables = {name: tuple(map(_thawed, columns)) for name, columns in form.tables.items()}
-    lists = {name: _thawed(column) for name, column in form.lists.items()}
-    return OperatorState(tables, {**_thawed(form.single)[0], **lists})
+    tables = {name: tuple(_thawed(column, known) for column in columns) for name, columns in form.tables.items()}
+    lists = {name: _thawed(column, known) for name, column in form.lists.items()}
+    return OperatorState(tables, {**_thawed(form.single, known)[0], **lists})
 
 
 def _frozen(column: list[Any]) -> Callable[[], _Column]:
@@ -97,9 +101,10 @@ def _packed(column: list[Any]) -> _Column:
 
 def _pickled(column: list[Any]) -> _Column:
     starts = range(0, len(column), _PICKLED_CHUNK)
-    return _Column(True, [pickle.dumps(column[at : at + _PICKLED_CHUNK], protocol=5) for at in starts])
+    return _Column(True, [dumps(column[at : at + _PICKLED_CHUNK]) for at in starts])
 
 
-def _thawed(column: _Column) -> list[Any]:
-    load: Callable[[bytes], list[Any]] = pickle.loads if column.is_pickled else _decode_chunk
-    return [item for chunk in column.chunks for item in load(chunk)]
+def _thawed(column: _Column, classes: Mapping[Nameless, Any]) -> list[Any]:
+    if column.is_pickled:
+        return [item for chunk in column.chunks for item in loads(chunk, classes)]
+    return [item for chunk in column.chunks for item in _decode_chunk(chunk)]

@@ -1,0 +1,174 @@
+"""A job whose result says what was lost, doubled or out of order; a program, so that it can be killed and run again."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from connectors.files import json_lines_file
+from connectors.sqlite import sqlite_table
+from engine import Dataflow, Reader, Settings, Source
+from engine.checkpoints import Checkpoints
+
+PARTS, KEYS = 3, 7
+SINKS = ("file", "sqlite", "postgres")
+
+
+class Row(NamedTuple):
+    """`nth`: of its part and key it is this one, from 1, as the job's state has it."""
+
+    part: int
+    number: int
+    key: int
+    nth: int
+
+
+class Slow(Source[tuple[int, int]]):
+    """0, 1, 2... below `count` in each part: a few at a time, until there is a file `hurry` in the folder."""
+
+    type = tuple[int, int]
+    name = "slow"
+    resumable = True
+    blocking = False
+
+    def __init__(self, count: int, hurry: Path) -> None:
+        self.count, self.hurry = count, hurry
+
+    def partitions(self) -> Sequence[str]:
+        return [str(part) for part in range(PARTS)]
+
+    def open(self, partition: str) -> Reader[tuple[int, int]]:
+        return _SlowReader(self, int(partition))
+
+
+class _SlowReader(Reader[tuple[int, int]]):
+    def __init__(self, source: Slow, part: int) -> None:
+        self._source, self._part, self._at = source, part, 0
+        self._is_turn = True
+
+    def read(self, limit: int) -> list[tuple[int, int]] | None:
+        if self._at == self._source.count:
+            return None
+        is_slow = not self._source.hurry.exists()
+        if is_slow:
+            self._is_turn = not self._is_turn
+            if self._is_turn:
+                return []  # so that it is asked again only after a while
+        begin, self._at = self._at, min(self._at + min(limit, 5 if is_slow else 500), self._source.count)
+        return [(self._part, number) for number in range(begin, self._at)]
+
+    def poll_after(self) -> float:
+        return 0.01
+
+    def position(self) -> int:
+        return self._at
+
+    def seek(self, position: int) -> None:
+        self._at = position
+
+
+def key_of(record: tuple[int, int]) -> tuple[int, int]:
+    return record[0], record[1] % KEYS
+
+
+def count_up(state: int | None, record: tuple[int, int]) -> tuple[int, Row]:
+    nth = (state or 0) + 1
+    return nth, Row(*record, record[1] % KEYS, nth)
+
+
+def wanted(count: int) -> list[Row]:
+    return [Row(part, number, number % KEYS, number // KEYS + 1) for part in range(PARTS) for number in range(count)]
+
+
+def counted(folder: Path, count: int, postgres: str = "") -> Dataflow:
+    """Counted rows into a file, a SQLite table, and a PostgreSQL one where there is a server."""
+    flow = Dataflow("counted", settings=Settings(silence="1s"))
+    rows = flow.source(Slow(count, folder / "hurry")).key_by(key_of).stateful_map(count_up, type=Row)
+    rows.sink(json_lines_file(folder / "out.jsonl"), name="file")
+    rows.sink(sqlite_table(folder / "out.db", "t", timeout=20), name="sqlite")
+    if postgres:
+        from connectors.postgres import postgres_table
+
+        rows.sink(postgres_table(postgres, "t"), name="postgres")
+    return flow
+
+
+def often(folder: Path, **others: Any) -> Checkpoints:
+    return Checkpoints(into=str(folder / "kept"), interval="20ms", restarts=20, **others)
+
+
+# ----------------------------------------------------------------------------------------------- fault points
+
+
+def _points() -> dict[str, tuple[Any, str]]:
+    from connectors import postgres_staging, sqlite_staging, staged_file
+    from engine import attempt, checkpoint_store, checkpointer, keeper
+
+    writers = {
+        "file": staged_file.StagedFile,
+        "sqlite": sqlite_staging.StagedTableWriter,
+        "postgres": postgres_staging.StagedTableWriter,
+    }
+    return {
+        "keeper takes": (keeper.Keeper, "_take"),
+        "keeper writes": (keeper, "write_blob"),
+        "keeper says": (checkpointer.Checkpointer, "say"),
+        "manifest": (checkpoint_store.Pending, "commit"),
+        "tell": (attempt.Attempt, "_tell"),
+        **{f"{name} prepares": (cls, "prepare") for name, cls in writers.items()},
+        **{f"{name} commits": (cls, "commit") for name, cls in writers.items()},
+        **{f"{name} finishes": (cls, "finish") for name, cls in writers.items()},
+    }
+
+
+POINTS = [
+    *("keeper takes", "keeper writes", "keeper says", "manifest", "tell"),
+    *(f"{name} {does}" for name in SINKS for does in ("prepares", "commits", "finishes")),
+]
+
+
+def plant(point: str, when: str, nth: int, strike: Callable[[], None]) -> tuple[Any, str, Any]:
+    """Strike "before" or "after" the `nth` call of what `point` names; gives what is to be undone."""
+    owner, name = _points()[point]
+    real, calls, lock = getattr(owner, name), 0, threading.Lock()
+
+    def stepped(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        with lock:
+            calls += 1
+            is_now = calls == nth
+        if is_now and when == "before":
+            strike()
+        result = real(*arguments, **options)
+        if is_now and when == "after":
+            strike()
+        return result
+
+    setattr(owner, name, stepped)
+    return owner, name, real
+
+
+def _die_once(marker: str) -> None:
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), 9)
+
+
+if planned := os.environ.get("HEADGATE_TEST_DIES"):  # in whatever process of the job that comes to it
+    _point, _when, _nth, _marker = planned.split(";")
+    plant(_point, _when, int(_nth), lambda: _die_once(_marker))
+
+
+if __name__ == "__main__":
+    from tests.faults import counted as module  # by the name under which workers import it
+
+    _folder, _count, _processes, _postgres = sys.argv[1:]
+    _flow = module.counted(Path(_folder), int(_count), _postgres)
+    _result = _flow.run(processes=int(_processes), checkpoint=often(Path(_folder)))
+    print(_result.state)
