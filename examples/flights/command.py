@@ -41,7 +41,8 @@ def _run(flow: Dataflow, database: Path, directory: Path | None, *, slowed: bool
         print()
         print(result)
     else:
-        flow.run(progress=True, checkpoint=directory and Checkpoints(into=str(directory), interval="1s"))
+        wanted = None if directory is None else Checkpoints(into=str(directory), interval="1s")
+        flow.run(progress=True, checkpoint=wanted)
     print()
     print(report(database))
 
