@@ -91,7 +91,7 @@ cdef class Head:
         return -1
 
     cpdef object snapshot(self, int64_t checkpoint):
-        """What it knows, as an OperatorState for `checkpoint`, now that it is drained; None: a new one knows as much."""
+        """What it knows, an OperatorState for `checkpoint`, now that it is drained; None: a new one knows as much."""
         return None
 
     cpdef restore(self, list states):

@@ -86,7 +86,7 @@ def _field_types(cls: Any) -> list[Any]:
 
 
 class _Pickler(pickle.Pickler):
-    dispatch_table: ChainMap[type, Any] = ChainMap({type(msgspec.Struct): _reduce}, copyreg.dispatch_table)  # type: ignore[arg-type]
+    dispatch_table: ChainMap[type, Any] = ChainMap({type(msgspec.Struct): _reduce}, copyreg.dispatch_table)
 
 
 class _Unpickler(pickle.Unpickler):
