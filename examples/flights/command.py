@@ -52,8 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--database", type=Path, default=Path("build/flights.db"), metavar="PATH", help="default: %(default)s")
     add("--months", type=int, choices=range(1, 13), default=12, metavar="N", help="read the first N months only")
-    add("--sink-rate", type=_rate, metavar="N", help="let the table `flights` take N records a second and no more")
-    add("--checkpoint", type=Path, metavar="DIR", help="make checkpoints there; killed and run again, it goes on")
+    one = parser.add_mutually_exclusive_group().add_argument
+    one("--sink-rate", type=_rate, metavar="N", help="let the table `flights` take N records a second and no more")
+    one("--checkpoint", type=Path, metavar="DIR", help="make checkpoints there; killed and run again, it goes on")
     add("--explain", action="store_true", help="show the plan, and how much can be in flight, and run nothing")
     add("--mermaid", action="store_true", help="show the graph as a Mermaid flowchart, and run nothing")
     return parser
