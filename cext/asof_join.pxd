@@ -29,3 +29,6 @@ cdef class AsOfJoin(Joins):
     cdef Kept _match(self, Kept kept)
     cdef int _drop(self) except -1
     cdef int _shorten(self, object key) except -1
+
+
+cdef tuple saved_kept(list kept)

@@ -4,6 +4,8 @@ Left records wait until event time has passed theirs, for only then it is known 
 ones those are kept that a left record may still meet: of each key the latest whose time has come, and all after it.
 """
 
+from operator import itemgetter
+
 cimport cython
 from cpython.ref cimport PyObject
 
@@ -170,3 +172,39 @@ cdef class AsOfJoin(Joins):
             history.expires = True
             self.expiring.put(<Kept>rows[0])
         return 0
+
+    # Checkpoints. Who is to go when is found anew.
+
+    cdef dict saved(self):
+        cdef list waiting = [], right = []
+        cdef History history
+        for history in self.histories.values():
+            right.extend(history.rows)
+        waiting.extend(self.waiting.heap)
+        return {"left": (*saved_kept(waiting), [(<Kept>kept).number for kept in waiting]), "right": saved_kept(right)}
+
+    cdef int load(self, dict tables) except -1:
+        for _, key, time, row in sorted(zip(tables["left"][3], *tables["left"][:3], strict=True), key=itemgetter(0)):
+            self.waiting.put(keep(key, row, time))
+            self.held += 1
+        cdef History history
+        cdef Kept kept
+        for key, time, row in zip(*tables["right"], strict=True):
+            history = self.histories.setdefault(key, History())
+            kept = keep(key, row, time)
+            history.rows.append(kept)
+            self.held += 1
+            if kept.time > self.watermark:
+                self.coming.put(kept)
+        for key in dict.fromkeys(tables["right"][0]):
+            self._shorten(key)
+        return 0
+
+    cdef object form(self):
+        return "a join as of a time"
+
+
+cdef tuple saved_kept(list kept):
+    """The keys, times and records of `kept`."""
+    cdef Kept each
+    return [each.key for each in kept], [each.time for each in kept], [each.row for each in kept]

@@ -271,6 +271,12 @@ cdef class Running(Operator):
     cdef object step(self, object row):
         return self.groups.update(row)
 
+    cpdef object snapshot(self):
+        return self.groups.snapshot(False)
+
+    cpdef restore(self, list states):
+        self.groups.restore(states)
+
 
 @cython.final
 cdef class Router:

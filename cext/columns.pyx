@@ -7,6 +7,7 @@ same kind has in a slot, which stays as it is: first what came first.
 
 A `state` is what a column has in a slot, as an object that can travel. `joined` makes one of it and of what the slot
 has, or raises and changes nothing; `keep` puts that into the slot. So a partial result is taken in whole or not at all.
+For checkpoints, `saved` gives the states of many slots at once, and `load` makes slots of them.
 """
 
 cimport cython
@@ -48,6 +49,12 @@ cdef class Column:
         raise NotImplementedError
 
     cdef object result(self, Py_ssize_t slot):
+        raise NotImplementedError
+
+    cdef list saved(self, slots):
+        raise NotImplementedError
+
+    cdef int load(self, list states) except -1:
         raise NotImplementedError
 
 
@@ -100,6 +107,17 @@ cdef class Count(Column):
     cdef object result(self, Py_ssize_t slot):
         return self.counts[slot]
 
+    cdef list saved(self, slots):
+        cdef Py_ssize_t slot
+        return [self.counts[slot] for slot in slots]
+
+    cdef int load(self, list states) except -1:
+        cdef int64_t count
+        for count in states:
+            self.add_slot()
+            self.counts[self.size - 1] = count
+        return 0
+
 
 cdef class Objects(Column):
     """The base of columns whose state is an object, None while there was no value; `add` replaces it."""
@@ -121,6 +139,15 @@ cdef class Objects(Column):
 
     cdef object result(self, Py_ssize_t slot):
         return self.states[slot]
+
+    cdef list saved(self, slots):
+        cdef list states = self.states
+        cdef Py_ssize_t slot
+        return [states[slot] for slot in slots]
+
+    cdef int load(self, list states) except -1:
+        self.states.extend(states)
+        return 0
 
     cdef int add(self, Py_ssize_t slot, object value) except -1:
         cdef object before = self.states[slot]

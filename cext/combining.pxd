@@ -23,6 +23,7 @@ cdef class Combining(Windows):
     cdef int64_t pause             # how many the next time
     cdef int64_t tried             # records combined since that was last decided
     cdef int64_t made              # partial results made of them
+    cdef bint blind                # it goes on from a checkpoint, and event time has not been told since
 
     cdef Pane _pane(self, int64_t time)
     cdef Pane _open(self, int64_t index)

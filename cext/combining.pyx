@@ -7,13 +7,18 @@
 3. What is held is bounded: at a bound all of it leaves. Partial results of a pane may come any number of times.
 4. Where less than two records make a partial result it costs more than it saves. Then records go on as they are, for
    longer each time, until it is tried again.
+5. A barrier has all that is held sent before it, so a checkpoint only knows how far event time has come here: what was
+   over stays over. Where even that is not known records go on as they are until event time is told.
 """
 
 from heapq import heappop, heappush
 
 cimport cython
 from cext.guard cimport Guard
+from cext.instant cimport NEVER
 from cext.windowed cimport FOREVER, LATE, READY, TAKEN
+
+from cext.operator_state import OperatorState
 
 cdef int64_t SAMPLE = 4096  # records after which it is known whether combining pays
 cdef int64_t PROBE = 8192  # ... and after which it is clear that it does not, if nearly all keys are new
@@ -100,6 +105,9 @@ cdef class Combining(Windows):
         return self.flush()
 
     cdef object advance(self, int64_t watermark):
+        if self.blind:
+            self.blind = False
+            self.passing = 0
         cdef list over = []
         cdef Pane pane
         self.watermark = max(self.watermark, watermark)
@@ -120,6 +128,17 @@ cdef class Combining(Windows):
         cdef list panes = list(self.panes.values())
         self.clear()
         return self._weighed(panes)
+
+    cpdef object snapshot(self):
+        reached = self.watermark if self.reached is None else self.reached
+        return OperatorState({}, {"watermark": reached, "idle": self.passing == FOREVER})
+
+    cpdef restore(self, list states):
+        """`states` may be none: then others combined nothing."""
+        self.watermark = max([single["watermark"] for _, single in states], default=<int64_t>NEVER)
+        self.blind = not states and self.grid is not None
+        if self.blind or any([single["idle"] for _, single in states]):
+            self.passing = FOREVER
 
     cdef int clear(self) except -1:
         self.panes = {}
@@ -222,9 +241,17 @@ cdef class Combine(Windowed):
         if self.combining.grid is None:
             return
         self.combining.passing = FOREVER
+        self.combining.blind = False
         self.results = self.combining.flush()
 
+    cpdef object snapshot(self, int64_t checkpoint):
+        return self.combining.snapshot()
+
+    cpdef restore(self, list states):
+        self.combining.restore(states)
+
     cpdef finish(self, bint whole):
+        self.combining.reached = self.combining.watermark
         self.results = self.combining.finish() if whole else None
         if not whole:
             self.combining.clear()

@@ -53,3 +53,17 @@ cdef class Deduplicate(Windows):
     cdef object finish(self):
         self.advance(FOREVER)
         return iter(())
+
+    # Checkpoints.
+
+    cdef dict saved(self):
+        return {"given": self.given.saved()[:2]}
+
+    cdef int load(self, dict tables) except -1:
+        for key, time in zip(*tables["given"], strict=True):
+            self.given.put(key, time, None)
+        self.held = self.given.held
+        return 0
+
+    cdef object form(self):
+        return "times by key"

@@ -11,6 +11,7 @@ cdef class Groups:
     cdef list free           # slots of forgotten keys
     cdef object make         # (key, list of results) -> the record to emit
     cdef list window         # what stands before the results, such as the bounds of the window that this is
+    cdef set given           # keys whose record an earlier run gave at its end, as it still is; None: there are none
 
     cdef Py_ssize_t add(self, object row) except -1
     cdef Py_ssize_t _take_in(self, object key, object row) except -1
@@ -23,3 +24,11 @@ cdef class Groups:
     cdef object partial(self, object key, Py_ssize_t slot)
     cdef int take_states(self, object key, list states) except -1
     cdef int forget(self, object key) except -1
+    cdef tuple saved(self)
+    cdef int load(self, tuple table) except -1
+    cdef str form(self)
+    cpdef object snapshot(self, bint ended)
+    cpdef restore(self, list states)
+
+
+cdef int check_form(object was, object now) except -1

@@ -5,6 +5,8 @@ from cpython.ref cimport PyObject
 
 from cext.partition cimport PyDict_GetItemWithError, find
 
+from cext.operator_state import OperatorState
+
 
 @cython.final
 cdef class Groups:
@@ -34,7 +36,8 @@ cdef class Groups:
 
     def __iter__(self):
         for key, slot in self.slots.items():
-            yield self.record(key, slot)
+            if self.given is None or key not in self.given:
+                yield self.record(key, slot)
 
     def update(self, row):
         """Take `row` in and return its key's record as it is now."""
@@ -57,6 +60,8 @@ cdef class Groups:
         if known is not NULL:
             slot = <object>known
             self._add_columns(slot, row)
+            if self.given is not None:
+                self.given.discard(key)
             return slot
         slot = self._slot(key)
         try:
@@ -144,6 +149,8 @@ cdef class Groups:
             raise
         for i in range(len(states)):
             (<Column>self.columns[i]).keep(slot, joined[i])
+        if self.given is not None:
+            self.given.discard(key)
         return 0
 
     cdef int forget(self, object key) except -1:
@@ -154,3 +161,46 @@ cdef class Groups:
             column.clear(slot)
         self.free.append(slot)
         return 0
+
+    # Checkpoints.
+
+    cdef tuple saved(self):
+        """The keys, and of each column what it has of each."""
+        cdef Column column
+        slots = self.slots.values()
+        return (list(self.slots), *[column.saved(slots) for column in self.columns])
+
+    cdef int load(self, tuple table) except -1:
+        """Know what was saved of keys that are not known, in groups of which none was forgotten."""
+        cdef Py_ssize_t first = len(self.slots)
+        cdef list keys = table[0]
+        cdef Column column
+        for column, states in zip(self.columns, table[1:], strict=True):
+            column.load(states)
+        self.slots.update(zip(keys, range(first, first + len(keys))))
+        return 0
+
+    cdef str form(self):
+        """What its columns are: what was saved can only be loaded where that is the same."""
+        return ", ".join([type(column).__name__.lower() for column in self.columns])
+
+    cpdef object snapshot(self, bint ended):
+        """All that is known; once `ended`, all has been given, and is given again only where it changes."""
+        given = list(self.slots if ended else self.given or ())
+        return OperatorState({"groups": self.saved(), "given": (given,)}, {"form": self.form()})
+
+    cpdef restore(self, list states):
+        """Know what several snapshots know of different keys."""
+        for tables, single in states:
+            check_form(single["form"], self.form())
+            self.load(tables["groups"])
+            if tables["given"][0]:
+                self.given = set() if self.given is None else self.given
+                self.given.update(tables["given"][0])
+
+
+cdef int check_form(object was, object now) except -1:
+    """State of one form makes no sense in another."""
+    if was != now:
+        raise ValueError(f"it is the state of {was}, and this is {now}")
+    return 0

@@ -72,3 +72,4 @@ cdef class Giving(Holding):
 
 cdef class Aggregate(Giving):
     cdef readonly Groups groups
+    cdef bint ended         # nothing more comes

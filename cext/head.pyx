@@ -91,7 +91,7 @@ cdef class Head:
         return -1
 
     cpdef object snapshot(self, int64_t checkpoint):
-        """What it knows, as an OperatorState for `checkpoint`, now that it is drained; None: a new one knows as much."""
+        """What it knows, an OperatorState for `checkpoint`, now that it is drained; None: a new one knows as much."""
         return None
 
     cpdef restore(self, list states):
@@ -309,4 +309,11 @@ cdef class Aggregate(Giving):
 
     cpdef finish(self, bint whole):
         if whole:
+            self.ended = True
             self.results = iter(self.groups)
+
+    cpdef object snapshot(self, int64_t checkpoint):
+        return self.groups.snapshot(self.ended)
+
+    cpdef restore(self, list states):
+        self.groups.restore(states)

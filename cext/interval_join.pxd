@@ -30,3 +30,4 @@ cdef class IntervalJoin(Joins):
     cdef int64_t horizon     # no record that is taken comes before it
 
     cdef int _move(self, int64_t horizon) except -1
+    cdef int _load(self, Shelves mine, Agenda alone, tuple table) except -1

@@ -132,10 +132,12 @@ cdef class IntervalJoin(Joins):
         if self.left_alone is not None:
             while (kept := self.left_alone.pop_before(self.horizon - self.left.upper)) is not None:
                 if not kept.met:
+                    kept.met = True  # it is done with
                     yield kept.row, None
         if self.right_alone is not None:
             while (kept := self.right_alone.pop_before(self.horizon - self.right.upper)) is not None:
                 if not kept.met:
+                    kept.met = True
                     yield None, kept.row
 
     cdef int _move(self, int64_t horizon) except -1:
@@ -143,4 +145,32 @@ cdef class IntervalJoin(Joins):
         self.left.drop(horizon)
         self.right.drop(horizon)
         self.held = self.left.held + self.right.held
+        return 0
+
+    # Checkpoints.
+
+    cdef dict saved(self):
+        return {"left": self.left.saved(), "right": self.right.saved()}
+
+    cdef int load(self, dict tables) except -1:
+        self._load(self.left, self.left_alone, tables["left"])
+        self._load(self.right, self.right_alone, tables["right"])
+        self.held = self.left.held + self.right.held
+        return 0
+
+    cdef int _load(self, Shelves mine, Agenda alone, tuple table) except -1:
+        cdef Kept kept
+        for key, time, row, met in zip(*table, strict=True):
+            kept = mine.put(key, time, row)
+            kept.met = met
+            if alone is not None and not kept.met:
+                alone.put(kept)
+        return 0
+
+    cdef object form(self):
+        return "a join within an interval"
+
+    cdef int go_back(self, int64_t watermark) except -1:
+        self.watermark = watermark
+        self.horizon = NEVER if watermark == NEVER else watermark - self.lateness
         return 0

@@ -28,6 +28,9 @@ cdef class State(Undoable):
     cdef object plain(self, object cell)
     cdef int replaced(self, Keyed owner, object old, object new) except -1
     cdef bint keep(self, Keyed owner, object key, object cell, int64_t now) except -1
+    cdef str title(self)
+    cdef tuple saved(self, dict rows)
+    cdef int load(self, Keyed owner, tuple table) except -1
 
 
 cdef class Keyed(Undoable):
@@ -57,3 +60,6 @@ cdef class Keyed(Undoable):
     cdef int put(self, Py_ssize_t at, object cell) except -1
     cdef int place(self, Py_ssize_t at, object cell) except -1
     cdef bint sweep(self, int64_t now) except -1
+    cdef dict saved(self)
+    cdef int load(self, dict tables) except -1
+    cdef int give(self, object key, Py_ssize_t at, object cell) except -1

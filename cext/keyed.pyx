@@ -90,6 +90,18 @@ cdef class State(Undoable):
         """Let go of what is over, and see to it that the rest is looked at again; False: nothing is left."""
         return True
 
+    cdef str title(self):
+        """What checkpoints call it."""
+        raise NotImplementedError
+
+    cdef tuple saved(self, dict rows):
+        """What keys have of it, as a table of an OperatorState."""
+        raise NotImplementedError
+
+    cdef int load(self, Keyed owner, tuple table) except -1:
+        """Let the keys of `owner` have what was saved."""
+        raise NotImplementedError
+
 
 cdef class Keyed(Undoable):
     """The base of users' processes. Its head makes it work with `bind`, and says what is in work."""
@@ -217,6 +229,42 @@ cdef class Keyed(Undoable):
                 if is_empty(row):
                     del self.rows[key]
         return False
+
+    # For checkpoints.
+
+    cdef dict saved(self):
+        tables = {
+            "event timers": self.event_timers.pending.saved(),
+            "processing timers": self.processing_timers.pending.saved(),
+        }
+        cdef State state
+        for state in self.states:
+            tables[state.title()] = state.saved(self.rows)
+        return tables
+
+    cdef int load(self, dict tables) except -1:
+        """Know what was saved of keys that are not known, and forget in time what ages."""
+        cdef State state
+        cdef dict states = {state.title(): state for state in self.states}
+        for name, table in tables.items():
+            if name == "event timers":
+                self.event_timers.pending.load(table)
+            elif name == "processing timers":
+                self.processing_timers.pending.load(table)
+            elif name in states:
+                state = states[name]
+                state.load(self, table)
+            elif len(table[0]) > 0:
+                raise ValueError(f"it has the {name!r} of {len(table[0]):,} keys, for which the process has no place")
+        return 0
+
+    cdef int give(self, object key, Py_ssize_t at, object cell) except -1:
+        """Let `key` have `cell`, whichever is in work."""
+        cdef list row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = [ABSENT] * len(self.states)
+        row[at] = cell
+        return 0
 
 
 cdef bint is_empty(list row) except -1:

@@ -28,6 +28,7 @@ cdef class KeyedProcess(Holding):
     cdef Waiting waiting          # records to be given in order of event time; None: they are given as they come
     cdef int64_t target           # what event time has come to; what is due up to here is given
     cdef bint ended               # no record comes any more but those that wait
+    cdef int64_t reached          # what event time had come to by then
     cdef object what              # the record or timer in work
     cdef Work work                # which of these
     cdef object items             # what is left of what it makes, or None
@@ -37,6 +38,7 @@ cdef class KeyedProcess(Holding):
     cdef readonly uint64_t late   # records that came too late to be given in order
 
     cdef bint _begin(self, Sideline side) except -1
+    cdef int64_t _now(self) noexcept
     cdef int64_t _due(self) except? -1
     cdef int _take_due(self, Sideline side) except -1
     cdef bint _processing_timer(self, Sideline side) except -1
@@ -49,3 +51,5 @@ cdef class KeyedProcess(Holding):
     cdef int _next(self, Sideline side) except -1
     cdef int _give(self, object result, Sideline side) except -1
     cdef int _done(self) except -1
+    cdef object _owner(self, object row)
+    cdef int _wait_again(self, tuple table) except -1

@@ -11,7 +11,10 @@ from cext.guard cimport FAIL, Guard
 from cext.instant cimport NEVER
 from cext.keyed cimport ABSENT, State
 from cext.moments cimport FOREVER
+from cext.partition cimport check_new
 from cext.waiting cimport Waiting
+
+from cext.operator_state import OperatorState
 
 cdef extern from "Python.h":
     PyObject *PyIter_Next(PyObject *iterator) noexcept  # NULL at the end, and with the error set when it raised
@@ -73,6 +76,7 @@ cdef class KeyedProcess(Holding):
     cpdef finish(self, bint whole):
         if whole:
             self.ended = True
+            self.reached = self.target
             self.target = FOREVER - 1
 
     cpdef bint drained(self):
@@ -120,7 +124,7 @@ cdef class KeyedProcess(Holding):
             self._take_due(side)
             return True
         process.watermark = max(process.watermark, self.target)
-        if process.expiring.count and process.sweep(process.wall if self.instant is None else process.watermark):
+        if process.expiring.count and not self.ended and process.sweep(self._now()):
             return True
         if self._processing_timer(side):
             return True
@@ -132,6 +136,10 @@ cdef class KeyedProcess(Holding):
         else:
             self._sort(record, side)
         return True
+
+    cdef int64_t _now(self) noexcept:
+        """What time-to-live goes by."""
+        return self.process.wall if self.instant is None else self.process.watermark
 
     cdef int64_t _due(self) except? -1:
         """What event time must have come to for a timer, or a record that waits, to be next."""
@@ -250,6 +258,42 @@ cdef class KeyedProcess(Holding):
         if self.work == FRAMED:
             self.at += 1
             self.spent += 1
+        return 0
+
+    # Checkpoints.
+
+    cpdef object snapshot(self, int64_t checkpoint):
+        cdef dict tables = self.process.saved()
+        if self.waiting is not None:
+            rows, times = self.waiting.saved()
+            tables["waiting"] = ([self._owner(row) for row in rows], times, rows)
+        tables["late"] = ([None], [self.late])  # so that of several instances one goes on counting
+        reached = self.reached if self.ended else self.target
+        return OperatorState(tables, {"watermark": reached, "wall": self.process.wall})
+
+    cdef object _owner(self, object row):
+        """The key of a record that waits; None where it has none, which is told of when its time comes."""
+        try:
+            key = self.key.get(row)
+            check_new(key)
+            return key
+        except Exception:
+            return None
+
+    cpdef restore(self, list states):
+        cdef dict tables
+        self.target = self.process.watermark = min([single["watermark"] for _, single in states])
+        self.process.wall = min([single["wall"] for _, single in states])
+        for tables, _ in states:
+            self.late += sum(tables.pop("late")[1])
+            self._wait_again(tables.pop("waiting", ((), (), ())))
+            self.process.load(tables)
+
+    cdef int _wait_again(self, tuple table) except -1:
+        if self.waiting is None and len(table[0]) > 0:
+            raise ValueError(f"{len(table[0]):,} of its records wait for their time, and this takes them in any order")
+        for time, row in zip(table[1], table[2], strict=True):
+            self.waiting.add(time, row)
         return 0
 
     @property

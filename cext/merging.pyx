@@ -7,7 +7,7 @@ cimport cython
 from cpython.object cimport Py_TYPE, PyTypeObject
 
 from cext.panes cimport Pane
-from cext.windowed cimport TAKEN
+from cext.windowed cimport FOREVER, TAKEN
 
 
 @cython.final
@@ -79,7 +79,14 @@ cdef class MergingWhole(Windows):
         return None
 
     cdef object finish(self):
+        self.watermark = FOREVER
         return iter(self.groups)
+
+    cpdef object snapshot(self):
+        return self.groups.snapshot(self.watermark == FOREVER)
+
+    cpdef restore(self, list states):
+        self.groups.restore(states)
 
 
 def count_of(list rows not None, type):

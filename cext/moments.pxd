@@ -17,4 +17,6 @@ cdef class Moments:
     cdef int64_t first(self) except? -1
     cdef object take(self)
     cdef dict last(self)
+    cdef tuple saved(self)
+    cdef int load(self, tuple table) except -1
     cdef int _tidy(self) except -1

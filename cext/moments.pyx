@@ -73,6 +73,19 @@ cdef class Moments:
             found.update(dict.fromkeys(<dict>self.due[time], time))
         return found
 
+    cdef tuple saved(self):
+        """All that is due, and when."""
+        cdef list found = self.hand[::-1], times = [self.taken] * len(self.hand)
+        for time, there in self.due.items():
+            found.extend(<dict>there)
+            times.extend([time] * len(<dict>there))
+        return found, times
+
+    cdef int load(self, tuple table) except -1:
+        for what, time in zip(*table, strict=True):
+            self.add(time, what)
+        return 0
+
     cdef int _tidy(self) except -1:
         """Something is due at the first of the times."""
         while self.times and self.times[0] not in self.due:

@@ -50,3 +50,6 @@ cdef class Panes(Windows):
     cdef bint _is_given(self, int64_t window) except -1
     cdef object _result(self, int64_t window, object key)
     cdef list _bounds(self, int64_t window)
+    cdef tuple table(self)
+    cdef int load_table(self, tuple table) except -1
+    cdef int _load_pane(self, int64_t index, list parts) except -1

@@ -211,3 +211,52 @@ cdef class Panes(Windows):
             self.spans.close(index)
             self.last = None
         return 0
+
+    # Checkpoints. Windows and spans are those of the panes.
+
+    cdef dict saved(self):
+        return {"panes": self.table()}
+
+    cdef int load(self, dict tables) except -1:
+        return self.load_table(tables["panes"])
+
+    cdef tuple table(self):
+        """A row for each key of each pane; the first key of a pane stands for how many records that has."""
+        cdef list table = [[], [], []]
+        cdef Pane pane
+        cdef Py_ssize_t size, i
+        for pane in self.panes.values():
+            size = len(pane.groups.slots)
+            if size == 0:
+                continue
+            keys, *columns = pane.groups.saved()
+            parts = [keys, [pane.index] * size, [pane.records] + [0] * (size - 1), *columns]
+            if len(table) < len(parts):
+                table += [[] for _ in columns]
+            for i in range(len(parts)):
+                (<list>table[i]).extend(parts[i])
+        return tuple(table)
+
+    cdef int load_table(self, tuple table) except -1:
+        cdef list indexes = table[1]
+        cdef Py_ssize_t begin = 0, end = 0, size = len(indexes)
+        while begin < size:
+            while end < size and indexes[end] == indexes[begin]:
+                end += 1
+            self._load_pane(indexes[begin], [column[begin:end] for column in table])
+            begin = end
+        return 0
+
+    cdef int _load_pane(self, int64_t index, list parts) except -1:
+        known = self.panes.get(index)
+        cdef Pane pane = self._open(index) if known is None else known
+        cdef int64_t records = sum(parts[2])
+        pane.groups.load((parts[0], *parts[3:]))
+        pane.records += records
+        self.held += records
+        return 0
+
+    cdef object form(self):
+        cdef Groups groups = self.make_groups()
+        size, offset = self.grid.size, self.grid.offset
+        return f"windows of {self.width * size} ms every {self.step * size} ms from {offset} ms on: {groups.form()}"

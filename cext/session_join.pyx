@@ -59,6 +59,7 @@ cdef class SessionJoin(Joins):
         return verdict
 
     cdef object advance(self, int64_t watermark):
+        self.watermark = max(self.watermark, watermark)
         due = self.sessions.advance(watermark)
         return None if due is None else self._due(due)
 
@@ -69,3 +70,20 @@ cdef class SessionJoin(Joins):
         for rows in sessions:
             yield from _pairs(rows, self.keep_left, self.keep_right)
         self.held = self.sessions.held
+
+    # Checkpoints.
+
+    cdef dict saved(self):
+        return self.sessions.saved()
+
+    cdef int load(self, dict tables) except -1:
+        self.sessions.load(tables)
+        self.held = self.sessions.held
+        return 0
+
+    cdef object form(self):
+        return f"a join in {self.sessions.form()}"
+
+    cdef int go_back(self, int64_t watermark) except -1:
+        self.watermark = self.sessions.watermark = watermark
+        return 0

@@ -181,6 +181,37 @@ cdef class Sessions(Windows):
         self.groups.window = [self.bound(session.first), self.bound(session.last + self.gap)]
         return self.groups.record(session.key, self.groups.slots[session])
 
+    # Checkpoints.
+
+    cdef dict saved(self):
+        cdef list keys = [], first = [], last = [], records = [], given = []
+        cdef Session session
+        sessions, *columns = self.groups.saved()
+        for session in sessions:
+            keys.append(session.key)
+            first.append(session.first)
+            last.append(session.last)
+            records.append(session.records)
+            given.append(session.given)
+        return {"sessions": (keys, first, last, records, given, *columns)}
+
+    cdef int load(self, dict tables) except -1:
+        keys, first, last, records, given, *columns = tables["sessions"]
+        cdef list sessions = []
+        cdef Session session
+        for key, since, until, many, was_given in zip(keys, first, last, records, given, strict=True):
+            session = Session.__new__(Session)
+            session.key, session.first, session.last = key, since, until
+            session.records, session.given = many, was_given
+            sessions.append(session)
+            self.sessions.setdefault(key, []).append(session)
+            self.held += session.records
+            self._await(session, self._over(session.last) + (self.lateness if session.given else 0))
+        return self.groups.load((sessions, *columns))
+
+    cdef object form(self):
+        return f"sessions that are {self.gap} ms apart: {self.groups.form()}"
+
     cdef int _await(self, Session session, int64_t when) except -1:
         """Look at `session` when event time has come to `when`."""
         self.count += 1

@@ -22,5 +22,6 @@ cdef class Shelves:
     cdef int64_t held     # records on them
 
     cdef Kept put(self, object key, int64_t time, object row)
+    cdef tuple saved(self)
     cdef list near(self, object key, int64_t first, int64_t last)
     cdef int drop(self, int64_t watermark) except -1

@@ -69,6 +69,20 @@ cdef class Shelves:
                 found.append(<object>rows)
         return found
 
+    cdef tuple saved(self):
+        """Keys, times, records, and whether they have had partners."""
+        cdef list keys = [], times = [], rows = [], met = []
+        cdef Shelf shelf
+        cdef Kept kept
+        for shelf in self.shelves.values():
+            for there in shelf.rows.values():
+                for kept in <list>there:
+                    keys.append(kept.key)
+                    times.append(kept.time)
+                    rows.append(kept.row)
+                    met.append(kept.met)
+        return keys, times, rows, met
+
     cdef int drop(self, int64_t watermark) except -1:
         """Let go of the records whose partners would all be late."""
         cdef Shelf shelf

@@ -33,6 +33,7 @@ cdef class Sink(Head):
     cdef uint64_t _settled(self) noexcept
     cdef int _open(self) except -1
     cdef bint commit(self) except -1
+    cdef int _commit_the_complete(self) noexcept
     cdef bint _try(self, list rows, bint final, Sideline side) except -1
     cdef bint _write(self, list rows, Sideline side) except -1
     cdef int _pay(self, Py_ssize_t records, int64_t now) except -1

@@ -190,9 +190,19 @@ cdef class Sink(Head):
             if whole:
                 self.writer.finish()
             else:
+                self._commit_the_complete()
                 self.writer.abort()
         except BaseException as error:
             raise self.guard.described(None, error)
+
+    cdef int _commit_the_complete(self) noexcept:
+        """A job that is stopped ends with a checkpoint, whose records are then seen. Where they cannot be, the next run
+        commits them."""
+        try:
+            self.commit()
+        except BaseException:
+            pass
+        return 0
 
     cpdef Py_ssize_t discard(self):
         cdef Py_ssize_t dropped = len(self.rows)

@@ -31,6 +31,8 @@ cdef class Ageing(State):
 
     cdef int _watch(self, Keyed owner, object key, Cell cell) except -1
     cdef Cell _there(self, Keyed owner)
+    cdef int _load(self, Keyed owner, object key, Cell cell) except -1
+    cdef list _ages(self, Keyed owner, tuple table, Py_ssize_t at)
 
 
 cdef class Value(Ageing):

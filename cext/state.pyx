@@ -99,8 +99,12 @@ cdef class Entries(Cell):
             self.written.pop(key, None)
             if value is not ABSENT:
                 self.written[key] = written
-                self.written = OrderedDict(sorted(self.written.items(), key=itemgetter(1)))
+                self.written = by_age(self.written)
         return 0
+
+
+cdef object by_age(object written):
+    return OrderedDict(sorted(written.items(), key=itemgetter(1)))
 
 
 # States: what stands in a class.
@@ -127,6 +131,16 @@ cdef class Ageing(State):
         cell.due = (floor_div(cell.oldest() + self.ttl - 1, step) + 1) * step
         owner.expiring.add(cell.due, (key, self.index))
         return 0
+
+    cdef int _load(self, Keyed owner, object key, Cell cell) except -1:
+        owner.give(key, self.index, cell)
+        return self._watch(owner, key, cell) if self.ttl else 0
+
+    cdef list _ages(self, Keyed owner, tuple table, Py_ssize_t at):
+        """When what is in a table was written, its column `at`; now, where nobody has noted it."""
+        if len(table) > at:
+            return table[at]
+        return [owner.watermark if owner.has_time else owner.wall] * len(<list>table[0])
 
     cdef Cell _there(self, Keyed owner):
         """What the key in work has of a state whose cells are Cells, without what is over; None: nothing."""
@@ -195,6 +209,36 @@ cdef class Value(Ageing):
     cdef object plain(self, object cell):
         return (<Aged>cell).value if self.ttl else cell
 
+    cdef str title(self):
+        return f"value {self.name}"
+
+    cdef tuple saved(self, dict rows):
+        cdef list keys = [], values = [], written = []
+        cdef Py_ssize_t at = self.index
+        for key, row in rows.items():
+            cell = (<list>row)[at]
+            if cell is ABSENT:
+                continue
+            keys.append(key)
+            if self.ttl:
+                values.append((<Aged>cell).value)
+                written.append((<Aged>cell).written)
+            else:
+                values.append(cell)
+        return (keys, values, written) if self.ttl else (keys, values)
+
+    cdef int load(self, Keyed owner, tuple table) except -1:
+        cdef Aged cell
+        if not self.ttl:
+            for key, value in zip(table[0], table[1], strict=True):
+                owner.give(key, self.index, value)
+            return 0
+        for key, value, written in zip(table[0], table[1], self._ages(owner, table, 2), strict=True):
+            cell = Aged.__new__(Aged)
+            cell.value, cell.written = value, written
+            self._load(owner, key, cell)
+        return 0
+
 
 cdef class Collected(Ageing):
     """The base of states that a view stands for, one for all keys: it shows what the key in work has."""
@@ -247,6 +291,36 @@ cdef class Listed(Collected):
     cdef object plain(self, object cell):
         return (<Items>cell).items
 
+    cdef str title(self):
+        return f"list {self.name}"
+
+    cdef tuple saved(self, dict rows):
+        cdef list keys = [], items = [], written = []
+        cdef Py_ssize_t at = self.index
+        for key, row in rows.items():
+            cell = (<list>row)[at]
+            if cell is not ABSENT:
+                keys.extend([key] * len((<Items>cell).items))
+                items.extend((<Items>cell).items)
+                if self.ttl:
+                    written.extend((<Items>cell).written)
+        return (keys, items, written) if self.ttl else (keys, items)
+
+    cdef int load(self, Keyed owner, tuple table) except -1:
+        cdef dict cells = {}
+        cdef Items cell
+        for key, item, written in zip(table[0], table[1], self._ages(owner, table, 2), strict=True):
+            cell = cells.get(key)
+            if cell is None:
+                cell = cells[key] = self._make((item,), written)
+                continue
+            cell.items.append(item)
+            if self.ttl:
+                cell.written.append(written)
+        for key, cell in cells.items():
+            self._load(owner, key, cell)
+        return 0
+
 
 cdef class Mapped(Collected):
     """A dict for each key, whose entries are over one by one."""
@@ -262,6 +336,42 @@ cdef class Mapped(Collected):
 
     cdef object plain(self, object cell):
         return (<Entries>cell).items
+
+    cdef str title(self):
+        return f"map {self.name}"
+
+    cdef tuple saved(self, dict rows):
+        cdef list keys = [], names = [], values = [], written = []
+        cdef Py_ssize_t at = self.index
+        cdef dict entries
+        for key, row in rows.items():
+            cell = (<list>row)[at]
+            if cell is ABSENT:
+                continue
+            entries = (<Entries>cell).items
+            keys.extend([key] * len(entries))
+            names.extend(entries)
+            values.extend(entries.values())
+            if self.ttl:
+                written.extend([(<Entries>cell).written[name] for name in entries])
+        return (keys, names, values, written) if self.ttl else (keys, names, values)
+
+    cdef int load(self, Keyed owner, tuple table) except -1:
+        cdef dict cells = {}
+        cdef Entries cell
+        for key, name, value, written in zip(*table[:3], self._ages(owner, table, 3), strict=True):
+            cell = cells.get(key)
+            if cell is None:
+                cell = cells[key] = self._make({name: value}, written)
+                continue
+            cell.items[name] = value
+            if self.ttl:
+                cell.written[name] = written
+        for key, cell in cells.items():
+            if self.ttl:
+                cell.written = by_age(cell.written)
+            self._load(owner, key, cell)
+        return 0
 
 
 # Views: what users read and write.

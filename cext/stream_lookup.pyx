@@ -8,6 +8,8 @@ cimport cython
 
 from cext.guard cimport Guard
 
+from cext.operator_state import OperatorState
+
 
 @cython.final
 cdef class StreamLookup(Holding):
@@ -54,6 +56,15 @@ cdef class StreamLookup(Holding):
             self.at += 1
             self.spent += 1
         return []
+
+    # Checkpoints. Every instance has the whole table, so it belongs to no key.
+
+    cpdef object snapshot(self, int64_t checkpoint):
+        return OperatorState({}, {"keys": list(self.table), "rows": list(self.table.values())})
+
+    cpdef restore(self, list states):
+        _, single = states[0]
+        self.table.update(zip(single["keys"], single["rows"], strict=True))
 
     cdef int _put(self, object row) except -1:
         key = self.table_key.get(row)

@@ -104,3 +104,35 @@ cdef class Triggered(Windows):
         if self.purge:
             self.groups.forget(key)
         return result
+
+    # Checkpoints.
+
+    cdef dict saved(self):
+        cdef list records = [], fresh = []
+        cdef Tally tally
+        for tally in self.tallies.values():
+            records.append(tally.records)
+            fresh.append(tally.fresh)
+        return {"tallies": (list(self.tallies), records, fresh), "groups": self.groups.saved()}
+
+    cdef int load(self, dict tables) except -1:
+        cdef Tally tally
+        for key, records, fresh in zip(*tables["tallies"], strict=True):
+            tally = self.tallies[key] = Tally.__new__(Tally)
+            tally.records, tally.fresh = records, fresh
+            self.held += tally.fresh
+            if tally.fresh:
+                self.changed[key] = tally
+        return self.groups.load(tables["groups"])
+
+    cdef object form(self):
+        return f"one window: {self.groups.form()}"
+
+    cpdef object snapshot(self):
+        state = Windows.snapshot(self)
+        state.single["clock"] = self.time
+        return state
+
+    cpdef restore(self, list states):
+        Windows.restore(self, states)
+        self.time = min([single["clock"] for _, single in states])

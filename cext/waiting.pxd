@@ -12,3 +12,4 @@ cdef class Waiting:
     cdef int add(self, int64_t time, object record) except -1
     cdef int64_t first(self)
     cdef object take(self)
+    cdef tuple saved(self)

@@ -42,3 +42,11 @@ cdef class Waiting:
             self.hand.reverse()
         self.count -= 1
         return self.hand.pop()
+
+    cdef tuple saved(self):
+        """All records, and their times."""
+        cdef list found = self.hand[::-1], times = [self.given] * len(self.hand)
+        for time, records in self.records.items():
+            found.extend(<list>records)
+            times.extend([time] * len(<list>records))
+        return found, times

@@ -140,3 +140,21 @@ cdef class WindowJoin(Joins):
         self.right.close()
         self.held = self.left.held + self.right.held
         return 0
+
+    # Checkpoints.
+
+    cdef dict saved(self):
+        return {"left": self.left.table(), "right": self.right.table()}
+
+    cdef int load(self, dict tables) except -1:
+        self.left.load_table(tables["left"])
+        self.right.load_table(tables["right"])
+        self.held = self.left.held + self.right.held
+        return 0
+
+    cdef object form(self):
+        return f"a join in {self.left.form()}"
+
+    cdef int go_back(self, int64_t watermark) except -1:
+        self.watermark = self.left.watermark = self.right.watermark = watermark
+        return 0

@@ -19,6 +19,7 @@ cdef class Windows:
     cdef readonly int64_t held      # records taken in whose windows are not over
     cdef int64_t watermark          # no record that keeps its promise comes before it
     cdef bint by_clock              # processing time makes results due too
+    cdef object reached             # the watermark when the end had come; None: it has not
 
     cdef int add(self, object row) except -1
     cdef object ready(self)
@@ -26,6 +27,12 @@ cdef class Windows:
     cdef object tick(self, int64_t time)
     cdef int64_t next_due(self) noexcept
     cdef object finish(self)
+    cdef dict saved(self)
+    cdef int load(self, dict tables) except -1
+    cdef object form(self)
+    cpdef object snapshot(self)
+    cpdef restore(self, list states)
+    cdef int go_back(self, int64_t watermark) except -1
 
 
 cdef class Windowed(Giving):

@@ -1,7 +1,10 @@
 """Windowed: the head that takes records into windows and gives what these come to once event time has passed them."""
 
+from cext.groups cimport check_form
 from cext.guard cimport Guard
 from cext.instant cimport NEVER
+
+from cext.operator_state import OperatorState
 
 
 cdef class Windows:
@@ -38,6 +41,37 @@ cdef class Windows:
         """Nothing more comes: all results that were not given."""
         raise NotImplementedError
 
+    # Checkpoints.
+
+    cdef dict saved(self):
+        """What is known of keys, as tables of an OperatorState."""
+        raise NotImplementedError
+
+    cdef int load(self, dict tables) except -1:
+        """Know what was saved; called for each of several that know of different keys."""
+        raise NotImplementedError
+
+    cdef object form(self):
+        """A plain value: what was saved can only be loaded where that is the same."""
+        raise NotImplementedError
+
+    cpdef object snapshot(self):
+        """All that is known, when no result that is due is still to be given."""
+        reached = self.watermark if self.reached is None else self.reached
+        return OperatorState(self.saved(), {"form": self.form(), "watermark": reached})
+
+    cpdef restore(self, list states):
+        """Know what several snapshots know of different keys, and be no further in time than any."""
+        self.go_back(min([single["watermark"] for _, single in states]))
+        for tables, single in states:
+            check_form(single["form"], self.form())
+            self.load(tables)
+
+    cdef int go_back(self, int64_t watermark) except -1:
+        """Event time has come to `watermark`, when nothing is known yet."""
+        self.watermark = watermark
+        return 0
+
     # For tests and tools that drive windows by hand.
 
     def put(self, row):
@@ -55,6 +89,7 @@ cdef class Windows:
 
     def end(self):
         """The results that were not given."""
+        self.reached = self.watermark
         return list(self.finish())
 
 
@@ -131,4 +166,18 @@ cdef class Windowed(Giving):
         return out
 
     cpdef finish(self, bint whole):
+        self.windows.reached = self.windows.watermark
         self.results = self.windows.finish() if whole else None
+
+    cpdef object snapshot(self, int64_t checkpoint):
+        state = self.windows.snapshot()
+        state.tables["late"] = ([None], [self.late])  # so that of several instances one goes on counting
+        state.single["time"] = self.time
+        return state
+
+    cpdef restore(self, list states):
+        self.windows.restore(states)
+        self.late = sum([sum(tables.get("late", ((), ()))[1]) for tables, _ in states])
+        self.time = min([single.get("time", <int64_t>NEVER) for _, single in states])
+        if self.arrival is not None:
+            self.arrival.time = self.time

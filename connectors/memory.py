@@ -229,7 +229,7 @@ class _GenerateReader(_Delivering[T]):
     def _read_into(self, records: list[T], limit: int) -> bool:
         if self._source.count is not None:
             limit = min(limit, self._source.count - self._delivered)
-        if limit == 0:
+        if limit <= 0:  # below it where the job goes on from beyond what was once the end
             return False
         stop = self._delivered + min(limit, self._due(limit))
         records.extend(map(self._source.function, range(self._delivered, stop)))

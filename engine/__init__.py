@@ -2,6 +2,8 @@
 
 from cext.keyed_process import Tagged
 from engine.aggregates import Aggregate, collect, count, custom, distinct, max_, mean, min_, sum_, top
+from engine.checkpoint_metrics import CheckpointMetrics
+from engine.checkpoints import Checkpoints
 from engine.dataflow import Dataflow
 from engine.errors import (
     CheckpointError,
@@ -38,6 +40,8 @@ __all__ = [
     "BadRecord",
     "Bounds",
     "CheckpointError",
+    "CheckpointMetrics",
+    "Checkpoints",
     "ConnectorError",
     "Count",
     "Dataflow",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -13,6 +13,7 @@ from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Lea
 from cext.getter import Getter
 from engine.errors import GraphError
 from engine.graph import users_place
+from engine.type_text import UNKNOWN, type_text
 from engine.types import fields_of, optional, returned_by
 
 S = TypeVar("S")
@@ -39,6 +40,20 @@ class Aggregate:
     """The type of its states by that of the records; None: its states are not made where records are sent from."""
     grows: bool = field(default=False, repr=False)
     """Whether a state may become large, as it holds many values."""
+
+    def meaning(self, record_type: Any) -> str:
+        """What its states are made of, in words."""
+        of = self.value if isinstance(self.value, str) else getattr(self.value, "__name__", "").replace("<lambda>", "")
+        if self.name == "count":
+            return f"count({of})"
+        known = self.result_type(record_type) if self.name in {"custom", "fold"} else _typed(self.value, record_type)
+        text = type_text(known)
+        return f"{self.name}({': '.join(part for part in (of, text) if part and part != UNKNOWN)})"
+
+
+def meaning_of(aggregates: Iterable[Aggregate], record_type: Any) -> str:
+    """What the states of several are made of."""
+    return ", ".join(each.meaning(record_type) for each in aggregates)
 
 
 def _typed(value: Value | None, record_type: Any) -> Any:

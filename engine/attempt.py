@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cext.processing_time import Clock
-from engine.control import BeginCheckpoint, CompleteCheckpoint
 from engine.layout import HOME
 from engine.part import Part
 from engine.plan import Plan
@@ -16,6 +15,7 @@ from engine.report import Report
 from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
+    from engine.control import BeginCheckpoint, CompleteCheckpoint
     from engine.crew import Crew
     from engine.dataflow import Dataflow
     from engine.saving import Saving
@@ -76,6 +76,8 @@ class Attempt:
         self._ended(self)
 
     def _tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
+        from engine.control import BeginCheckpoint  # which only a job that makes checkpoints needs
+
         if isinstance(word, BeginCheckpoint):
             if self._saving is not None:
                 self._saving.begin(word)
@@ -85,10 +87,15 @@ class Attempt:
         if self.crew is not None:
             self.crew.tell(word)
 
-    def save(self) -> None:
-        """Make a checkpoint as soon as may be."""
+    def save(self, savepoint: str | None = None) -> None:
+        """Make a checkpoint as soon as may be, perhaps a savepoint."""
         assert self._saving is not None
-        self._saving.want()
+        self._saving.want(savepoint)
+
+    @property
+    def checkpoint(self) -> int:
+        """The number of the one that it goes on from; 0: none."""
+        return 0 if self._saving is None else self._saving.saved.checkpoint
 
     def stop_sources(self, *, whole: bool) -> None:
         """Read no more, anywhere."""

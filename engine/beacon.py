@@ -1,4 +1,4 @@
-"""Beacon: a running job's socket, at which it tells whoever asks, of the same user, how it goes."""
+"""Beacon: a running job's socket, at which whoever asks, of the same user, is told how it goes, or has it stopped."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.errors import CheckpointError
 from engine.snapshot import Snapshot
 
 LONGEST_PATH = 107
@@ -25,6 +26,18 @@ _ASK_SECONDS = 2.0
 """How long a job has to answer, and whoever asks to take the answer."""
 
 
+class Stop(msgspec.Struct, frozen=True):
+    """Stop, with a savepoint of that name if there is one."""
+
+    savepoint: str | None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why the job does not stop; None: it does."""
+
+    why: str | None
+
+
 def directories() -> list[Path]:
     """Where sockets may be, the best place first."""
     own = os.environ.get("XDG_RUNTIME_DIR")
@@ -32,14 +45,15 @@ def directories() -> list[Path]:
 
 
 class Beacon:
-    """The socket of the job `name`, at which a thread answers each connection with one `snapshot()`.
+    """The socket of the job `name`, at which a thread answers each connection: who says nothing gets a `snapshot()`,
+    whoever says `Stop` has `stop(savepoint)` called.
 
     Nothing is done while nobody asks. Where no socket can be made, the job goes on without one. The file is gone once
     the job has ended or its process has exited; after a SIGKILL whoever comes next removes it.
     """
 
-    def __init__(self, name: str, snapshot: Callable[[], Snapshot]) -> None:
-        self._name, self._snapshot = name, snapshot
+    def __init__(self, name: str, snapshot: Callable[[], Snapshot], stop: Callable[[str | None], None]) -> None:
+        self._name, self._snapshot, self._stop = name, snapshot, stop
         self._pid = os.getpid()
         self._listener: socket.socket | None = None
         self._path: Path | None = None
@@ -97,7 +111,16 @@ class Beacon:
                     return
                 with suppress(Exception), connection:  # whoever asked may be gone
                     connection.settimeout(_ASK_SECONDS)
-                    connection.sendall(msgspec.msgpack.encode(self._snapshot()))
+                    connection.sendall(msgspec.msgpack.encode(self._answer(_all_of(connection))))
+
+    def _answer(self, question: bytes) -> Snapshot | Refused:
+        if not question:
+            return self._snapshot()
+        try:
+            self._stop(msgspec.msgpack.decode(question, type=Stop).savepoint)
+        except CheckpointError as error:
+            return Refused(str(error))
+        return Refused(None)
 
 
 def found() -> Iterator[Path]:
@@ -114,14 +137,30 @@ def ask(path: Path) -> Snapshot:
     Raises OSError where no job listens there, TimeoutError where it does not answer, and ValueError where it says what
     this version of Headgate does not understand.
     """
+    return msgspec.msgpack.decode(_answer(path, b""), type=Snapshot)
+
+
+def stop(path: Path, savepoint: str | None) -> str | None:
+    """Have the job at `path` stop, with a savepoint if one is named; why it does not, or None. Raises as `ask` does."""
+    question = msgspec.msgpack.encode(Stop(savepoint))
+    return msgspec.msgpack.decode(_answer(path, question), type=Refused).why
+
+
+def _answer(path: Path, question: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ASK_SECONDS)
         connection.connect(str(path))
-        with connection.makefile("rb") as answer:
-            whole = answer.read()
-    if not whole:
+        connection.sendall(question)
+        connection.shutdown(socket.SHUT_WR)
+        answer = _all_of(connection)
+    if not answer:
         raise ConnectionResetError(f"the job at {path} has ended")
-    return msgspec.msgpack.decode(whole, type=Snapshot)
+    return answer
+
+
+def _all_of(connection: socket.socket) -> bytes:
+    with connection.makefile("rb") as stream:
+        return stream.read()
 
 
 def is_ours(directory: Path) -> bool:

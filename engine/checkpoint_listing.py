@@ -25,7 +25,7 @@ def checkpoints(files: Files) -> list[Found]:
     found = [found_in(files, CHECKPOINTS, name) for name in files.names(CHECKPOINTS)]
     there = [each for each in found if each is not None]
     named = (found_in(files, SAVEPOINTS, name) for name in files.names(SAVEPOINTS))
-    there.sort(key=lambda each: each.manifest.order if each.manifest else order_of(each.folder))
+    there.sort(key=_age)
     return [*there, *(each for each in named if each is not None)]
 
 
@@ -58,16 +58,19 @@ def verify(files: Files, found: Found) -> str | None:
 
 
 def latest(files: Files) -> tuple[Found | None, list[str]]:
-    """The latest checkpoint that is whole, savepoints aside, and what is wrong with those that came after it."""
+    """The latest checkpoint or savepoint that is whole, and what is wrong with those that came after it."""
     refused: list[str] = []
-    for found in reversed(checkpoints(files)):
-        if found.folder.startswith(f"{SAVEPOINTS}/"):
-            continue
+    for found in sorted(checkpoints(files), key=_age, reverse=True):
         wrong = verify(files, found)
         if wrong is None:
             return found, refused
         refused.append(wrong)
     return None, refused
+
+
+def _age(found: Found) -> tuple[int, int]:
+    """Later ones have the greater."""
+    return found.manifest.order if found.manifest else order_of(found.folder)
 
 
 def order_of(folder: str) -> tuple[int, int]:

@@ -29,6 +29,23 @@ class Blob(msgspec.Struct, frozen=True):
     checksum: str
 
 
+class Meaning(msgspec.Struct, frozen=True):
+    """What the state of one operator hangs on: its `kind`, and what else (keys, aggregates, types), in words, as far as
+    is known."""
+
+    operator: str
+    kind: str
+    aspects: dict[str, str] = {}
+
+
+class Program(msgspec.Struct, frozen=True):
+    """What a checkpoint knows of the flow that made it. `start`: the savepoint that it was told to begin at, if any."""
+
+    max_parallelism: int = 0
+    operators: tuple[Meaning, ...] = ()
+    start: str | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A complete checkpoint: the `number`th of a job, made under its `epoch`th opening of the store, at `time`.
 
@@ -41,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     time: datetime
     savepoint: str | None = None
+    program: Program = Program()
     blobs: tuple[Blob, ...] = ()
 
     @property

@@ -15,7 +15,7 @@ from engine.checkpoint_blobs import Place, files_at, read_blob, trying_to
 from engine.checkpoint_files import Files, LocalFiles
 from engine.checkpoint_listing import CHECKPOINTS, SAVEPOINTS, Found, checkpoints, found_in, latest, order_of, verify
 from engine.checkpoint_lock import DirectoryLock, Holder, holder
-from engine.checkpoint_manifest import MANIFEST, Blob, Manifest, encode
+from engine.checkpoint_manifest import MANIFEST, Blob, Manifest, Program, encode
 from engine.errors import CheckpointError
 
 EPOCH = "epoch.json"
@@ -108,21 +108,37 @@ class Store:
 
     # ------------------------------------------------------------------------------- writing
 
-    def begin(self, number: int, savepoint: str | None = None) -> Pending:
-        """Begin the checkpoint of this `number`, above those of all before; or a savepoint, kept until `delete`."""
+    def begin(self, number: int, savepoint: str | None = None, program: Program | None = None) -> Pending:
+        """Begin the checkpoint of this `number`, above those of all before; or a savepoint, kept until `delete`.
+
+        `program`: of what flow it is, for who goes on from it.
+        """
         folder = f"{CHECKPOINTS}/{number:012}.{self.epoch:06}"
         if savepoint is not None:
-            if not _NAME.fullmatch(savepoint):
-                hint = "use letters, digits, -, _ and ."
-                raise CheckpointError(f"a savepoint cannot be called {savepoint!r}", hint=hint)
+            self.check_name(savepoint)
             folder = f"{SAVEPOINTS}/{savepoint}"
+        with trying_to("begin a checkpoint in", f"{self.files.root}/{folder}"):
+            self.files.remove_folder(folder)
+            self.files.make_folder(folder)
+        manifest = Manifest(
+            job=self._job,
+            epoch=self.epoch,
+            number=number,
+            time=datetime.now(UTC),
+            savepoint=savepoint,
+            program=program or Program(),
+        )
+        return Pending(self, folder, manifest)
+
+    def check_name(self, savepoint: str) -> None:
+        """Raise `CheckpointError` where a new savepoint cannot be called so."""
+        if not isinstance(savepoint, str) or not _NAME.fullmatch(savepoint):
+            hint = "use letters, digits, -, _ and ."
+            raise CheckpointError(f"a savepoint cannot be called {savepoint!r}", hint=hint)
+        folder = f"{SAVEPOINTS}/{savepoint}"
         with trying_to("begin a checkpoint in", f"{self.files.root}/{folder}"):
             if MANIFEST in self.files.names(folder):
                 raise CheckpointError(f"{self.files.root}/{folder} is there already", hint="take another name")
-            self.files.remove_folder(folder)
-            self.files.make_folder(folder)
-        manifest = Manifest(job=self._job, epoch=self.epoch, number=number, time=datetime.now(UTC), savepoint=savepoint)
-        return Pending(self, folder, manifest)
 
     def let_go_of_old_ones(self) -> None:
         """Remove all but the last checkpoints to keep, those that are being read excepted."""
@@ -164,7 +180,7 @@ class Store:
         return checkpoints(self.files)
 
     def latest(self) -> tuple[Found | None, list[str]]:
-        """The latest checkpoint that is whole, and what is wrong with later ones. Reads all of it."""
+        """The latest checkpoint or savepoint that is whole, and what is wrong with later ones. Reads all of it."""
         return latest(self.files)
 
     def savepoint(self, name: str) -> Found:

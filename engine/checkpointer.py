@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from engine import coordinator as then
 from engine.checkpoint_blobs import write_blob
-from engine.checkpoint_manifest import Blob
+from engine.checkpoint_manifest import Blob, Program
 from engine.checkpoint_store import Pending, Store
 from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, Piece
 from engine.coordinator import Announce, Coordinator, GiveUp, Instruction, TaskId
@@ -23,8 +23,8 @@ _Event: TypeAlias = Callable[[float], "list[Instruction[Pieces]]"]
 
 
 class Checkpointer:
-    """Runs `coordinator` over `store`. `tell(word)` tells every process of the job; `given_up(why)` and
-    `completed(which)` tell who watches over it, as does `broken(error)`: it makes no more.
+    """Runs `coordinator` over `store`, for the flow `program`. `tell(word)` tells every process of the job;
+    `given_up(why)` and `completed(which, bytes)` tell who watches over it, as does `broken(error)`: it makes no more.
 
     What it calls, it calls in its own thread.
     """
@@ -33,14 +33,17 @@ class Checkpointer:
         self,
         coordinator: Coordinator[Pieces],
         store: Store,
+        program: Program,
         tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None],
         given_up: Callable[[GiveUp], None],
-        completed: Callable[[Announce], None],
+        completed: Callable[[Announce, int], None],
         broken: Callable[[BaseException], None],
     ) -> None:
-        self._coordinator, self._store = coordinator, store
+        self._coordinator, self._store, self._program = coordinator, store, program
         self._tell, self._given_up, self._completed, self._broken = tell, given_up, completed, broken
         self._pending: Pending | None = None
+        self._bytes = 0
+        """Of the last one."""
         self._events: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="headgate-checkpoints", daemon=True)
 
@@ -56,9 +59,9 @@ class Checkpointer:
             who = TaskId(word.planned, word.instance)
             self._events.put(lambda now: self._coordinator.said(who, word.checkpoint, word.is_last, word.pieces, now))
 
-    def want(self) -> None:
-        """Make one as soon as may be; from any thread."""
-        self._events.put(self._coordinator.want)
+    def want(self, savepoint: str | None = None) -> None:
+        """Make one as soon as may be, perhaps a savepoint; from any thread."""
+        self._events.put(lambda now: self._coordinator.want(now, savepoint))
 
     def close(self) -> None:
         """Make no more; what is under way is not waited for."""
@@ -100,7 +103,7 @@ class Checkpointer:
     def _done(self, each: Instruction[Pieces]) -> list[Instruction[Pieces]]:
         """Do it, and say what follows."""
         if isinstance(each, then.Begin):
-            self._tell(BeginCheckpoint(each.checkpoint, self._begin(each.checkpoint).place))
+            self._tell(BeginCheckpoint(each.checkpoint, self._begin(each).place))
         elif isinstance(each, then.Store):
             self._store_it(each)
             return self._coordinator.stored(time.monotonic())
@@ -109,11 +112,11 @@ class Checkpointer:
             self._given_up(each)
         else:
             self._tell(CompleteCheckpoint(each.checkpoint))
-            self._completed(each)
+            self._completed(each, self._bytes)
         return []
 
-    def _begin(self, checkpoint: int) -> Pending:
-        self._pending = self._store.begin(checkpoint)
+    def _begin(self, each: then.Begin | then.Store[Pieces]) -> Pending:
+        self._pending = self._store.begin(each.checkpoint, each.savepoint, self._program)
         return self._pending
 
     def _give_up(self) -> None:
@@ -124,11 +127,11 @@ class Checkpointer:
                 pending.abort()
 
     def _store_it(self, each: then.Store[Pieces]) -> None:
-        pending = self._pending or self._begin(each.checkpoint)
+        pending = self._pending or self._begin(each)
         for pieces in each.kept.values():
             for piece in pieces:
                 pending.add(_blob(pending, piece))
-        pending.commit()
+        self._bytes = pending.commit().size
         self._pending = None
 
 

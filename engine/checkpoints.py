@@ -22,6 +22,10 @@ class Checkpoints:
     complete by then is given up. `keep`: how many of the last are kept. `restarts`: how often in a row the job is
     started anew from the last one, after it has failed or lost a process, without a new one in between.
 
+    A job goes on from the last that is there, if any. `start_from`: the savepoint in `into` that it begins at instead;
+    once it has made checkpoints after that, it goes on from these, so this may stay in a program or a command line.
+    `drop`: operators whose state a changed flow goes on without, where they are no longer there or no longer fit it.
+
     >>> Checkpoints(into="state/flights", interval="1m").keep
     3
     """
@@ -32,18 +36,27 @@ class Checkpoints:
     timeout: Duration = "10m"
     keep: int = 3
     restarts: int = 5
+    start_from: str | None = None
+    drop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.into, str) or not self.into:
             raise GraphError(
                 f"checkpoints go into a directory or a URL, got {self.into!r}", hint='e.g. "state/flights"'
             )
-        for name in ("interval", "timeout"):
-            if nanoseconds(getattr(self, name)) == 0:
+        for name in ("interval", "pause", "timeout"):
+            try:
+                length = nanoseconds(getattr(self, name))
+            except (TypeError, ValueError) as error:
+                raise GraphError(f"Checkpoints.{name}: {error}") from error
+            if length == 0 and name != "pause":
                 raise GraphError(f"Checkpoints.{name} must be more than zero")
         for name, least in (("keep", 1), ("restarts", 0)):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
                 raise GraphError(f"Checkpoints.{name} is a whole number from {least}, not {getattr(self, name)!r}")
+        if isinstance(self.drop, str) or not all(isinstance(each, str) for each in self.drop):
+            hint = f"write drop=({self.drop!r},)" if isinstance(self.drop, str) else "e.g. drop=('totals',)"
+            raise GraphError(f"Checkpoints.drop wants the names of operators, got {self.drop!r}", hint=hint)
 
     def seconds(self, name: str) -> float:
         """One of its durations."""

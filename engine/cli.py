@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.dataflow import Dataflow
 from engine.errors import HeadgateError, JobCancelled
@@ -15,6 +16,8 @@ from engine.modules import load_file
 
 if TYPE_CHECKING:
     import click
+
+    from engine.checkpoints import Checkpoints
 
 T = TypeVar("T")
 
@@ -51,17 +54,24 @@ def _commands() -> click.Group:
     @click.argument("target")
     @processes
     @click.option("--progress/--no-progress", default=None, help="Show progress; by default on a terminal.")
-    def run(target: str, processes: int | None, progress: bool | None) -> None:
+    @click.option("--checkpoint", "into", metavar="DIR", help="Make checkpoints there, and go on from those there are.")
+    @click.option("--interval", metavar="TIME", help="How often: 10s unless said otherwise.")
+    @click.option("--from", "start_from", metavar="SAVEPOINT", help="Begin at this savepoint in DIR.")
+    @click.option("--drop", multiple=True, metavar="OPERATOR", help="Go on without its state where that does not fit.")
+    def run(target: str, processes: int | None, progress: bool | None, into: str | None, **wishes: Any) -> None:
         """Run the flow TARGET to its end and print what it did.
 
-        Ctrl-C (or SIGTERM) stops reading, and what has been read is still written; a second one drops it.
+        Ctrl-C (or SIGTERM) stops reading, and what has been read is still written; with --checkpoint the job instead
+        makes one more and ends there, and the next run goes on. A second one drops what is on its way.
 
         Exit codes: 0 it finished, or was stopped by the first Ctrl-C; 1 it failed, and stderr says where and why;
         130 it was cancelled by the second; 2 the command line is wrong.
         """
         from engine.progress import shows
 
-        result = _guarded(lambda: load(target).run(processes=processes, progress=progress))
+        result = _guarded(
+            lambda: load(target).run(processes=processes, progress=progress, checkpoint=_checkpoints(into, wishes))
+        )
         if not shows(progress):
             click.echo(result)
 
@@ -69,10 +79,12 @@ def _commands() -> click.Group:
     @click.argument("target")
     @processes
     @click.option("--mermaid", is_flag=True, help="The graph as a Mermaid flowchart.")
-    def explain(target: str, processes: int | None, mermaid: bool) -> None:
+    @click.option("--checkpoint", is_flag=True, help="Also what sources and sinks can do in a job that makes them.")
+    def explain(target: str, processes: int | None, mermaid: bool, checkpoint: bool) -> None:
         """Show the plan of the flow TARGET and the most records that can be in flight."""
         flow = _guarded(lambda: load(target))
-        click.echo(flow.to_mermaid() if mermaid else _guarded(lambda: flow.explain(processes=processes)))
+        plan = flow.to_mermaid if mermaid else partial(flow.explain, processes=processes, checkpoint=checkpoint)
+        click.echo(_guarded(plan))
 
     @headgate.command()
     @click.argument("job", required=False)
@@ -95,6 +107,22 @@ def _commands() -> click.Group:
         from engine.watching import show
 
         _guarded(lambda: show(job, seconds, "json" if as_json else "text" if once else "live"))
+
+    @headgate.command()
+    @click.argument("job")
+    @click.option("--savepoint", metavar="NAME", help="Keep its last checkpoint under this name.")
+    def stop(job: str, savepoint: str | None) -> None:
+        """Stop a running job as one Ctrl-C does, and wait for its end.
+
+        JOB is the name of a flow or the number of the process that runs it. With a savepoint, which only a job that
+        makes checkpoints can have, `headgate run TARGET --checkpoint DIR --from NAME` goes on from it, at any time and
+        with any number of processes.
+
+        Exit codes: 0 it has ended; 1 there is no such job, or the savepoint could not be made.
+        """
+        from engine.stopping import stop
+
+        click.echo(_guarded(lambda: stop(job, savepoint)))
 
     @headgate.command("checkpoints")
     @click.argument("directory")
@@ -122,6 +150,20 @@ def _commands() -> click.Group:
         _benchmarks().main(arguments, prog_name="headgate bench")
 
     return headgate
+
+
+def _checkpoints(into: str | None, wishes: Mapping[str, Any]) -> Checkpoints | None:
+    """What the options of `run` say."""
+    import click
+
+    said = {name: value for name, value in wishes.items() if value}
+    if into is not None:
+        from engine.checkpoints import Checkpoints
+
+        return Checkpoints(into=into, **said)
+    if said:
+        raise click.UsageError("--interval, --from and --drop want --checkpoint DIR")
+    return None
 
 
 def _benchmarks() -> click.Group:

@@ -18,9 +18,10 @@ class TaskId(NamedTuple):
 
 @dataclass(frozen=True)
 class Begin:
-    """Every source sends the barrier of `checkpoint`."""
+    """Every source sends the barrier of `checkpoint`. `savepoint`: what it is to be called, if it is to be one."""
 
     checkpoint: int
+    savepoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,17 @@ class Store(Generic[Kept]):
     checkpoint: int
     kept: dict[TaskId, Kept]
     is_last: bool
+    savepoint: str | None = None
 
 
 @dataclass(frozen=True)
 class Announce:
-    """The checkpoint lasts: sinks may show what belongs to it."""
+    """The checkpoint lasts, after so many `seconds`: sinks may show what belongs to it."""
 
     checkpoint: int
     is_last: bool
+    seconds: float = 0.0
+    savepoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class GiveUp:
     checkpoint: int
     why: str
     failures: int
+    savepoint: str | None = None
 
 
 Instruction: TypeAlias = Begin | Store[Kept] | Announce | GiveUp
@@ -58,6 +63,7 @@ class _Pending(Generic[Kept]):
 
     checkpoint: int
     began: float
+    savepoint: str | None
     said: dict[TaskId, Kept] = field(default_factory=dict)
     is_complete: bool = False
 
@@ -80,6 +86,8 @@ class Coordinator(Generic[Kept]):
         self._pending: _Pending[Kept] | None = None
         self._ended: dict[TaskId, Kept] = {}
         self._failures = 0
+        self._savepoint: str | None = None
+        """What the next one is to be called, where that is to be a savepoint."""
         self.is_over = False
         """Whether the checkpoint of the job's end lasts."""
 
@@ -90,9 +98,10 @@ class Coordinator(Generic[Kept]):
             return None if self.is_over else self._due
         return None if self._pending.is_complete else self._pending.began + self._timeout
 
-    def want(self, now: float) -> list[Instruction[Kept]]:
-        """A checkpoint is wanted as soon as may be: now, or once the one under way is over."""
+    def want(self, now: float, savepoint: str | None = None) -> list[Instruction[Kept]]:
+        """A checkpoint, or a savepoint of that name, is wanted as soon as may be: now, or after the one under way."""
         self._due = now
+        self._savepoint = savepoint
         return self.tick(now)
 
     def tick(self, now: float) -> list[Instruction[Kept]]:
@@ -106,7 +115,7 @@ class Coordinator(Generic[Kept]):
         if self._pending is not None or self.is_over or now < self._due:
             return gave_up
         begun = self._begin(now)
-        return [*gave_up, *(self._store_if_complete() or [Begin(begun.checkpoint)])]
+        return [*gave_up, *(self._store_if_complete() or [Begin(begun.checkpoint, begun.savepoint)])]
 
     def said(self, task: TaskId, checkpoint: int, is_last: bool, kept: Kept, now: float) -> list[Instruction[Kept]]:
         """What a task keeps for `checkpoint` is written; `is_last`: it has come to its end."""
@@ -124,10 +133,11 @@ class Coordinator(Generic[Kept]):
         assert pending is not None
         self._failures = 0
         self.is_over = self._is_last(pending)
-        self._due = max(pending.began + self._interval, now + self._pause)
+        self._due = now if self._savepoint else max(pending.began + self._interval, now + self._pause)
         if self._have_all_ended and not self.is_over:
             self._begin(now)
-        return [Announce(pending.checkpoint, self.is_over), *self._store_if_complete()]
+        lasts = Announce(pending.checkpoint, self.is_over, now - pending.began, pending.savepoint)
+        return [lasts, *self._store_if_complete()]
 
     def failed(self, checkpoint: int, why: str, now: float) -> list[Instruction[Kept]]:
         """Something of `checkpoint` could not be written."""
@@ -147,7 +157,8 @@ class Coordinator(Generic[Kept]):
 
     def _begin(self, now: float) -> _Pending[Kept]:
         self._last += 1
-        self._pending = _Pending(self._last, now)
+        self._pending = _Pending(self._last, now, self._savepoint)
+        self._savepoint = None
         return self._pending
 
     def _store_if_complete(self) -> list[Instruction[Kept]]:
@@ -155,11 +166,12 @@ class Coordinator(Generic[Kept]):
         if pending is None or pending.is_complete or pending.said.keys() | self._ended.keys() != self._tasks:
             return []
         pending.is_complete = True
-        return [Store(pending.checkpoint, {**self._ended, **pending.said}, self._is_last(pending))]
+        kept = {**self._ended, **pending.said}
+        return [Store(pending.checkpoint, kept, self._is_last(pending), pending.savepoint)]
 
     def _give_up(self, why: str, now: float) -> list[Instruction[Kept]]:
         assert self._pending is not None
-        gone, self._pending = self._pending.checkpoint, None
+        gone, self._pending = self._pending, None
         self._failures += 1
         self._due = now + self._pause if self._have_all_ended else max(self._due, now + self._pause)
-        return [GiveUp(gone, why, self._failures)]
+        return [GiveUp(gone.checkpoint, why, self._failures, gone.savepoint)]

@@ -82,8 +82,27 @@ class Dataflow:
 
         SIGINT or SIGTERM stops the sources and drains; a second one drops what is on its way. `progress`: show a live
         table on stderr, and a summary at the end (by default where stderr is a terminal). `clock`: tells processing
-        time, where that is not the system's clock. Raises GraphError before anything runs if the graph is not whole,
-        and JobError, with `.result`, when the job fails.
+        time, where that is not the system's clock.
+
+        `checkpoint`: a directory or URL of this job alone, or `Checkpoints(into=...)`, which says more. Every 10 s the
+        job then keeps there how far it is and what its operators know. Where a function or a connector fails, or a
+        process is lost, it goes on from the last complete checkpoint, up to 5 times in a row; where the program itself
+        is killed, the next run of the flow does, with any number of processes. Whatever happens, every record counts
+        once in what operators know, and is once in each sink that delivers "exactly once"; in others, what came after
+        that checkpoint is there again. All sources must be resumable. The first SIGINT or SIGTERM, like `Job.stop`,
+        makes one more checkpoint and ends there: nothing is given before its time, and the next run goes on. The next
+        run of a job that has finished reads only partitions that are new.
+
+        Raises GraphError before anything runs if the graph is not whole, CheckpointError if it cannot go on from what
+        is there or another job has the directory, and JobError, with `.result`, when the job fails.
+
+        >>> import tempfile
+        >>> from connectors.memory import collect, generate
+        >>> flow, got = Dataflow("numbers"), []
+        >>> flow.source(generate(int, count=3)).sink(collect(got))
+        >>> directory = tempfile.mkdtemp()
+        >>> [flow.run(checkpoint=directory).records_read for _ in range(2)], got
+        ([3, 0], [0, 1, 2])
         """
         from engine.job import run
 
@@ -96,16 +115,29 @@ class Dataflow:
         clock: ManualClock | None = None,
         checkpoint: str | Checkpoints | None = None,
     ) -> Job:
-        """Start the job and return at once."""
+        """Start the job and return at once; all else is as with `run`, but for signals, which are the caller's."""
         from engine.job import Job
 
         return Job(self, processes, clock, checkpoint).start()
 
-    def explain(self, *, processes: int | None = None) -> str:
-        """The plan as text: tasks, edges, and the most records that can ever be in flight on each and in sum."""
+    def explain(self, *, processes: int | None = None, checkpoint: bool = False) -> str:
+        """The plan as text: tasks, edges, and the most records that can ever be in flight on each and in sum.
+
+        `checkpoint`: also whether each source can go on where it stopped, and how often each sink delivers a record.
+
+        >>> from connectors.memory import discard, generate
+        >>> flow = Dataflow("numbers")
+        >>> flow.source(generate(int, count=9)).sink(discard())
+        >>> print(flow.explain(checkpoint=True))  # doctest: +ELLIPSIS
+        flow 'numbers'
+        generate, resumable
+          └─ forward: at most 8,192 records
+             discard, at least once
+        ...
+        """
         from engine.plan import Plan
 
-        return str(Plan.of(self, processes))
+        return Plan.of(self, processes).text(checkpoint=checkpoint)
 
     def to_mermaid(self) -> str:
         """The graph as Mermaid flowchart text."""

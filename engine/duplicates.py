@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from cext.head import Head
 from cext.waker import Waker
 from cext.windowed import Windowed
 from engine.event_time import Time, arrival_of
-from engine.graph import Key
+from engine.graph import Input, Key
 from engine.operations import Aside, Operation, Role, late
 
 FOREVER = 1 << 60
@@ -38,6 +39,9 @@ class Deduplicated(Operation):
     @property
     def waits_for_time(self) -> bool:
         return not self.clock.is_arrival
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return self.key.meaning
 
     def describe(self) -> str:
         return f"one of each {self.key} within {self.within} ms"

@@ -41,6 +41,12 @@ class Key:
     names: tuple[str, ...]
     types: tuple[Any, ...]
 
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What the meaning of state by key hangs on, see `Operation.meaning`."""
+        known = self.types and not any(each in {None, Any} for each in self.types)
+        return {"key": str(self), "type of the key": tuple[self.types] if known else None}  # type: ignore[name-defined]
+
     def getter(self) -> Getter:
         """Takes the key out of a record: the value itself if there is one part, else a tuple."""
         return Getter(self.parts[0] if len(self.parts) == 1 else self.parts)
@@ -67,6 +73,13 @@ class Input:
     """Where the records' event time stands; None: as `node` has it."""
     right: bool = False
     """Whether these are the right-hand records of a join."""
+
+    @property
+    def type(self) -> Any:
+        """What the records are, as far as is known."""
+        if self.node is None or self.output == LETTERS:
+            return None
+        return self.node.operation.asides[ASIDE - self.output].type if self.output <= ASIDE else self.node.type
 
     @property
     def is_table(self) -> bool:

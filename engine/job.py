@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import signal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from cext.processing_time import Clock
 from engine.attempt import Attempt
 from engine.beacon import Beacon
+from engine.checkpoint_log import CheckpointLog
 from engine.checkpoints import Checkpoints, checked_checkpoints
 from engine.coordinator import Announce, GiveUp
 from engine.errors import CheckpointError, GraphError, JobCancelled, JobError
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 MOST_FAILURES = 5
 """How many checkpoints in a row may come to nothing before the job counts as failed."""
 
-_logger = logging.getLogger("headgate")
 _LOOK_SECONDS = 0.2
 """How often whoever waits for a cancelled job looks whether that time is over."""
 
@@ -73,7 +72,7 @@ class Job:
         self.name = flow.name
         self._flow, self._processes, self._clock = flow, processes, clock
         self._outline = Outline.of(self.plan)
-        self._beacon = Beacon(self.name, self.snapshot)
+        self._beacon = Beacon(self.name, self.snapshot, lambda savepoint: self.stop(savepoint=savepoint))
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         self._errors: list[BaseException] = []
         """Those of the present attempt."""
@@ -89,14 +88,23 @@ class Job:
         self._checkpoints = None if checkpoint is None else checked_checkpoints(checkpoint, self.plan)
         self._restarts = Restarts(0 if self._checkpoints is None else self._checkpoints.restarts)
         self._store = None if self._checkpoints is None else _open_store(self._checkpoints, self.name)
-        self.attempt = self._new_attempt()
+        try:
+            self.attempt = self._new_attempt()
+        except BaseException:
+            if self._store is not None:
+                self._store.close()
+            raise
+        self._log: CheckpointLog | None = None
+        """Used under the lock."""
+        if self._store is not None:
+            self._log = CheckpointLog(self.name, self._store.files.root, self.attempt.checkpoint, self._restarts)
 
     def _new_attempt(self) -> Attempt:
         saving = None
         if self._checkpoints is not None and self._store is not None:
             from engine.saving import Saving
 
-            saving = Saving(self._checkpoints, self._store, self._given_up, self._completed)
+            saving = Saving(self._checkpoints, self._store, self.plan, self._given_up, self._completed)
         parts = (self._flow, self.plan, self._processes, self._clock)
         return Attempt(*parts, self._failed, self._attempt_ended, saving)
 
@@ -110,6 +118,8 @@ class Job:
             self.attempt.start()
         except BaseException:
             self._beacon.close()
+            if self._store is not None:
+                self._store.close()
             raise
         return self
 
@@ -137,6 +147,8 @@ class Job:
     def _attempt_ended(self, attempt: Attempt) -> None:
         with self._lock:
             delay = self._restarts.failed() if self._all_errors and self._starts_anew else None
+            if delay is not None and self._log is not None:
+                self._log.restarts_in(delay, self._all_errors[0])
         if delay is None:
             self._end()
         else:
@@ -161,19 +173,22 @@ class Job:
             self._errors.append(error)
         self._end()
 
-    def _completed(self, checkpoint: Announce) -> None:
+    def _completed(self, checkpoint: Announce, size: int) -> None:
+        assert self._log is not None
         with self._lock:
-            self._restarts.progressed()
+            self._log.completed(checkpoint, size)
             if checkpoint.is_last:
                 self._asked = "finished" if self._asked == "stopped" else self._asked
-            elif self._asked == "stopped":
+            elif self._asked == "stopped" and self._log.awaited is None:
                 self.attempt.cancel()
 
     def _given_up(self, checkpoint: GiveUp) -> None:
-        _logger.warning("job %r: checkpoint %d was given up: %s", self.name, checkpoint.checkpoint, checkpoint.why)
+        assert self._log is not None
         with self._lock:
+            self._log.given_up(checkpoint)
             if self._asked == "stopped":
-                self.attempt.cancel()
+                if checkpoint.savepoint == self._log.awaited:
+                    self.attempt.cancel()
             elif checkpoint.failures >= MOST_FAILURES:
                 many = f"{checkpoint.failures} checkpoints in a row could not be made"
                 self._failed(self.attempt, CheckpointError(f"{many}; the last: {checkpoint.why}"))
@@ -183,6 +198,8 @@ class Job:
             if self._ended.is_set():
                 return
             self._seconds = time.monotonic() - self._began
+            if self._asked == "stopped" and self._log is not None and self._log.awaited and not self._all_errors:
+                self._errors.append(self._log.without_savepoint())
             self._beacon.close()
             if self._store is not None:
                 self._store.close()
@@ -212,22 +229,41 @@ class Job:
             attempt.reports(seconds),
             attempt.silent,
             time.time_ns() // 10**6,
+            None if self._log is None else self._log.metrics,
         )
 
-    def stop(self) -> None:
+    def stop(self, *, savepoint: str | None = None) -> None:
         """Read no more; what has been read is carried through to the sinks, aggregates emit what they have.
 
-        A job that makes checkpoints makes one more and ends there: the next run goes on from it.
+        A job that makes checkpoints instead makes one more and ends there, with nothing given that is not due: the next
+        run goes on from it. `savepoint`: a name for that one, under which it is kept until somebody deletes it, and
+        from which `Checkpoints(start_from=...)` can begin again, with any number of processes.
+
+        Returns at once, and does nothing where the job has ended or is about to. Raises `CheckpointError`, and the job
+        goes on, where it makes no checkpoints or the name cannot be had; where the savepoint cannot be made, `wait`
+        raises it.
         """
         with self._lock:
+            self._check_savepoint(savepoint)
             if self._asked != "finished" or self._ended.is_set() or (self._errors and not self._starts_anew):
                 return
             self._asked = "stopped"
             self._is_asked.set()
-            if self._store is None:
+            if self._log is None:
                 self.attempt.stop_sources(whole=True)
             else:
-                self.attempt.save()
+                self._log.awaited = savepoint
+                self.attempt.save(savepoint)
+
+    def _check_savepoint(self, name: str | None) -> None:
+        if name is None:
+            return
+        if self._store is None:
+            raise CheckpointError(
+                f"job {self.name!r} makes no checkpoints, so there is none to keep as savepoint {name!r}",
+                hint="run it with checkpoint=, or stop it without savepoint=",
+            )
+        self._store.check_name(name)
 
     def cancel(self) -> None:
         """Stop at once: what is on its way is dropped, sinks keep what they have committed.

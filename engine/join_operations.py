@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from cext.session_join import SessionJoin
 from cext.waker import Waker
 from cext.window_join import Rows, WindowJoin
 from engine.event_time import Time
-from engine.graph import Key
+from engine.graph import Input, Key
 from engine.operations import Aside, Operation, Role, late
 from engine.pair_times import Later, OfLeft
 from engine.types import optional
@@ -90,6 +91,12 @@ class Join(Operation):
         left, right = self.left, self.right
         return left.key.getter(), left.clock.instant(), right.key.getter(), right.clock.instant()
 
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        left, right = self.left, self.right
+        key = {"left": left.key.meaning, "right": right.key.meaning}
+        keys = {f"{side} {what}": each for side, known in key.items() for what, each in known.items()}
+        return {**keys, "left records": left.type, "right records": right.type}
+
     def build_join(self) -> Joins:
         """The native join."""
         raise NotImplementedError
@@ -106,6 +113,9 @@ class InWindow(Join):
     window: Window
     lateness: int
     """How long after its end a window takes records in, ms."""
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return {**super().meaning(inputs), "windows": repr(self.window)}
 
     def describe(self) -> str:
         return f"{self.how} join in {self.window!r} {self.keys()}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,6 +41,11 @@ class LookupStream(Operation):
     def describe(self) -> str:
         when = "which is read first" if self.waits else "as it is then"
         return f"{'inner' if self.inner else 'left'} lookup join by {_shown(self.on)} in a stream, {when}"
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        table = next(each for each in inputs if each.is_table)
+        parts = self.table_key if isinstance(self.table_key, tuple) else (self.table_key,)
+        return {"key of the table": ", ".join(map(_shown, parts)), "records of the table": table.type}
 
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
         getters = Getter(self.table_key), Getter(self.on)

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from engine.bottleneck import Finding, find
+from engine.checkpoint_metrics import CheckpointMetrics
 
 _TELLING_SECONDS = 1.0
 """In a shorter run what is measured is how it starts and ends."""
@@ -121,6 +122,8 @@ class JobMetrics(msgspec.Struct, frozen=True):
     refused: dict[str, int] = {}
     credit: int = 0
     tasks: tuple[TaskMetrics, ...] = ()
+    checkpoints: CheckpointMetrics | None = None
+    """None: the job makes none."""
 
     @property
     def bottleneck(self) -> Finding | None:
@@ -176,6 +179,8 @@ class JobMetrics(msgspec.Struct, frozen=True):
             f"{self.state} after {self.seconds:.2f} s: {self.records_read:,} records read ({rate:,.0f}/s), "
             f"{self.records_written:,} written, at most {self.most_in_flight:,} in flight (bound {self.bound:,})"
         )
+        if self.checkpoints is not None:
+            yield str(self.checkpoints)
         for field, what in (
             ("skipped", "skipped"),
             ("dead_letters", "sent to the dead letters"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -18,11 +18,12 @@ from cext.merging import MergingWhole
 from cext.panes import Grid
 from cext.waker import Waker
 from cext.windowed import Windowed
-from engine.aggregates import Aggregate
-from engine.graph import Key, Part
+from engine.aggregates import Aggregate, meaning_of
+from engine.graph import Input, Key, Part
 from engine.partials import Form
 from engine.sink import Sink
 from engine.source import Source
+from engine.types import first_returned_by
 
 if TYPE_CHECKING:
     from engine.event_time import Time
@@ -88,6 +89,11 @@ class Operation:
         """By how many milliseconds its head holds back the event time that it passes on."""
         return 0
 
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        """What the meaning of its state hangs on beside its kind, by what that is called: texts, and types, None where
+        that is not known."""
+        return {}
+
     def describe(self) -> str:
         """What it does, in a word or two."""
         return self.kind if self.function is None else f"{self.kind} {function_name(self.function)}"
@@ -117,6 +123,9 @@ class FromSource(Operation):
     kind = "source"
     source: Source[Any]
 
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return {"connector": type(self.source).__name__.lstrip("_")}
+
     def describe(self) -> str:
         return f"source {self.source.name}"
 
@@ -128,6 +137,9 @@ class ToSink(Operation):
     role: ClassVar[Role] = "sink"
     kind = "sink"
     sink: Sink[Any]
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return {"connector": type(self.sink).__name__.lstrip("_")}
 
     def describe(self) -> str:
         return f"sink {self.sink.name}"
@@ -238,6 +250,9 @@ class StatefulMap(Operation):
     f: Callable[[Any, Any], tuple[Any, Any]]
     initial: Callable[[], Any] | None
 
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return {**self.key.meaning, "state": first_returned_by(self.f), "time to live": "none"}
+
     def build_operator(self, name: str, guard: Guard) -> Operator:
         return chain.StatefulMap(name, guard, self.key.getter(), self.f, self.initial)
 
@@ -281,6 +296,10 @@ class Aggregated(Operation):
         only = self.aggregates[0].name
         return only if only in {"reduce", "fold"} else self.kind
 
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        aggregates = meaning_of(self.aggregates, inputs[0].type)
+        return {**self.key.meaning, "aggregates": aggregates, "results": "at the end"}
+
     def groups(self) -> Groups:
         """Fresh state."""
         return Groups(self.key.getter(), [each.column() for each in self.aggregates], self.make)
@@ -311,6 +330,9 @@ class RunningAggregate(Aggregated):
     """Each record becomes its key's aggregate so far."""
 
     role: ClassVar[Role] = "chain"
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return {**super().meaning(inputs), "results": "after each record"}
 
     def describe(self) -> str:
         return f"running {super().describe()}"

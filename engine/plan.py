@@ -15,7 +15,7 @@ from engine.event_time import EventTime, follows_source
 from engine.graph import ASIDE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
 from engine.lookups import LookupStream
-from engine.operations import FromSource, MapAsync, MapBatch, ToSink
+from engine.operations import FromSource, MapAsync, MapBatch, Operation, ToSink
 from engine.settings import Settings
 from engine.waiting import check_waits
 
@@ -209,13 +209,17 @@ class Plan:
                 )
 
     def __str__(self) -> str:
-        return "\n".join([f"flow {self.name!r}", *self._lines()])
+        return self.text()
 
-    def _lines(self) -> Iterator[str]:
+    def text(self, *, checkpoint: bool = False) -> str:
+        """The plan as a tree; with `checkpoint`, what each source and sink can do in a job that makes checkpoints."""
+        return "\n".join([f"flow {self.name!r}", *self._lines(checkpoint=checkpoint)])
+
+    def _lines(self, *, checkpoint: bool) -> Iterator[str]:
         seen: set[TaskPlan] = set()
         for task in self.tasks:
             if not task.inputs:
-                yield from self._tree(task, "", seen)
+                yield from self._tree(task, "", seen, checkpoint=checkpoint)
         delay = self.settings.target_delay
         yield f"at most {self.bound:,} records in flight; behind a slow sink about as many as it takes in {delay}"
         links = sum(edge.links for edge in self.edges)
@@ -223,13 +227,14 @@ class Plan:
             mib = links * self.settings.max_window_bytes / 2**20
             yield f"at most {mib:,.0f} MiB of them encoded, between processes"
 
-    def _tree(self, task: TaskPlan, indent: str, seen: set[TaskPlan]) -> Iterator[str]:
+    def _tree(self, task: TaskPlan, indent: str, seen: set[TaskPlan], *, checkpoint: bool) -> Iterator[str]:
         times = f" x {task.parallelism}" if task.parallelism > 1 else ""
         if set(task.workers) != {HOME} or self.workers:
             times += f" [{', '.join(dict.fromkeys(map(worker_name, task.workers)))}]"
         thread = " [own thread]" if task.own_thread else ""
         again = " (see above)" if task in seen and task.outputs else ""
-        yield f"{indent}{'; '.join(_described(node) for node in task.nodes)}{times}{thread}{again}"
+        end = _promise(task.nodes[0].operation) if checkpoint else ""
+        yield f"{indent}{'; '.join(_described(node) for node in task.nodes)}{end}{times}{thread}{again}"
         if task in seen:
             return
         seen.add(task)
@@ -238,7 +243,7 @@ class Plan:
             what = _part(task, edge.output)
             side = _side(edge)
             yield f"{indent}  └─ {what}{side}{edge.route}{by}: at most {edge.bound:,} records{_links(edge)}"
-            yield from self._tree(edge.consumer, indent + "     ", seen)
+            yield from self._tree(edge.consumer, indent + "     ", seen, checkpoint=checkpoint)
 
 
 def _described(node: Node) -> str:
@@ -249,6 +254,13 @@ def _described(node: Node) -> str:
         if description in {node.name, f"{node.operation.kind} {node.name}"}
         else f"{node.name} ({description}{policy})"
     )
+
+
+def _promise(operation: Operation) -> str:
+    """What a source or sink can do in a job that makes checkpoints."""
+    if isinstance(operation, FromSource):
+        return ", resumable" if operation.source.resumable else ", cannot go on where it stopped"
+    return f", {operation.sink.delivery}" if isinstance(operation, ToSink) else ""
 
 
 def _links(edge: Edge) -> str:

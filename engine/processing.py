@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -18,7 +18,7 @@ from engine.keyed_process import KeyedProcess, SideOutput, Timer, Timers
 from engine.operations import Aside, Operation, Role, late
 from engine.state import ValueState
 from engine.stream import Stream
-from engine.types import did_you_mean
+from engine.types import did_you_mean, first_returned_by
 from engine.windowed import WindowedResults
 
 T = TypeVar("T")
@@ -58,6 +58,11 @@ class Processed(Operation):
     def waits_for_time(self) -> bool:
         return self.in_order
 
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        states = ", ".join(f"{type(each).__name__} {each.name}" for each in self.cls._states)
+        order = self.record_type if self.in_order else "as they come"
+        return {**self.key.meaning, "state": states, "records in order": order}
+
     def describe(self) -> str:
         return f"{self.cls.__name__}{' in order' if self.in_order else ''} by {self.key}"
 
@@ -77,6 +82,9 @@ class AgeingStatefulMap(Operation):
     initial: Callable[[], Any] | None
     ttl: int
     """Milliseconds."""
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return {**self.key.meaning, "state": first_returned_by(self.f), "time to live": "some"}
 
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
         return head_of(name, guard, _mapping(self.f, self.initial, self.ttl), self.key, self.clock)

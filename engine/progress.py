@@ -58,10 +58,11 @@ def _line(name: str, now: JobMetrics, lately: JobMetrics) -> str:
     read, written = (
         sum(each.rate_out for each in lately.operators if each.kind == kind) for kind in ("source", "sink")
     )
+    kept = "" if now.checkpoints is None else f", {now.checkpoints.short}"
     busiest = max(lately.operators, key=lambda each: each.busy)
     return (
         f"{name}: {now.seconds:.0f} s, {now.records_read:,} read ({read:,.0f}/s), {now.records_written:,} written "
-        f"({written:,.0f}/s), {now.in_flight:,} in flight, busiest {busiest.name}"
+        f"({written:,.0f}/s), {now.in_flight:,} in flight, busiest {busiest.name}{kept}"
     )
 
 
@@ -94,4 +95,5 @@ def table_lines(name: str, now: JobMetrics, lately: JobMetrics, width: int, at: 
     for row in rows:
         row[0] = shortened(row[0], width - numbers)
     state = f": {now.seconds:.1f} s, {now.in_flight:,} of at most {now.bound:,} records in flight"
-    return [shortened(name, width - len(state)) + state, *time_line(now, at), "", *table(TITLES, rows)]
+    kept = [] if now.checkpoints is None else [now.checkpoints.short]
+    return [shortened(name, width - len(state)) + state, *kept, *time_line(now, at), "", *table(TITLES, rows)]

@@ -24,6 +24,9 @@ class Restarts:
         self._limit, self._random = limit, source or random.Random()
         self._in_a_row = 0
 
+    def __str__(self) -> str:
+        return f"restart {self._in_a_row} of {self._limit}"
+
     @property
     def is_left(self) -> bool:
         """Whether one more failure would be followed by a restart."""

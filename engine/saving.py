@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from functools import partial
 
-from engine.checkpoint_blobs import Place, files_at, read_blob
+from engine.checkpoint_blobs import files_at, read_blob
 from engine.checkpoint_manifest import Blob
 from engine.checkpoint_store import Store
 from engine.checkpointer import Checkpointer, Pieces
@@ -16,11 +15,11 @@ from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, S
 from engine.coordinator import Announce, Coordinator, GiveUp, TaskId
 from engine.errors import CheckpointError
 from engine.keeper import Keeper
+from engine.meaning import program_of
 from engine.plan import Plan
 from engine.recovery import restore
+from engine.resuming import resume
 from engine.worker import Worker
-
-_logger = logging.getLogger("headgate")
 
 
 def keep(
@@ -44,29 +43,20 @@ def _broken(error: BaseException) -> CheckpointError:
     return broken
 
 
-def _latest(store: Store) -> Saved:
-    """The last checkpoint that is whole; of later ones that are not the user is told."""
-    found, refused = store.latest()
-    for why in refused:
-        _logger.warning("a checkpoint is not used: %s", why)
-    if found is None or found.manifest is None:
-        return Saved(store.epoch)
-    place = Place(store.files.root, found.folder)
-    return Saved(store.epoch, found.manifest.number, place, found.manifest.blobs)
-
-
 class Saving:
-    """Of one attempt, at home. `given_up(why)` and `completed(which)` are called in the checkpointer's thread."""
+    """Of one attempt, at home. `given_up(why)` and `completed(it, bytes)` are called in the checkpointer's thread."""
 
     def __init__(
         self,
         wanted: Checkpoints,
         store: Store,
+        plan: Plan,
         given_up: Callable[[GiveUp], None],
-        completed: Callable[[Announce], None],
+        completed: Callable[[Announce, int], None],
     ) -> None:
         self._wanted, self._store, self._given_up, self._completed = wanted, store, given_up, completed
-        self.saved = _latest(store)
+        self.saved = resume(store, wanted, plan)
+        self._program = program_of(plan, wanted.start_from)
         self._keeper: Keeper | None = None
         self._checkpointer: Checkpointer | None = None
 
@@ -81,7 +71,7 @@ class Saving:
         self._keeper = keep(worker, self.saved, self.say, failed)
         coordinator = self._coordinator(worker.plan)
         told = (self._given_up, self._completed, lambda error: failed(_broken(error)))
-        self._checkpointer = Checkpointer(coordinator, self._store, tell, *told)
+        self._checkpointer = Checkpointer(coordinator, self._store, self._program, tell, *told)
 
     def _coordinator(self, plan: Plan) -> Coordinator[Pieces]:
         instances = (TaskId(at, instance) for at, task in enumerate(plan.tasks) for instance in range(task.parallelism))
@@ -105,10 +95,10 @@ class Saving:
         assert self._checkpointer is not None
         self._checkpointer.say(word)
 
-    def want(self) -> None:
-        """Make one as soon as may be."""
+    def want(self, savepoint: str | None = None) -> None:
+        """Make one as soon as may be, perhaps a savepoint."""
         assert self._checkpointer is not None
-        self._checkpointer.want()
+        self._checkpointer.want(savepoint)
 
     def close(self) -> None:
         """Nothing runs any more."""

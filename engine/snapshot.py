@@ -6,6 +6,7 @@ from collections import deque
 
 import msgspec
 
+from engine.checkpoint_metrics import CheckpointMetrics
 from engine.combine import combine
 from engine.metrics import JobMetrics, State
 from engine.outline import Outline
@@ -32,10 +33,13 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True):
     silent: dict[int, float] = {}
     at: int = 0
     """When this was so, in milliseconds since the epoch, by the clock of the job's program."""
+    checkpoints: CheckpointMetrics | None = None
+    """None: it makes none."""
 
     def metrics(self) -> JobMetrics:
         """The job's metrics, from its beginning or, after `since`, from that moment."""
-        return combine(self.outline, self.reports, self.state, self.seconds)
+        whole = combine(self.outline, self.reports, self.state, self.seconds)
+        return msgspec.structs.replace(whole, checkpoints=self.checkpoints)
 
     def since(self, before: Snapshot) -> Snapshot:
         """The same, with only what has happened since `before`; what is no sum (records queued, memory) stays."""

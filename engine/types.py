@@ -96,6 +96,14 @@ def items_returned_by(function: Callable[..., Any]) -> Any:
     return None if arguments[0] is Any else arguments[0]
 
 
+def first_returned_by(function: Callable[..., Any]) -> Any:
+    """The type of the first item of the pair that `function` says it returns, or None."""
+    returned = returned_by(function)
+    arguments = typing.get_args(returned)
+    is_pair = typing.get_origin(returned) is tuple and len(arguments) == 2 and arguments[1] is not ...
+    return arguments[0] if is_pair else None
+
+
 def second_returned_by(function: Callable[..., Any]) -> Any:
     """The type of the second item of the pair that `function` says it returns, or None."""
     returned = returned_by(function)

@@ -48,6 +48,8 @@ def head(now: Snapshot, width: int) -> Iterator[str]:
         f"{whole.records_read:,} read, {whole.records_written:,} written; "
         f"{whole.in_flight:,} in flight, {100 * used:.0f} % of {whole.bound:,}"
     )
+    if now.checkpoints is not None:
+        yield now.checkpoints.short
     lost = [("skipped", whole.skipped), ("dead letters", whole.dead_letters), ("dropped", whole.dropped)]
     if any(count for _, count in lost):
         yield ", ".join(f"{count:,} {what}" for what, count in lost if count)

@@ -50,25 +50,36 @@ def show(job: str | None, seconds: float, form: Form) -> None:
 
     Figures are measured over so many `seconds`. HeadgateError where there is none, or none so called.
     """
-    candidates = [each for each in _jobs() if job in {None, each.job, each.pid}]
-    if not candidates:
-        places = " or ".join(map(str, directories()))
-        which = "no job" if job is None else f"no job {job!r}"
-        raise HeadgateError(f"{which} of yours is running: its socket would be in {places}")
+    candidates = running(job)
     if len(candidates) > 1:
         print(_list_json(candidates) if form == "json" else "\n".join(_list(candidates)))
         return
     (only,) = candidates
     if only.snapshot is None:
-        raise HeadgateError(
-            f"job {only.job!r} of process {only.pid} gives no answer that can be read",
-            hint="its process is stopped or too busy, or runs another version of Headgate",
-        )
+        raise no_answer(only)
     if form == "live" and sys.stdout.isatty():
         _live(only.path, only.snapshot, seconds)
     else:
         now, lately = _measure(only.path, only.snapshot, seconds)
         print(_json(now, lately) if form == "json" else "\n".join(lines(now, lately, _width())))
+
+
+def running(job: str | None) -> list[Found]:
+    """All running jobs of this user, or those that are so called or have that process; HeadgateError where none is."""
+    candidates = [each for each in _jobs() if job in {None, each.job, each.pid}]
+    if not candidates:
+        places = " or ".join(map(str, directories()))
+        which = "no job" if job is None else f"no job {job!r}"
+        raise HeadgateError(f"{which} of yours is running: its socket would be in {places}")
+    return candidates
+
+
+def no_answer(found: Found) -> HeadgateError:
+    """The error where a job's socket is there and nothing of use comes from it."""
+    return HeadgateError(
+        f"job {found.job!r} of process {found.pid} gives no answer that can be read",
+        hint="its process is stopped or too busy, or runs another version of Headgate",
+    )
 
 
 def _jobs() -> Iterator[Found]:

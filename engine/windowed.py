@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
@@ -15,7 +15,7 @@ from cext.panes import Grid, Panes
 from cext.waker import Waker
 from cext.windowed import Windowed, Windows
 from engine import operations as ops
-from engine.aggregates import Aggregate, collect
+from engine.aggregates import Aggregate, collect, meaning_of
 from engine.checks import check_function
 from engine.errors import GraphError
 from engine.event_time import Time, arrival_of, clock_of
@@ -75,6 +75,10 @@ class InWindows(ops.Operation):
     def describe(self) -> str:
         by_clock = "" if self.window.counts or not self.clock.is_arrival else " of the clock"
         return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r}{by_clock} by {self.key}"
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        aggregates = meaning_of(self.aggregates, self.record_type)
+        return {**self.key.meaning, "aggregates": aggregates, "windows": repr(self.window)}
 
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
         instant = self.clock.instant()

@@ -17,8 +17,8 @@ class Numbers(Source[int]):
     resumable = True
     blocking = False
 
-    def __init__(self, count: int, parts: int = 1, at_once: int = 64) -> None:
-        self.count, self.parts, self.at_once = count, parts, at_once
+    def __init__(self, count: int, parts: int = 1, at_once: int = 64, until: int | None = None) -> None:
+        self.count, self.parts, self.at_once, self.until = count, parts, at_once, until
 
     def partitions(self) -> Sequence[str]:
         return [f"part {number}" for number in range(self.parts)]
@@ -34,7 +34,8 @@ class _NumbersReader(Reader[int]):
     def read(self, limit: int) -> Sequence[int] | None:
         if self._at == self._source.count:
             return None
-        begin, self._at = self._at, min(self._at + min(limit, self._source.at_once), self._source.count)
+        end = self._source.count if self._source.until is None else self._source.until
+        begin, self._at = self._at, min(self._at + min(limit, self._source.at_once), end)
         return range(begin, self._at)
 
     def position(self) -> int:

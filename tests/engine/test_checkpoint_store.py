@@ -298,7 +298,7 @@ def test_the_last_ones_are_kept_and_those_that_are_read(store: Store) -> None:
 
 def test_savepoints_stay_until_they_are_deleted(store: Store) -> None:
     make(store, 1, "before-the-move")
-    assert store.latest() == (None, [])
+    assert number_of(store) == 1
     for number in (2, 3, 4):
         make(store, number)
     assert number_of(store) == 4
@@ -440,7 +440,7 @@ def test_checkpoints_under_a_url() -> None:
     with Store(url, "shop", keep=2) as store:
         for number in (1, 2, 3):
             make(store, number)
-        make(store, 4, "kept")
+        make(store, 3, "kept")  # of two that are as late the checkpoint is the latest
         assert (store.epoch, number_of(store), numbers(store)) == (1, 3, [2, 3])
         given_up = store.begin(5)
         fill(given_up, 5)
@@ -449,7 +449,7 @@ def test_checkpoints_under_a_url() -> None:
         fill(store.begin(7), 7)
         with Store(url, "shop") as successor:
             assert (successor.epoch, number_of(successor)) == (2, 3)
-            assert content(successor, successor.savepoint("kept"))["source a/b", 0, "position"] == b"4"
+            assert content(successor, successor.savepoint("kept"))["source a/b", 0, "position"] == b"3"
             with pytest.raises(CheckpointError, match="memory://jobs/shop was taken over by job 'shop'"):
                 make(store, 8)
             blob = successor.checkpoints()[-2].manifest

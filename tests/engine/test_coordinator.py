@@ -29,7 +29,7 @@ def test_one_begins_every_interval_and_is_complete_when_all_have_said_what_they_
     assert each.tick(30) == []
     assert say(each, 7, *OTHERS) == []
     assert say(each, 7, READ) == [Store(7, {task: f"{task.planned}@7" for task in TASKS}, False)]
-    assert each.stored(12) == [Announce(7, False)]
+    assert each.stored(12) == [Announce(7, False, seconds=2)]
     assert each.deadline == 20
     assert each.tick(20) == [Begin(8)]
 
@@ -48,7 +48,7 @@ def test_one_that_is_wanted_begins_at_once_or_after_the_one_under_way() -> None:
     assert each.want(1) == [Begin(1)]
     assert each.want(2) == []
     say(each, 1, *TASKS)
-    assert each.stored(3) == [Announce(1, False)]
+    assert each.stored(3) == [Announce(1, False, seconds=2)]
     assert each.tick(5) == []
     assert each.want(5) == [Begin(2)]
 
@@ -108,7 +108,7 @@ def test_when_all_have_ended_the_last_one_is_made_at_once() -> None:
     for task in TASKS:
         made = each.said(task, 1, True, "end", 1)
     assert made == [Store(1, dict.fromkeys(TASKS, "end"), True)]
-    assert each.stored(2) == [Announce(1, True)]
+    assert each.stored(2) == [Announce(1, True, seconds=1)]
     assert each.is_over
     assert each.deadline is None
     assert each.want(100) == []
@@ -123,8 +123,8 @@ def test_after_one_whose_barrier_somebody_passed_comes_another_last_one() -> Non
     assert [type(what) for what in made] == [Store]
     assert isinstance(made[0], Store)
     assert (made[0].is_last, made[0].kept[READ]) == (False, "0@1")
-    assert each.stored(12) == [Announce(1, False), Store(2, dict.fromkeys(TASKS, "end"), True)]
-    assert each.stored(13) == [Announce(2, True)]
+    assert each.stored(12) == [Announce(1, False, seconds=2), Store(2, dict.fromkeys(TASKS, "end"), True)]
+    assert each.stored(13) == [Announce(2, True, seconds=1)]
 
 
 def test_a_last_one_that_cannot_be_stored_is_tried_again() -> None:
@@ -156,7 +156,8 @@ def test_whatever_the_order_one_is_made_at_a_time_and_the_last_has_what_all_had_
             if data.draw(st.booleans()):
                 lasting.append(store)
                 made = each.stored(now)
-                assert made[0] == Announce(store.checkpoint, store.is_last)
+                assert isinstance(made[0], Announce)
+                assert (made[0].checkpoint, made[0].is_last) == (store.checkpoint, store.is_last)
             else:
                 made = each.failed(store.checkpoint, "disk full", now)
         elif what == "tick":

@@ -335,7 +335,7 @@ def test_the_two_called_collect() -> None:
         f"{LINE}: collect wants a field's name or a function, got \\[\\]", "the sink is connectors.memory.collect"
     ):
         flights().sink(wrong(collect(wrong([]))))
-    with fails(f"{LINE}: wanted an aggregate for 'all', got <connectors.memory._Collect .*>") as caught:
+    with fails(f"{LINE}: wanted an aggregate for 'all', got <connectors.memory_sinks._Collect .*>") as caught:
         flights().key_by().aggregate(all=wrong(into([])))
     assert "engine.collect('delay')" in caught.value.hint
 

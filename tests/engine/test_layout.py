@@ -38,7 +38,7 @@ def test_sources_and_keyed_operators_run_in_each_process_and_others_follow_them(
     assert set(workers(flow, processes).values()) == {everywhere}
     plan = Plan.of(flow, processes)
     assert plan.workers == list(everywhere)
-    assert [edge.links for edge in plan.edges] == [0, processes * (processes - 1), 0]
+    assert [edge.links for edge in plan.edges] == [0, 0, processes * (processes - 1), 0]  # the second: to combining
 
 
 def test_what_uses_memory_of_the_users_process_stays_there_and_what_follows_does_not() -> None:
@@ -46,7 +46,8 @@ def test_what_uses_memory_of_the_users_process_stays_there_and_what_follows_does
     got: list[Any] = []
     stream = flow.source(from_iterable([1, 2]), name="source").map(abs, name="map")
     stream.key_by(str).aggregate(n=count(), name="count").sink(collect(got), name="sink")
-    assert workers(flow, 2) == {"source": (HOME,), "map": (1,), "count": (1, 2), "sink": (HOME,)}
+    found = {"source": (HOME,), "map": (1,), "combine count": (1,), "count": (1, 2), "sink": (HOME,)}
+    assert workers(flow, 2) == found
 
 
 def test_a_stage_has_processes_of_its_own() -> None:
@@ -96,6 +97,7 @@ def test_what_the_user_says_counts_more() -> None:
     assert workers(flow, 2) == {
         "source": (1, 2),
         "map": (1, 2, 1),
+        "combine count": (1, 2, 1),
         "count": (1, 2, 1, 2, 1),
         "sink": (1, 2, 1, 2, 1),
     }

@@ -12,6 +12,8 @@ from engine import (
     Aggregate,
     BadRecord,
     Bounds,
+    CheckpointMetrics,
+    Checkpoints,
     Dataflow,
     DeadLetter,
     Global,
@@ -303,6 +305,12 @@ def runs() -> None:
         assert_type(job.metrics().operators, tuple[OperatorMetrics, ...])
         result: JobResult = job.wait(1.5)
         assert_type(result.state == "finished", bool)
-    assert_type(flow.explain(), str)
+    assert_type(flow.run(checkpoint="state").checkpoints, CheckpointMetrics | None)
+    wanted = Checkpoints(into="state", interval="1m", start_from="before-the-move", drop=("totals",))
+    assert_type(flow.start(checkpoint=wanted), Job)
+    flow.run(checkpoint=True)  # type: ignore[arg-type]
+    Checkpoints("state")  # type: ignore[call-arg]
+    job.stop(savepoint="before-the-move")
+    assert_type(flow.explain(checkpoint=True), str)
     for _ in trips:  # type: ignore[attr-defined]
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -16,8 +17,8 @@ from engine import Dataflow, Settings
 from engine.processing import Processed
 from engine.windowed import InWindows
 
-COUNT = 600_000
-"""Events, of a minute: six windows of 10 s, or thirty panes of 2 s."""
+COUNT = int(os.environ.get("HEADGATE_NEXMARK_EVENTS", "600000"))
+"""Events, by default of a minute: six windows of 10 s, or thirty panes of 2 s. What may be kept is the same for any."""
 AHEAD = 3
 """Seconds by which records may be ahead of the event time that windows were told: those in flight, at the most."""
 PEOPLE = 200

@@ -1,0 +1,127 @@
+"""Savepoints: a job that ends with one, what goes on from it, and what is said where that cannot be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import CheckpointError, Checkpoints, checkpointer, keeper
+from engine.coordinator import Announce, Begin
+from engine.job import Job
+from tests.engine.saved import Numbers, Shown
+from tests.engine.test_checkpoints import COUNT, PARTS, WANTED, counting, often
+from tests.engine.test_coordinator import TASKS, coordinator, say
+
+
+def begun(directory: Path, sink: Shown, processes: int = 1) -> Job:
+    """A job whose sink shows something already, and that does not end by itself."""
+    job = counting(sink, None, Numbers(COUNT, PARTS, until=COUNT // 2)).start(
+        processes=processes, checkpoint=often(directory)
+    )
+    while not sink.rows:
+        job.join(0.001)
+    return job
+
+
+def saved(directory: Path, sink: Shown, name: str = "move", processes: int = 1) -> None:
+    with begun(directory, sink, processes) as job:
+        job.stop(savepoint=name)
+        result = job.wait()
+    assert result.state == "stopped"
+    assert result.checkpoints is not None
+    assert result.checkpoints.savepoint == name
+    assert (directory / "savepoints" / name / "manifest.json").is_file()
+
+
+def test_another_number_of_processes_goes_on_from_a_savepoint(tmp_path: Path) -> None:
+    sink = Shown()
+    saved(tmp_path, sink, processes=2)
+    assert counting(sink).run(checkpoint=often(tmp_path, start_from="move")).state == "finished"
+    assert Counter(sink.rows) == WANTED
+
+
+def test_whoever_does_not_name_it_goes_on_from_it_too(tmp_path: Path) -> None:
+    sink = Shown()
+    saved(tmp_path, sink)
+    counting(sink).run(checkpoint=str(tmp_path))
+    assert Counter(sink.rows) == WANTED
+
+
+def test_the_wish_to_begin_at_one_may_stay_and_another_one_goes_back(tmp_path: Path) -> None:
+    sink, there = Shown(), tmp_path / "savepoints"
+    saved(tmp_path, sink)
+    wanted = often(tmp_path, start_from="move")
+    shown = len(sink.rows)
+    rest = counting(sink).run(checkpoint=wanted).records_read
+    assert shown + rest == PARTS * COUNT, "all that is in the savepoint is to be seen when the job has ended"
+    assert shown > 0
+    assert counting(sink).run(checkpoint=wanted).records_read == 0
+    (there / "move").rename(there / "moved")
+    assert counting(Shown()).run(checkpoint=often(tmp_path, start_from="moved")).records_read == rest
+
+
+def test_what_cannot_be_had_is_refused_and_the_job_goes_on(tmp_path: Path) -> None:
+    sink = Shown()
+    saved(tmp_path, sink)
+    with begun(tmp_path, sink) as job:
+        with pytest.raises(CheckpointError, match="savepoints/move is there already\n  hint: take another name"):
+            job.stop(savepoint="move")
+        with pytest.raises(CheckpointError, match="cannot be called 'a/b'"):
+            job.stop(savepoint="a/b")
+        assert job.state == "running"
+        job.stop()
+    with pytest.raises(CheckpointError, match=r"there is no savepoint 'none' in .*\n  hint: there are: move"):
+        counting(sink).run(checkpoint=often(tmp_path, start_from="none"))
+    assert counting(sink).run(checkpoint=str(tmp_path)).state == "finished", "the directory is free again"
+    with (
+        counting(Shown()).start() as job,
+        pytest.raises(CheckpointError, match=r"makes no checkpoints, .*\n  hint: run it with checkpoint="),
+    ):
+        job.stop(savepoint="move")
+
+
+def test_one_that_cannot_be_made_ends_the_job_with_an_error_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    sink = Shown()
+    job = begun(tmp_path, sink)
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "write_blob", full)
+        patched.setattr(checkpointer, "write_blob", full)
+        job.stop(savepoint="move")
+        with pytest.raises(CheckpointError, match=r"'move' could not be made: .*\n  hint: the next run goes on from"):
+            job.wait()
+    assert job.state == "failed"
+    counting(sink).run(checkpoint=str(tmp_path))
+    assert Counter(sink.rows) == WANTED
+
+
+def test_it_begins_right_after_the_checkpoint_under_way() -> None:
+    each = coordinator()
+    assert each.tick(10) == [Begin(1)]
+    assert each.want(11, "move") == []
+    say(each, 1, *TASKS)
+    assert each.stored(12) == [Announce(1, False, seconds=2)]
+    assert each.tick(12) == [Begin(2, "move")]
+    (store,) = say(each, 2, *TASKS)
+    assert store.savepoint == "move"
+    assert each.stored(13) == [Announce(2, False, seconds=1, savepoint="move")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"drop": "totals"}, r"Checkpoints\.drop wants .* got 'totals'\n  hint: write drop=\('totals',\)"),
+        ({"interval": "soon"}, r'Checkpoints\.interval: wanted a duration like "200ms"'),
+        ({"pause": -1}, r"Checkpoints\.pause: a duration is not below zero"),
+    ],
+)
+def test_wrong_wishes_are_refused(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Checkpoints(into="x", **wrong)
