@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from cext.operator_state import OperatorState
 from cext.task import Task
@@ -31,6 +32,13 @@ class _Handed:
     frozen: Mapping[str, Callable[[], bytes]]
 
 
+class _Begun(NamedTuple):
+    """A checkpoint, and where what is kept for it is written."""
+
+    checkpoint: int
+    place: Place | None
+
+
 class Keeper:
     """What the tasks of `worker` keep for a checkpoint that has begun becomes blobs in its place.
 
@@ -43,8 +51,10 @@ class Keeper:
         self, worker: Worker, say: Callable[[Kept | NotKept], None], broken: Callable[[BaseException], None]
     ) -> None:
         self._say, self._broken = say, broken
-        self._places: dict[int, Place] = {}
-        self._work: queue.SimpleQueue[_Handed | None] = queue.SimpleQueue()
+        self._begun = _Begun(0, None)
+        self._early: list[_Handed] = []
+        """For a checkpoint that nobody here has been told of: its barrier may come over a link before that."""
+        self._work: queue.SimpleQueue[_Handed | _Begun | None] = queue.SimpleQueue()
         """Bounded all the same: a checkpoint begins when the one before it is over."""
         for at, planned in enumerate(worker.plan.tasks):
             for instance, task in worker.instances_of(planned).items():
@@ -56,8 +66,8 @@ class Keeper:
         self._thread.start()
 
     def begin(self, checkpoint: int, place: Place) -> None:
-        """Write what is kept for `checkpoint` there; called before its barrier is sent."""
-        self._places = {checkpoint: place}
+        """Write what is kept for `checkpoint` there."""
+        self._work.put(_Begun(checkpoint, place))
 
     def close(self) -> None:
         """Return when all that tasks have handed over is written and said."""
@@ -79,12 +89,23 @@ class Keeper:
             self._broken(error)
 
     def _serve(self) -> None:
-        while (handed := self._work.get()) is not None:
-            try:
-                word: Kept | NotKept = self._kept(handed)
-            except Exception as error:
-                word = NotKept(handed.checkpoint, f"{type(error).__name__}: {error}")
-            self._say(word)
+        while (work := self._work.get()) is not None:
+            if isinstance(work, _Handed):
+                self._keep(work)
+            else:
+                self._begun, early, self._early = work, self._early, []
+                for handed in early:
+                    self._keep(handed)
+
+    def _keep(self, handed: _Handed) -> None:
+        if handed.checkpoint > self._begun.checkpoint and not handed.is_last:
+            self._early.append(handed)
+            return
+        try:
+            word: Kept | NotKept = self._kept(handed)
+        except Exception as error:
+            word = NotKept(handed.checkpoint, f"{type(error).__name__}: {error}")
+        self._say(word)
 
     def _kept(self, handed: _Handed) -> Kept:
         pieces = [self._piece(handed, operator, encode()) for operator, encode in handed.frozen.items()]
@@ -94,7 +115,7 @@ class Keeper:
         instance = handed.who.instance
         if handed.is_last:
             return Piece(operator, instance, data, None)
-        place = self._places.get(handed.checkpoint)
-        if place is None:
+        checkpoint, place = self._begun
+        if place is None or handed.checkpoint < checkpoint:
             raise CheckpointError("it was given up before")
         return Piece(operator, instance, None, write_blob(place, operator, instance, STATE, [data]))

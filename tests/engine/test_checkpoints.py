@@ -6,14 +6,19 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from cext.operator_state import OperatorState
 from connectors.memory import collect, from_iterable
 from engine import Dataflow, checkpointer, keeper
 from engine.checkpoint_blobs import write_blob
+from engine.checkpoint_store import Store
 from engine.checkpoints import Checkpoints
+from engine.control import Kept, NotKept
+from engine.coordinator import TaskId
 from engine.errors import GraphError, OperatorError
 from engine.job import MOST_FAILURES, Job
 from tests.engine.saved import Numbers, Shown
@@ -166,3 +171,20 @@ def test_stopping_while_it_waits_to_start_anew_ends_it(tmp_path: Path) -> None:
         job.join(0.001)
     job.stop()
     assert job.wait().state == "stopped"
+
+
+def test_a_barrier_that_comes_before_the_word_of_its_checkpoint(tmp_path: Path) -> None:
+    """Over a link it may; what is kept then waits, and only what was given up before is not kept."""
+    said: list[Any] = []
+    nobody = SimpleNamespace(plan=SimpleNamespace(tasks=[]))
+    store = Store(str(tmp_path), "job")
+    keeping = keeper.Keeper(cast(Any, nobody), said.append, said.append)
+    keeping.start()
+    state = {"a": OperatorState({}, {"x": 1})}
+    for checkpoint in (3, 2):
+        keeping._take(TaskId(0, checkpoint), cast(Any, None), checkpoint, False, state)
+    for checkpoint in (1, 3):
+        keeping.begin(checkpoint, store.begin(checkpoint).place)
+    keeping.close()
+    store.close()
+    assert [(type(word), word.checkpoint) for word in said] == [(Kept, 3), (NotKept, 2)]

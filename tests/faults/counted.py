@@ -154,7 +154,7 @@ def plant(point: str, when: str, nth: int, strike: Callable[[], None]) -> tuple[
 
 def _die_once(marker: str) -> None:
     try:
-        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+        os.write(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY), str(os.getpid()).encode())
     except FileExistsError:
         return
     os.kill(os.getpid(), 9)
