@@ -1,11 +1,19 @@
 """Source: the head that asks a connector's readers for as many records as there is credit for."""
 
 cimport cython
+from cpython.ref cimport PyObject, PyTypeObject
+
 from cext.clock cimport monotonic_ns
 from cext.guard cimport Guard
 from cext.instant cimport NEVER
 
 from cext.operator_state import OperatorState
+
+cdef extern from "Python.h":
+    # As C sees them: no reference is counted.
+    Py_ssize_t PyList_GET_SIZE(list rows) noexcept
+    PyObject *PyList_GET_ITEM(list rows, Py_ssize_t at) noexcept
+    PyTypeObject *Py_TYPE(PyObject *value) noexcept
 
 cdef int64_t FIRST_BACKOFF_NS = 1_000_000
 cdef int64_t LAST_BACKOFF_NS = 16_000_000
@@ -164,16 +172,16 @@ cdef class Source(Head):
         return self._without_bad(rows, side)
 
     cdef list _without_bad(self, object rows, Sideline side):
-        cdef list out
-        cdef bint is_clean = True
-        for row in rows:
-            if type(row) is self.bad_record:
-                is_clean = False
+        cdef list out, copy = list(rows)  # the reader may use its own again, and frames are shared
+        cdef PyTypeObject *bad = <PyTypeObject *>self.bad_record
+        cdef Py_ssize_t at, count = PyList_GET_SIZE(copy)
+        for at in range(count):
+            if Py_TYPE(PyList_GET_ITEM(copy, at)) == bad:
                 break
-        if is_clean:
-            return list(rows)  # a copy: the reader may use its list again, and frames are shared
+        else:
+            return copy
         out = []
-        for row in rows:
+        for row in copy:
             if type(row) is not self.bad_record:
                 out.append(row)
             elif not self.guard.handle(row.raw, row.error, side):
