@@ -52,12 +52,13 @@ def test_only_open_auctions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Processed, "build_head", noted)
     flow = Dataflow("q9", settings=Settings(max_window=1000))
-    events = flow.source(Nexmark(Generator(), count=COUNT // 4)).map_batch(watch)
+    events = flow.source(Nexmark(Generator(), count=COUNT // 2)).map_batch(watch)
     queries.results("q9", events).sink(discard())
     metrics = flow.run()
-    assert (metrics.records_read, metrics.late) == (COUNT // 4, 0)
-    assert 0 < most <= OPEN + metrics.bound < COUNT // 4 * 3 // 50 // 2
-    assert heads[0].held == 0
+    assert (metrics.records_read, metrics.late) == (COUNT // 2, 0)
+    # Of all auctions less than half, though records that wait for the next mark are counted too.
+    assert 0 < most < COUNT // 2 * 3 // 50 // 2
+    assert heads[0].held <= OPEN
 
 
 @pytest.mark.parametrize("query", KEPT)
