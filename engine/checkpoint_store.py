@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -69,7 +69,7 @@ class Store:
         try:
             self._open(holder(job))
         except BaseException:
-            self.close()
+            self._unlock()
             raise
 
     def _open(self, who: Holder) -> None:
@@ -89,6 +89,11 @@ class Store:
     def renew(self) -> None:
         """Open it anew, for the next life of the same job: the epoch before can commit nothing any more."""
         self._open(holder(self._job))
+
+    @property
+    def ended(self) -> Place:
+        """Where tasks that have ended put what is large and every later checkpoint copies; gone with this opening."""
+        return Place(self.files.root, f"{CHECKPOINTS}/ended.{self.epoch:06}")
 
     def check_epoch(self) -> None:
         """Raise `CheckpointError` if somebody else has opened the store since."""
@@ -215,7 +220,14 @@ class Store:
         )
 
     def close(self) -> None:
-        """Let others open it."""
+        """Let others open it. What tasks have left at their ends is removed now, or else by the next one."""
+        try:
+            with suppress(OSError):
+                self.files.remove_folder(self.ended.folder)
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.release()
             self._lock = None

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from engine import coordinator as then
-from engine.checkpoint_blobs import write_blob
+from engine.checkpoint_blobs import files_at, read_blob, write_blob
 from engine.checkpoint_manifest import Blob, Program
 from engine.checkpoint_store import Pending, Store
 from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, Piece
@@ -136,7 +136,13 @@ class Checkpointer:
 
 
 def _blob(pending: Pending, piece: Piece) -> Blob:
-    if piece.blob is not None:
+    """Of `piece`, in the checkpoint's own place."""
+    chunks: Iterable[bytes]
+    if piece.blob is None:
+        assert piece.data is not None
+        chunks = [piece.data]
+    elif piece.place is None:
         return piece.blob
-    assert piece.data is not None
-    return write_blob(pending.place, piece.operator, piece.instance, STATE, [piece.data])
+    else:
+        chunks = read_blob(files_at(piece.place.root), piece.place.folder, piece.blob)
+    return write_blob(pending.place, piece.operator, piece.instance, STATE, chunks)

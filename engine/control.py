@@ -29,9 +29,11 @@ class Bootstrap(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """Which life of a job this is, and what it goes on from: a checkpoint, 0 for none, where that is, and its blobs."""
+    """Which life of a job this is, where tasks that end put what is large, and what the job goes on from: a
+    checkpoint, 0 for none, where that is, and its blobs."""
 
     life: int
+    ended: checkpoint_blobs.Place
     checkpoint: int = 0
     place: checkpoint_blobs.Place | None = None
     blobs: tuple[Blob, ...] = ()
@@ -72,12 +74,14 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """What one instance of an operator keeps for a checkpoint: `blob` says where it is written; else it is `data`."""
+    """What one instance of an operator keeps for a checkpoint: it is `data`, or else written as `blob`, in the
+    checkpoint's own place unless another one is named."""
 
     operator: str
     instance: int
-    data: bytes | None
-    blob: Blob | None
+    data: bytes | None = None
+    blob: Blob | None = None
+    place: checkpoint_blobs.Place | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, tag=True):

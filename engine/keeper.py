@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cext.operator_state import OperatorState
 from cext.task import Task
-from engine.checkpoint_blobs import Place, write_blob
+from engine.checkpoint_blobs import Place, files_at, write_blob
 from engine.control import Kept, NotKept, Piece
 from engine.coordinator import TaskId
 from engine.errors import CheckpointError
@@ -20,6 +20,12 @@ from engine.worker import Worker
 
 STATE = "state"
 """What the blobs of operators are called."""
+
+LITTLE = 2**20
+"""Bytes of an operator that a word may carry: it goes the way of heartbeats, which it must not hold up."""
+
+AGAIN_SECONDS = 0.2
+"""After how long that is written which a task kept at its end, and which could not be written before."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +50,23 @@ class Keeper:
 
     `say(word)`, called in its thread, gets a Kept for each task and checkpoint, or a NotKept where something failed;
     `broken(error)`, that it writes no more.
-    What a task keeps at its end is little, belongs to every later checkpoint, and travels in the word itself.
+    What a task keeps at its end belongs to every later checkpoint, which takes it over: from the word where it is
+    little, else from `ended`. Where it cannot be written there it is tried again, for no task says it twice.
     """
 
     def __init__(
-        self, worker: Worker, say: Callable[[Kept | NotKept], None], broken: Callable[[BaseException], None]
+        self,
+        worker: Worker,
+        ended: Place,
+        say: Callable[[Kept | NotKept], None],
+        broken: Callable[[BaseException], None],
     ) -> None:
-        self._say, self._broken = say, broken
+        self._ended, self._say, self._broken = ended, say, broken
         self._begun = _Begun(0, None)
         self._early: list[_Handed] = []
         """For a checkpoint that nobody here has been told of: its barrier may come over a link before that."""
+        self._unwritten: list[_Handed] = []
+        """What ended tasks kept, each at most once."""
         self._work: queue.SimpleQueue[_Handed | _Begun | None] = queue.SimpleQueue()
         """Bounded all the same: a checkpoint begins when the one before it is over."""
         for at, planned in enumerate(worker.plan.tasks):
@@ -89,13 +102,20 @@ class Keeper:
             self._broken(error)
 
     def _serve(self) -> None:
-        while (work := self._work.get()) is not None:
+        while (work := self._next()) is not None:
             if isinstance(work, _Handed):
                 self._keep(work)
-            else:
-                self._begun, early, self._early = work, self._early, []
-                for handed in early:
-                    self._keep(handed)
+                continue
+            self._begun, early, self._early = work, self._early, []
+            for handed in early:
+                self._keep(handed)
+
+    def _next(self) -> _Handed | _Begun | None:
+        """What is to be done next: what could not be done before, once nothing else has come for a while."""
+        try:
+            return self._work.get(timeout=AGAIN_SECONDS if self._unwritten else None)
+        except queue.Empty:
+            return self._unwritten.pop(0)
 
     def _keep(self, handed: _Handed) -> None:
         if handed.checkpoint > self._begun.checkpoint and not handed.is_last:
@@ -104,6 +124,8 @@ class Keeper:
         try:
             word: Kept | NotKept = self._kept(handed)
         except Exception as error:
+            if handed.is_last:
+                self._unwritten.append(handed)
             word = NotKept(handed.checkpoint, f"{type(error).__name__}: {error}")
         self._say(word)
 
@@ -114,8 +136,16 @@ class Keeper:
     def _piece(self, handed: _Handed, operator: str, data: bytes) -> Piece:
         instance = handed.who.instance
         if handed.is_last:
-            return Piece(operator, instance, data, None)
+            return self._last_piece(operator, instance, data)
         checkpoint, place = self._begun
         if place is None or handed.checkpoint < checkpoint:
             raise CheckpointError("it was given up before")
-        return Piece(operator, instance, None, write_blob(place, operator, instance, STATE, [data]))
+        return Piece(operator, instance, blob=write_blob(place, operator, instance, STATE, [data]))
+
+    def _last_piece(self, operator: str, instance: int, data: bytes) -> Piece:
+        if len(data) <= LITTLE:
+            return Piece(operator, instance, data)
+        files = files_at(self._ended.root)
+        files.make_folder(self._ended.folder)
+        blob = write_blob(self._ended, operator, instance, STATE, [data], files)
+        return Piece(operator, instance, blob=blob, place=self._ended)

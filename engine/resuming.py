@@ -23,11 +23,11 @@ def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
     """What a job goes on from; nothing, where it begins. CheckpointError where it cannot."""
     found = _found(store, wanted.start_from)
     if found is None or found.manifest is None:
-        return Saved(store.epoch)
+        return Saved(store.epoch, store.ended)
     manifest = found.manifest
     left_out = _left_out(manifest, f"{store.files.root}/{found.folder}", plan, wanted.drop)
     blobs = tuple(blob for blob in manifest.blobs if blob.operator not in left_out)
-    return Saved(store.epoch, manifest.number, Place(store.files.root, found.folder), blobs)
+    return Saved(store.epoch, store.ended, manifest.number, Place(store.files.root, found.folder), blobs)
 
 
 def _found(store: Store, start_from: str | None) -> Found | None:

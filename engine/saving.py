@@ -33,7 +33,7 @@ def keep(
             return b"".join(read_blob(files, folder, blob))
 
         restore(worker, saved.checkpoint, lambda operator: [partial(whole, blob) for blob in saved.of(operator)])
-    return Keeper(worker, say, lambda error: failed(_broken(error)))
+    return Keeper(worker, saved.ended, say, lambda error: failed(_broken(error)))
 
 
 def _broken(error: BaseException) -> CheckpointError:

@@ -131,6 +131,23 @@ def test_new_partitions_are_read_from_their_beginning(tmp_path: Path) -> None:
     assert Counter(sink.rows) == WANTED
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_much_that_is_kept_at_the_end_is_there_for_the_next_run(tmp_path: Path, processes: int) -> None:
+    sink = Shown()
+
+    def counted(parts: int) -> int:
+        flow = Dataflow("many keys")
+        numbers = flow.source(Numbers(COUNT, parts))
+        numbers.key_by(lambda number: f"{number:0600}").stateful_map(lambda n, _: ((n or 0) + 1, n or 0)).sink(sink)
+        return flow.run(processes=processes, checkpoint=str(tmp_path)).records_read
+
+    assert counted(1) == COUNT
+    assert max(path.stat().st_size for path in tmp_path.rglob("stateful_map*.blob")) > keeper.LITTLE
+    assert not list(tmp_path.rglob("ended.*"))
+    assert counted(2) == COUNT
+    assert Counter(sink.rows) == {0: COUNT, 1: COUNT}
+
+
 def test_a_checkpoint_that_cannot_be_written_is_given_up_and_the_job_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,7 +195,7 @@ def test_a_barrier_that_comes_before_the_word_of_its_checkpoint(tmp_path: Path) 
     said: list[Any] = []
     nobody = SimpleNamespace(plan=SimpleNamespace(tasks=[]))
     store = Store(str(tmp_path), "job")
-    keeping = keeper.Keeper(cast(Any, nobody), said.append, said.append)
+    keeping = keeper.Keeper(cast(Any, nobody), store.ended, said.append, said.append)
     keeping.start()
     state = {"a": OperatorState({}, {"x": 1})}
     for checkpoint in (3, 2):
@@ -188,3 +205,24 @@ def test_a_barrier_that_comes_before_the_word_of_its_checkpoint(tmp_path: Path) 
     keeping.close()
     store.close()
     assert [(type(word), word.checkpoint) for word in said] == [(Kept, 3), (NotKept, 2)]
+
+
+def test_what_is_kept_at_the_end_is_tried_again_until_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [0]
+
+    def full(*arguments: Any) -> Any:
+        failures[0] += 1
+        if failures[0] <= 2:
+            raise OSError(28, "No space left on device")
+        return write_blob(*arguments)
+
+    monkeypatch.setattr(keeper, "write_blob", full)
+    monkeypatch.setattr(keeper, "LITTLE", 0)
+    monkeypatch.setattr(keeper, "AGAIN_SECONDS", 0.001)
+    sink = Shown()
+    result = counting(sink).run(checkpoint=Checkpoints(into=str(tmp_path), interval="1h", restarts=0))
+    assert result.state == "finished"
+    assert failures[0] > 2
+    assert Counter(sink.rows) == WANTED

@@ -31,7 +31,8 @@ COUNT = 5_000
 
 
 def manifests(folder: Path) -> list[Path]:
-    return sorted((folder / "kept").rglob("manifest*"), key=lambda path: path.stat().st_mtime_ns)
+    """The oldest first: folders are called by number and epoch. They come and go while a job runs."""
+    return sorted((folder / "kept").rglob("manifest.json"))
 
 
 def await_checkpoints(folder: Path, more: int = 2) -> None:
