@@ -194,6 +194,16 @@ CHANGES: dict[str, tuple[Build, Build, str | None]] = {
         lambda s: keyed(s).window(Session("1s")).aggregate(n=count(), name="x"),
         r"windows: Tumbling\('1s'\) before, Session\('1s'\) now",
     ),
+    "event time": (
+        lambda s: s.map(rise).event_time("at", name="x"),
+        lambda s: s.map(rise).event_time("weir", name="x"),
+        "time: at before, weir now",
+    ),
+    "event time by a function": (
+        lambda s: s.map(rise).event_time("at", name="x"),
+        lambda s: s.map(rise).event_time(lambda r: r.weir, name="x"),
+        None,
+    ),
     "results": (
         lambda s: keyed(s).aggregate(n=count(), name="x"),
         lambda s: keyed(s).aggregate(n=count(), emit="update", name="x"),
