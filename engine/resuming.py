@@ -45,13 +45,13 @@ def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
 def _found(store: Store, start_from: str | None) -> Found | None:
     """The last checkpoint that is whole, if none that began at a savepoint is wanted; of others the user is told."""
     found, refused = store.latest()
-    for why in refused:
-        _logger.warning("a checkpoint is not used: %s", why)
     if found is None and refused:
         raise CheckpointError(
             "\n  ".join([f"none of the checkpoints in {store.files.root} is whole:", *refused]),
             hint="put back what is missing, or name another directory to begin anew",
         )
+    for why in refused:
+        _logger.warning("a checkpoint is not used: %s", why)
     if start_from is None or (found and found.manifest and start_from in _beginnings(found.manifest)):
         return found
     return store.savepoint(start_from)
