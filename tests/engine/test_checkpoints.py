@@ -13,7 +13,7 @@ import pytest
 
 from cext.operator_state import OperatorState
 from connectors.memory import collect, from_iterable
-from engine import Dataflow, checkpointer, keeper
+from engine import Dataflow, checkpointer, count, keeper, sum_
 from engine.checkpoint_blobs import write_blob
 from engine.checkpoint_store import Store
 from engine.checkpoints import Checkpoints
@@ -131,6 +131,22 @@ def test_new_partitions_are_read_from_their_beginning(tmp_path: Path) -> None:
     assert Counter(sink.rows) == WANTED
 
 
+def test_who_would_take_in_the_totals_of_two_runs_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def run(parts: int) -> list[Any]:
+        flow, sink = Dataflow("totals"), Shown()
+        totals = flow.source(Numbers(10, parts)).key_by(by_key).aggregate(n=count(), name="of keys")
+        totals.key_by().aggregate(n=sum_("n"), name="of all").map(lambda result: result.n).sink(sink)
+        flow.run(checkpoint=str(tmp_path))
+        return sink.rows[-1:]
+
+    assert run(1) == [10]
+    run(1)
+    assert caplog.text == ""
+    assert run(2) == [10 + 20]
+    assert "operator 'of all' (test_checkpoints.py:" in caplog.text
+    assert "has taken in the totals of 'of keys', and now takes in those of this run too" in caplog.text
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_much_that_is_kept_at_the_end_is_there_for_the_next_run(tmp_path: Path, processes: int) -> None:
     sink = Shown()
@@ -143,7 +159,7 @@ def test_much_that_is_kept_at_the_end_is_there_for_the_next_run(tmp_path: Path, 
 
     assert counted(1) == COUNT
     assert max(path.stat().st_size for path in tmp_path.rglob("stateful_map*.blob")) > keeper.LITTLE
-    assert not list(tmp_path.rglob("ended.*"))
+    assert {path.parent.name[:6] for path in tmp_path.rglob("stateful_map*.blob")} == {"ended."}, "written once"
     assert counted(2) == COUNT
     assert Counter(sink.rows) == {0: COUNT, 1: COUNT}
 
