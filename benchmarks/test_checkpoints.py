@@ -38,7 +38,7 @@ def _seconds(operator: Callable[[KeyedStream[int]], Stream[Any]], into: Path | N
     flow = Dataflow("state")
     numbers = flow.source(generate(int, count=10**12)).key_by(lambda number: number * 7919 % KEYS)
     operator(numbers).sink(discard())
-    job = flow.start(checkpoint=into and Checkpoints(into=str(into), interval="1s"))
+    job = flow.start(checkpoint=None if into is None else Checkpoints(into=str(into), interval="1s"))
     _until(lambda: job.metrics().records_written >= 1.1 * KEYS)
     begun, before = time.perf_counter(), job.metrics().records_written
     _until(lambda: job.metrics().records_written >= before + RECORDS)
