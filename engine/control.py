@@ -37,6 +37,10 @@ class Saved(msgspec.Struct, frozen=True):
     checkpoint: int = 0
     place: checkpoint_blobs.Place | None = None
     blobs: tuple[Blob, ...] = ()
+    without: tuple[tuple[str, str], ...] = ()
+    """(operator, what it kept) that is left out."""
+    drop: tuple[str, ...] = ()
+    """The operators that go on without their state where that cannot be read."""
 
     def of(self, operator: str) -> list[Blob]:
         """What each instance of an operator kept, in order."""
