@@ -13,8 +13,9 @@ from connectors.files import json_lines_file
 from connectors.sqlite import sqlite_table
 from engine import Dataflow, Reader, Settings, Source
 from engine.checkpoints import Checkpoints
+from tests.faults.timed import KEYS, Result, key_of, moment, results, wanted_results
 
-PARTS, KEYS = 3, 7
+PARTS = 3
 SINKS = ("file", "sqlite", "postgres")
 
 
@@ -71,10 +72,6 @@ class _SlowReader(Reader[tuple[int, int]]):
         self._at = position
 
 
-def key_of(record: tuple[int, int]) -> tuple[int, int]:
-    return record[0], record[1] % KEYS
-
-
 def count_up(state: int | None, record: tuple[int, int]) -> tuple[int, Row]:
     nth = (state or 0) + 1
     return nth, Row(*record, record[1] % KEYS, nth)
@@ -84,10 +81,17 @@ def wanted(count: int) -> list[Row]:
     return [Row(part, number, number % KEYS, number // KEYS + 1) for part in range(PARTS) for number in range(count)]
 
 
+def wanted_of_time(count: int) -> list[Result]:
+    return wanted_results(PARTS, count)
+
+
 def counted(folder: Path, count: int, postgres: str = "") -> Dataflow:
-    """Counted rows into a file, a SQLite table, and a PostgreSQL one where there is a server."""
+    """Counted rows into a file, a SQLite table, and a PostgreSQL one where there is a server; what event time makes of
+    them into another file."""
     flow = Dataflow("counted", settings=Settings(silence="1s"))
-    rows = flow.source(Slow(count, folder / "hurry")).key_by(key_of).stateful_map(count_up, type=Row)
+    records = flow.source(Slow(count, folder / "hurry")).event_time(moment)
+    results(records).sink(json_lines_file(folder / "results.jsonl"), name="results")
+    rows = records.key_by(key_of).stateful_map(count_up, type=Row)
     rows.sink(json_lines_file(folder / "out.jsonl"), name="file")
     rows.sink(sqlite_table(folder / "out.db", "t", timeout=20), name="sqlite")
     if postgres:
