@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +106,9 @@ def counted(folder: Path, count: int, postgres: str = "") -> Dataflow:
 
 
 def often(folder: Path, **others: Any) -> Checkpoints:
-    return Checkpoints(into=str(folder / "kept"), interval="20ms", restarts=20, **others)
+    """`HEADGATE_TEST_SCHEME=local://` has the same directory without its lock, as all are that a URL names."""
+    into = f"{os.environ.get('HEADGATE_TEST_SCHEME', '')}{folder / 'kept'}"
+    return Checkpoints(into=into, interval="20ms", restarts=20, **others)
 
 
 # ----------------------------------------------------------------------------------------------- fault points
@@ -156,17 +162,23 @@ def plant(point: str, when: str, nth: int, strike: Callable[[], None]) -> tuple[
     return owner, name, real
 
 
-def _die_once(marker: str) -> None:
-    try:
-        os.write(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY), str(os.getpid()).encode())
-    except FileExistsError:
-        return
-    os.kill(os.getpid(), 9)
+_PR_SET_PDEATHSIG = 1
 
 
-if planned := os.environ.get("HEADGATE_TEST_DIES"):  # in whatever process of the job that comes to it
-    _point, _when, _nth, _marker = planned.split(";")
-    plant(_point, _when, int(_nth), lambda: _die_once(_marker))
+def _signal_itself_once(marker: Path, number: int) -> None:
+    """Only the first process that comes to it; `marker` is there then, with its id."""
+    mine = marker.with_suffix(f".{os.getpid()}")
+    mine.write_text(str(os.getpid()))
+    with suppress(FileExistsError):
+        os.link(mine, marker)
+        signal.pthread_kill(threading.get_ident(), number)  # this very thread gets no further
+        marker.with_suffix(".woken").touch()
+
+
+if planned := os.environ.get("HEADGATE_TEST_STRIKES"):  # whatever process of the job comes to it
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0)  # who stops there is not woken by the end of what started it
+    _point, _when, _nth, _marker, _signal = planned.split(";")
+    plant(_point, _when, int(_nth), partial(_signal_itself_once, Path(_marker), signal.Signals[_signal]))
 
 
 if __name__ == "__main__":

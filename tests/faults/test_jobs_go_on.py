@@ -80,7 +80,7 @@ class Lives:
 
     def __init__(self, folder: Path, count: int, server: PostgresServer, **env: str) -> None:
         self.folder, self.count, self.server, self.env = folder, count, server, env
-        self.log = folder / "log"
+        self.log = folder / f"log of {id(self)}"
 
     def start(self, processes: int) -> None:
         command = [sys.executable, "-m", "tests.faults.counted", str(self.folder), str(self.count), str(processes)]
@@ -192,10 +192,10 @@ def test_processes_that_are_killed_and_stopped_at_random_moments(
         try:
             running.end()
             check(tmp_path, COUNT, postgres)
+            leftovers.await_none()
         except AssertionError as error:
             error.add_note(f"seed {SEED}, run {run}, {processes} processes: {', '.join(said)}")
             raise
-    leftovers.await_none()
 
 
 @pytest.mark.skipif(RUNS <= 5, reason="takes a minute or more: of `make test-faults`")
@@ -208,14 +208,16 @@ def test_a_process_that_is_killed_between_two_steps(
     processes: int,
     tmp_path: Path,
     postgres: PostgresServer,  # noqa: F811
+    struck: Counter[str],
 ) -> None:
-    dies = f"{point};{when};{1 if point.endswith('finishes') else 3};{tmp_path}/died"
-    with lives(tmp_path, 2_000, postgres, HEADGATE_TEST_DIES=dies) as running:
+    strikes = f"{point};{when};{1 if point.endswith('finishes') else 3};{tmp_path}/died;SIGKILL"
+    with lives(tmp_path, 2_000, postgres, HEADGATE_TEST_STRIKES=strikes) as running:
         if point.endswith("finishes"):
             (tmp_path / "hurry").touch()
         running.start(processes)
         died = tmp_path / "died"
-        eventually(lambda: died.exists() and died.read_text(), f"nothing came to it: {running.log.read_text()}")
+        eventually(died.exists, f"nothing came to it: {running.log.read_text()}")
+        struck["killed between two steps"] += 1
         if int(died.read_text()) == running.child.pid:
             running.child.wait()
             running.start(processes)
