@@ -33,7 +33,9 @@ def test_every_operator_that_keeps_state_says_what_it_hangs_on() -> None:
     tried = set()
     for flow in (build({}), flow_of(list(OPERATORS), [Shown() for _ in OPERATORS]), lookup()):
         worker = Worker(Plan.of(flow), list_partitions(Plan.of(flow)))
-        natives = {each.name: each for task in worker.tasks for each in (task.head, *task.chain)}
+        natives: dict[str, Head | Operator] = {
+            each.name: each for task in worker.tasks for each in (task.head, *task.chain)
+        }
         for node in (node for task in worker.plan.tasks for node in task.nodes):
             tried.add(type(node.operation))
             if node.name in natives and keeps(natives[node.name]):
