@@ -251,6 +251,7 @@ class Job:
         self._check_savepoint(savepoint)  # which may take its time where the store is far away
         with self._lock:
             if self._asked != "finished" or self._ended.is_set() or (self._errors and not self._starts_anew):
+                self._check_awaited(savepoint)
                 return
             self._asked = "stopped"
             self._is_asked.set()
@@ -269,6 +270,16 @@ class Job:
                 hint="run it with checkpoint=, or stop it without savepoint=",
             )
         self._store.check_name(name)
+
+    def _check_awaited(self, savepoint: str | None) -> None:
+        """CheckpointError where the job is being stopped already, and not with that savepoint."""
+        awaited = None if self._log is None else self._log.awaited
+        if self._asked == "stopped" and not self._ended.is_set() and savepoint not in {None, awaited}:
+            how = "without a savepoint" if awaited is None else f"with the savepoint {awaited!r}"
+            raise CheckpointError(
+                f"job {self.name!r} is being stopped already, {how}",
+                hint="the next run goes on from its last checkpoint all the same",
+            )
 
     def cancel(self) -> None:
         """Stop at once: what is on its way is dropped, sinks keep what they have committed.
@@ -359,7 +370,9 @@ def _check_clock(clock: Clock, plan: Plan) -> None:
 
 def _open_store(checkpoints: Checkpoints, job: str) -> Store:
     from engine.checkpoint_store import Store  # which only a job that makes checkpoints needs
+    from engine.resuming import check_start
 
+    check_start(checkpoints)
     return Store(checkpoints.into, job, keep=checkpoints.keep)
 
 

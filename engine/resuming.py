@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from engine.checkpoint_blobs import Place, files_at, read_blob
-from engine.checkpoint_listing import Found
+from engine.checkpoint_listing import SAVEPOINTS, Found
 from engine.checkpoint_manifest import Manifest, Meaning, Program
 from engine.checkpoint_store import Store
 from engine.checkpoints import Checkpoints
@@ -45,11 +45,25 @@ def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
 def _found(store: Store, start_from: str | None) -> Found | None:
     """The last checkpoint that is whole, if none that began at a savepoint is wanted; of others the user is told."""
     found, refused = store.latest()
+    if found is None and refused:
+        raise CheckpointError(
+            "\n  ".join([f"none of the checkpoints in {store.files.root} is whole:", *refused]),
+            hint="put back what is missing, or name another directory to begin anew",
+        )
     for why in refused:
         _logger.warning("a checkpoint is not used: %s", why)
     if start_from is None or (found and found.manifest and start_from in _beginnings(found.manifest)):
         return found
     return store.savepoint(start_from)
+
+
+def check_start(wanted: Checkpoints) -> None:
+    """CheckpointError where there can be no savepoint to start from; so no directory is made under a wrong name."""
+    if wanted.start_from is not None and not (files := files_at(wanted.into)).names(SAVEPOINTS):
+        raise CheckpointError(
+            f"there is no savepoint {wanted.start_from!r}: {files.root} has none",
+            hint="name the directory or URL in which the job made it",
+        )
 
 
 def _beginnings(manifest: Manifest) -> tuple[str | None, ...]:
