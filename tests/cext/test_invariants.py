@@ -331,9 +331,8 @@ class Feeder:
                 if not self.lane.available():
                     return
                 self.lane.push_rows(self.next)
-            else:
-                if not self.lane.push(self.next):
-                    return
+            elif not self.lane.push(self.next):
+                return
             self.next = next(self.script, None)
 
 
