@@ -151,6 +151,12 @@ class BeginCheckpoint(msgspec.Struct, frozen=True, tag=True):
     place: checkpoint_blobs.Place
 
 
+class GiveUpCheckpoint(msgspec.Struct, frozen=True, tag=True):
+    """This checkpoint comes to nothing: nobody waits for its barrier any longer."""
+
+    checkpoint: int
+
+
 class CompleteCheckpoint(msgspec.Struct, frozen=True, tag=True):
     """This checkpoint lasts: sinks show what belongs to it."""
 
@@ -170,7 +176,8 @@ class Close(msgspec.Struct, frozen=True, tag=True):
 
 
 FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Kept | NotKept | Drained | Ended
-ToWorker: TypeAlias = Welcome | Start | StopSources | BeginCheckpoint | CompleteCheckpoint | Cancel | Abandon | Close
+OfCheckpoint: TypeAlias = BeginCheckpoint | GiveUpCheckpoint | CompleteCheckpoint
+ToWorker: TypeAlias = Welcome | Start | StopSources | OfCheckpoint | Cancel | Abandon | Close
 
 Word = TypeVar("Word")
 
