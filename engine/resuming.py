@@ -10,7 +10,7 @@ from engine.checkpoint_listing import Found
 from engine.checkpoint_manifest import Manifest, Meaning, Program
 from engine.checkpoint_store import Store
 from engine.checkpoints import Checkpoints
-from engine.control import Saved
+from engine.control import Life, Saved
 from engine.errors import CheckpointError
 from engine.graph import Node
 from engine.meaning import program_of
@@ -22,12 +22,13 @@ _logger = logging.getLogger("headgate")
 def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
     """What a job goes on from; nothing, where it begins. CheckpointError where it cannot."""
     found = _found(store, wanted.start_from)
+    life = Life(store.epoch, store.line, wanted.again)
     if found is None or found.manifest is None:
-        return Saved(store.epoch, store.ended)
+        return Saved(life, store.ended)
     manifest = found.manifest
     left_out = _left_out(manifest, f"{store.files.root}/{found.folder}", plan, wanted.drop)
     blobs = tuple(blob for blob in manifest.blobs if blob.operator not in left_out)
-    return Saved(store.epoch, store.ended, manifest.number, Place(store.files.root, found.folder), blobs)
+    return Saved(life, store.ended, manifest.number, Place(store.files.root, found.folder), blobs)
 
 
 def _found(store: Store, start_from: str | None) -> Found | None:
