@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -37,11 +38,15 @@ class TakenOver(CheckpointError):
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """The last opening of a store; `holder` also tells it from one that was made at the same moment elsewhere."""
+    """The last opening of a store; `holder` also tells it from one that was made at the same moment elsewhere.
+
+    `line` is the same for all openings of a store, and no other one's.
+    """
 
     format: int
     epoch: int
     holder: Holder
+    line: str = ""
 
 
 def opened(files: Files) -> Epoch | None:
@@ -98,7 +103,8 @@ class Store:
         with trying_to("open the checkpoints in", self.files.root):
             before = opened(self.files)
             folders = (order_of(f"{CHECKPOINTS}/{name}")[0] for name in self.files.names(CHECKPOINTS))
-            self._mine = Epoch(1, max(before.epoch if before else 0, 0, *folders) + 1, who)
+            line = before.line if before and before.line else uuid.uuid4().hex
+            self._mine = Epoch(1, max(before.epoch if before else 0, 0, *folders) + 1, who, line)
             self.files.publish(EPOCH, msgspec.json.encode(self._mine))
             self.check_epoch()
             self._clean()
@@ -107,6 +113,11 @@ class Store:
     def epoch(self) -> int:
         """Which opening of this store this is, from 1: greater than that of any before."""
         return self._mine.epoch
+
+    @property
+    def line(self) -> str:
+        """What tells these checkpoints from those of any other store."""
+        return self._mine.line
 
     def renew(self) -> None:
         """Open it anew, for the next life of the same job: the epoch before can commit nothing any more.

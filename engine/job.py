@@ -129,7 +129,8 @@ class Job:
     def _failed(self, attempt: Attempt, error: BaseException) -> None:
         """A task has failed, or a process: read no more, and let what was read before it reach the sinks.
 
-        Where the job starts anew from a checkpoint, it is all read again: then nothing of it is to arrive.
+        Where the job makes checkpoints, what is in none is read again, by its next attempt or the next run: then nothing
+        of it is to arrive, and nobody may wait for one that is complete, as there will be none.
         """
         with self._lock:
             if attempt is not self.attempt:  # a call that was left behind has come back
@@ -137,8 +138,10 @@ class Job:
             self._errors.append(error)
             if self._starts_anew:
                 attempt.give_way()
-            else:
+            elif self._checkpoints is None:
                 attempt.stop_sources(whole=False)
+            else:
+                attempt.cancel()
 
     @property
     def _starts_anew(self) -> bool:
