@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -33,12 +34,20 @@ _ENDED = "ended."
 _NAME = re.compile(r"(?![0-9.]*$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
+class TakenOver(CheckpointError):
+    """Somebody else has opened the store since: nothing that is done here counts any more."""
+
+
 class Epoch(msgspec.Struct, frozen=True):
-    """The last opening of a store; `holder` also tells it from one that was made at the same moment elsewhere."""
+    """The last opening of a store; `holder` also tells it from one that was made at the same moment elsewhere.
+
+    `line` is the same for all openings of a store, and no other one's.
+    """
 
     format: int
     epoch: int
     holder: Holder
+    line: str = ""
 
 
 def opened(files: Files) -> Epoch | None:
@@ -95,7 +104,8 @@ class Store:
         with trying_to("open the checkpoints in", self.files.root):
             before = opened(self.files)
             folders = (order_of(f"{CHECKPOINTS}/{name}")[0] for name in self.files.names(CHECKPOINTS))
-            self._mine = Epoch(1, max(before.epoch if before else 0, 0, *folders) + 1, who)
+            line = before.line if before and before.line else uuid.uuid4().hex
+            self._mine = Epoch(1, max(before.epoch if before else 0, 0, *folders) + 1, who, line)
             self.files.publish(EPOCH, msgspec.json.encode(self._mine))
             self.check_epoch()
             self._clean()
@@ -105,8 +115,18 @@ class Store:
         """Which opening of this store this is, from 1: greater than that of any before."""
         return self._mine.epoch
 
+    @property
+    def line(self) -> str:
+        """What tells these checkpoints from those of any other store."""
+        return self._mine.line
+
     def renew(self) -> None:
-        """Open it anew, for the next life of the same job: the epoch before can commit nothing any more."""
+        """Open it anew, for the next life of the same job: the epoch before can commit nothing any more.
+
+        Raises `TakenOver` if somebody else has opened it: where there is no lock, the two would take it from each other
+        for ever.
+        """
+        self.check_epoch()
         self._open(holder(self._job))
 
     @property
@@ -115,11 +135,11 @@ class Store:
         return Place(self.files.root, f"{CHECKPOINTS}/{_ENDED}{self.epoch:06}")
 
     def check_epoch(self) -> None:
-        """Raise `CheckpointError` if somebody else has opened the store since."""
+        """Raise `TakenOver` if somebody else has opened the store since."""
         there = opened(self.files)
         if there != self._mine:
             who = f"{there.holder} (epoch {there.epoch})" if there else "nobody who says so"
-            raise CheckpointError(
+            raise TakenOver(
                 f"{self.files.root} was taken over by {who}; this job, of epoch {self.epoch}, can commit nothing more",
                 hint="one of the two must end: they would write the same results twice",
             )

@@ -58,6 +58,7 @@ def _commands() -> click.Group:
     @click.option("--interval", metavar="TIME", help="How often: 10s unless said otherwise.")
     @click.option("--from", "start_from", metavar="SAVEPOINT", help="Begin at this savepoint in DIR.")
     @click.option("--drop", multiple=True, metavar="OPERATOR", help="Go on without its state where that does not fit.")
+    @click.option("--again", multiple=True, metavar="SINK", help="It may write again what it has written since.")
     def run(target: str, processes: int | None, progress: bool | None, into: str | None, **wishes: Any) -> None:
         """Run the flow TARGET to its end and print what it did.
 
@@ -172,7 +173,7 @@ def _checkpoints(into: str | None, wishes: Mapping[str, Any]) -> Checkpoints | N
 
         return Checkpoints(into=into, **said)
     if said:
-        raise click.UsageError("--interval, --from and --drop want --checkpoint DIR")
+        raise click.UsageError("--interval, --from, --drop and --again want --checkpoint DIR")
     return None
 
 

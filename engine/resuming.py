@@ -12,7 +12,7 @@ from engine.checkpoint_listing import SAVEPOINTS, Found
 from engine.checkpoint_manifest import Manifest, Meaning, Program
 from engine.checkpoint_store import Store
 from engine.checkpoints import Checkpoints
-from engine.control import Saved
+from engine.control import Life, Saved
 from engine.errors import CheckpointError
 from engine.graph import Node
 from engine.meaning import meaning_of
@@ -27,13 +27,14 @@ _logger = logging.getLogger("headgate")
 def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
     """What a job goes on from; nothing, where it begins. CheckpointError where it cannot."""
     found = _found(store, wanted.start_from)
+    life = Life(store.epoch, store.line, wanted.again)
     if found is None or found.manifest is None:
-        return Saved(store.epoch, store.ended)
+        return Saved(life, store.ended)
     manifest = found.manifest
     dropped = _dropped(manifest, f"{store.files.root}/{found.folder}", plan, wanted.drop)
     whole = {each.operator for each in dropped if each.part is None}
     return Saved(
-        store.epoch,
+        life,
         store.ended,
         manifest.number,
         Place(store.files.root, found.folder),

@@ -65,7 +65,7 @@ def dumps(items: list[Any]) -> bytes:
     return file.getvalue()
 
 
-def loads(data: bytes, classes: Mapping[Nameless, Any]) -> list[Any]:
+def loads(data: bytes | memoryview, classes: Mapping[Nameless, Any]) -> list[Any]:
     """What was pickled; `classes`: those without a name that it may have records of."""
     items: list[Any] = _Unpickler(data, classes).load()
     return items
@@ -111,7 +111,7 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, classes: Mapping[Nameless, Any]) -> None:
+    def __init__(self, data: bytes | memoryview, classes: Mapping[Nameless, Any]) -> None:
         super().__init__(io.BytesIO(data))
         self._classes = classes
 
