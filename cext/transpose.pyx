@@ -80,8 +80,8 @@ cdef class Transpose:
         return structs(self.struct, columns, self.positional, self.names)
 
 
-cdef list structs(object struct, tuple columns, Py_ssize_t positional, tuple names):
-    """Records made of `columns`, at least one, of which so many are `positional` and the others have `names`."""
+cdef list structs(object make, tuple columns, Py_ssize_t positional, tuple names):
+    """What `make` makes of `columns`, at least one, of which so many are `positional` and the others have `names`."""
     cdef PyObject **arguments
     cdef Py_ssize_t place, at, width = len(columns), length = len(<list?>columns[0])
     cdef list rows = []
@@ -97,7 +97,7 @@ cdef list structs(object struct, tuple columns, Py_ssize_t positional, tuple nam
         for place in range(length):
             for at in range(width):
                 arguments[at] = PyList_GET_ITEM(<list>columns[at], place)
-            rows.append(PyObject_Vectorcall(struct, arguments, positional, names))
+            rows.append(PyObject_Vectorcall(make, arguments, positional, names))
     finally:
         if collecting:
             PyGC_Enable()
@@ -127,11 +127,11 @@ def fields_of(struct not None, list rows not None):
     return columns
 
 
-def made_of_fields(struct not None, tuple names not None, tuple columns not None):
-    """The records of such columns, by the names of their fields."""
-    if not PyType_Check(struct) or not names or len(names) != len(columns):
-        raise TypeError(f"wanted the fields of a Struct, got {struct!r}, {names} and {len(columns)} columns")
-    return structs(struct, columns, 0, names)
+def made_of_fields(make not None, tuple names not None, tuple columns not None):
+    """What `make` makes of such columns, with the names of their fields."""
+    if not callable(make) or not names or len(names) != len(columns):
+        raise TypeError(f"wanted the fields of a Struct, got {make!r}, {names} and {len(columns)} columns")
+    return structs(make, columns, 0, names)
 
 
 def places_of(list rows not None):

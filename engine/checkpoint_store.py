@@ -22,6 +22,10 @@ EPOCH = "epoch.json"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
+class TakenOver(CheckpointError):
+    """Somebody else has opened the store since: nothing that is done here counts any more."""
+
+
 class _Epoch(msgspec.Struct, frozen=True):
     """The last opening of a store; `holder` also tells it from one that was made at the same moment elsewhere."""
 
@@ -87,7 +91,12 @@ class Store:
         return self._mine.epoch
 
     def renew(self) -> None:
-        """Open it anew, for the next life of the same job: the epoch before can commit nothing any more."""
+        """Open it anew, for the next life of the same job: the epoch before can commit nothing any more.
+
+        Raises `TakenOver` if somebody else has opened it: where there is no lock, the two would take it from each other
+        for ever.
+        """
+        self.check_epoch()
         self._open(holder(self._job))
 
     @property
@@ -96,11 +105,11 @@ class Store:
         return Place(self.files.root, f"{CHECKPOINTS}/ended.{self.epoch:06}")
 
     def check_epoch(self) -> None:
-        """Raise `CheckpointError` if somebody else has opened the store since."""
+        """Raise `TakenOver` if somebody else has opened the store since."""
         there = self._epoch_there()
         if there != self._mine:
             who = f"{there.holder} (epoch {there.epoch})" if there else "nobody who says so"
-            raise CheckpointError(
+            raise TakenOver(
                 f"{self.files.root} was taken over by {who}; this job, of epoch {self.epoch}, can commit nothing more",
                 hint="one of the two must end: they would write the same results twice",
             )

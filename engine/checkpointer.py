@@ -12,7 +12,7 @@ from typing import TypeAlias
 from engine import coordinator as then
 from engine.checkpoint_blobs import files_at, read_blob, write_blob
 from engine.checkpoint_manifest import Blob, Program
-from engine.checkpoint_store import Pending, Store
+from engine.checkpoint_store import Pending, Store, TakenOver
 from engine.control import BeginCheckpoint, CompleteCheckpoint, GiveUpCheckpoint, Kept, NotKept, OfCheckpoint, Piece
 from engine.coordinator import Announce, Coordinator, GiveUp, Instruction, TaskId
 from engine.errors import CheckpointError
@@ -94,8 +94,8 @@ class Checkpointer:
             try:
                 further = self._done(each)
             except Exception as error:
-                if isinstance(each, Announce):
-                    raise  # it lasts, and whoever waits for it would wait for ever
+                if isinstance(each, Announce) or isinstance(error, TakenOver):
+                    raise  # it lasts, and whoever waits for it would wait for ever; or no other will
                 why = f"{type(error).__name__}: {error}"
                 further = self._coordinator.failed(each.checkpoint, why, time.monotonic())
             self._do(further)

@@ -6,7 +6,6 @@ import os
 import platform
 import threading
 from collections import deque
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -16,6 +15,7 @@ from engine.checkpoint_manifest import Blob
 from engine.failures import Failure
 from engine.report import Report
 from engine.transport import Addresses, Place
+from engine.version import VERSION
 
 
 class Bootstrap(msgspec.Struct, frozen=True):
@@ -37,6 +37,10 @@ class Saved(msgspec.Struct, frozen=True):
     checkpoint: int = 0
     place: checkpoint_blobs.Place | None = None
     blobs: tuple[Blob, ...] = ()
+    without: tuple[tuple[str, str], ...] = ()
+    """(operator, what it kept) that is left out."""
+    drop: tuple[str, ...] = ()
+    """The operators that go on without their state where that cannot be read."""
 
     def of(self, operator: str) -> list[Blob]:
         """What each instance of an operator kept, in order."""
@@ -199,11 +203,8 @@ decode_bootstrap = msgspec.msgpack.Decoder(Bootstrap).decode
 
 
 def versions() -> tuple[str, str]:
-    """Of Python and of Headgate; "" where Headgate is run without being installed."""
-    try:
-        return platform.python_version(), version("headgate")
-    except PackageNotFoundError:
-        return platform.python_version(), ""
+    """Of Python and of Headgate."""
+    return platform.python_version(), VERSION
 
 
 class Inbox:

@@ -138,8 +138,8 @@ class _Reading:
     def _together(self, form: _Apart, columns: tuple[list[Any], ...]) -> list[Any]:
         if not form.struct:
             return list(zip(*columns, strict=True))
-        cls, names = loads(form.struct, self._classes)
-        return made_of_fields(cls, names, columns)
+        make, names = loads(form.struct, self._classes)  # the class, or what makes records of it as it is now
+        return made_of_fields(make, names, columns)
 
 
 def _each(columns: Iterable[_Making]) -> Generator[bytes, None, list[_Column]]:

@@ -510,6 +510,7 @@ _declared = [
     "n, text",
     "n INTEGER NOT NULL, text TEXT",
     "n INTEGER PRIMARY KEY, text",
+    "n INTEGER PRIMARY KEY, text TEXT UNIQUE",
     "n PRIMARY KEY, text NOT NULL",
     "n TEXT, text, PRIMARY KEY (n, text)) WITHOUT ROWID; --",
     "n REAL UNIQUE, text TEXT COLLATE NOCASE UNIQUE",
@@ -542,6 +543,7 @@ def test_the_table_is_as_without_checkpoints(
         with faults(), closing(sqlite3.connect(path)) as db:
             db.executescript(f"CREATE TABLE t ({declared})")
             is_upsert = key is not None and declared.startswith(("n PRIMARY", "n INTEGER PRIMARY"))
+            is_upsert = is_upsert and "UNIQUE" not in declared
             sink = sqlite_table(path, "t", key=key if is_upsert else None)
             writer = _open(sink, type=Row) if is_staged else sink.open(SinkContext("sink", Row))
             tokens = []

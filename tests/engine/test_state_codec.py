@@ -115,11 +115,11 @@ def test_fields_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         made = msgspec.defstruct("Flow", fields, module=__name__)
         monkeypatch.setitem(globals(), "Flow", made)
 
-    renewed("level", "at", ("width", int, 3))
+    renewed(("level", float | None), ("at", str), ("width", int, 3))
     (back,) = thaw(blob).tables["flows"][1]
     assert (back.at, back.level, back.width) == ("weir", 1.5, 3)
-    renewed("at")
-    with pytest.raises(TypeError, match="level"):
+    renewed(("at", str), ("width", int))
+    with pytest.raises(CheckpointError, match=r"Flow\.width is new, and has no default"):
         thaw(blob)
 
 
