@@ -62,9 +62,14 @@ class Attempt:
         if self.crew is not None:
             self.crew.start()
             return
-        self.part.start()
         if self._saving is not None:
-            self._saving.start()
+            self._saving.start()  # first, for a part may end before `start` returns
+        try:
+            self.part.start()
+        except BaseException:
+            if self._saving is not None:
+                self._saving.close()
+            raise
 
     def _has_failed(self, error: BaseException) -> None:
         self._failed(self, error)

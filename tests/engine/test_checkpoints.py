@@ -21,6 +21,7 @@ from engine.control import Kept, NotKept
 from engine.coordinator import TaskId
 from engine.errors import GraphError, OperatorError
 from engine.job import MOST_FAILURES, Job
+from engine.part import Part
 from tests.engine.saved import Numbers, Shown
 
 COUNT, KEYS, PARTS = 6_000, 7, 3
@@ -122,6 +123,25 @@ def test_a_finished_job_has_nothing_left_to_do(tmp_path: Path) -> None:
     counting(sink).run(checkpoint=str(tmp_path))
     assert counting(sink).run(checkpoint=str(tmp_path)).records_read == 0
     assert Counter(sink.rows) == WANTED
+
+
+def test_a_job_that_ends_before_its_start_returns_has_made_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Part.start
+
+    def start_and_end(part: Part, *args: Any) -> None:
+        start(part, *args)
+        for thread in part._threads:
+            thread.join()
+
+    monkeypatch.setattr(Part, "start", start_and_end)
+    got: list[int] = []
+    for _ in range(2):
+        flow = Dataflow("short")
+        flow.source(Numbers(10)).sink(collect(got))
+        flow.run(checkpoint=str(tmp_path))
+    assert got == list(range(10))
 
 
 def test_new_partitions_are_read_from_their_beginning(tmp_path: Path) -> None:
