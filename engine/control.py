@@ -28,11 +28,20 @@ class Bootstrap(msgspec.Struct, frozen=True):
     token: bytes
 
 
+class Life(msgspec.Struct, frozen=True):
+    """Which life of a job this is: the epoch of its line of checkpoints; the sinks that may write `again` what later
+    checkpoints than the one that it goes on from have shown."""
+
+    epoch: int
+    line: str
+    again: tuple[str, ...] = ()
+
+
 class Saved(msgspec.Struct, frozen=True):
     """Which life of a job this is, where tasks that end put what is large, and what the job goes on from: a
     checkpoint, 0 for none, where that is, and its blobs."""
 
-    life: int
+    life: Life
     ended: checkpoint_blobs.Place
     checkpoint: int = 0
     place: checkpoint_blobs.Place | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine import socket_folder
 from tests.faults.far import SECONDS
 
 if TYPE_CHECKING:
@@ -74,13 +75,20 @@ class Leftovers:
 
     @property
     def files(self) -> list[str]:
-        return [str(path) for path in self.folder.rglob("*") if "headgate-" in str(path)]
+        """They may be going while we look, which `os.walk` takes no offence at."""
+        found = (
+            os.path.join(folder, name) for folder, folders, names in os.walk(self.folder) for name in folders + names
+        )
+        return [path for path in found if "headgate-" in path]
 
     @property
     def all(self) -> list[str]:
         return [*self.processes, *self.files]
 
-    def await_none(self) -> None:
+    def await_none(self, *, is_swept: bool = False) -> None:
+        """`is_swept`: as it would be when the next job has begun."""
+        if is_swept:
+            socket_folder.sweep(str(self.folder))
         eventually(lambda: not self.all, "", 20) if self.all else None
         assert not self.all
 

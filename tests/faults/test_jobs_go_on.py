@@ -192,7 +192,7 @@ def test_processes_that_are_killed_and_stopped_at_random_moments(
         try:
             running.end()
             check(tmp_path, COUNT, postgres)
-            leftovers.await_none()
+            leftovers.await_none(is_swept=True)
         except AssertionError as error:
             error.add_note(f"seed {SEED}, run {run}, {processes} processes: {', '.join(said)}")
             raise
