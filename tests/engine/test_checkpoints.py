@@ -222,7 +222,8 @@ def test_a_barrier_that_comes_before_the_word_of_its_checkpoint(tmp_path: Path) 
         keeping._take(TaskId(0, checkpoint), cast(Any, None), checkpoint, False, state)
     for checkpoint in (1, 3):
         keeping.begin(checkpoint, store.begin(checkpoint).place)
-    keeping.close()
+    keeping.end()
+    keeping.thread.join()
     store.close()
     assert [(type(word), word.checkpoint) for word in said] == [(Kept, 3), (NotKept, 2)]
 
