@@ -23,6 +23,7 @@ from engine.graph import users_place
 from engine.metrics import JobMetrics, JobResult, State
 from engine.modules import in_worker
 from engine.outline import Outline
+from engine.part import STUCK_SECONDS
 from engine.plan import Plan
 from engine.restarts import Restarts
 from engine.snapshot import Snapshot
@@ -81,6 +82,9 @@ class Job:
         """Of each attempt that was followed by another one the first error."""
         self._asked: State = "finished"
         self._is_asked = threading.Event()
+        self._restart: threading.Thread | None = None
+        """Which makes the next attempt, while there is none."""
+        self._cancelled_at = math.inf
         self._ended = threading.Event()
         self._told = False
         """Whether somebody has waited and had the error."""
@@ -157,7 +161,8 @@ class Job:
             self._end(attempt.successors)
         else:
             name = f"headgate-restart-{self._restarts.count}"
-            threading.Thread(target=self._start_anew, args=(delay,), name=name, daemon=True).start()
+            self._restart = threading.Thread(target=self._start_anew, args=(delay,), name=name, daemon=True)
+            self._restart.start()
 
     def _start_anew(self, delay: float) -> None:
         assert self._store is not None
@@ -210,8 +215,14 @@ class Job:
                 self._errors.append(self._log.without_savepoint())
             self._beacon.close()
             if self._store is not None:
-                self._store.close()
+                self._close(self._store)
             self._ended.set()
+
+    def _close(self, store: Store) -> None:
+        if self.attempt.stuck or self._restarts_elsewhere:
+            store.leave()
+        else:
+            store.close()
 
     @property
     def state(self) -> State:
@@ -293,6 +304,7 @@ class Job:
         with self._lock:
             if not self._ended.is_set():
                 self._asked = "cancelled"
+                self._cancelled_at = min(self._cancelled_at, time.monotonic())
                 self._is_asked.set()
                 self.attempt.cancel()
 
@@ -300,13 +312,26 @@ class Job:
         """Wait for the end, at most `timeout` seconds; whether it has come."""
         until = math.inf if timeout is None else time.monotonic() + timeout
         while not self._ended.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic()))):
-            self.attempt.leave_the_stuck()
+            self._leave_the_stuck()
             if time.monotonic() >= until:
                 break
         if not self._ended.is_set():
             return False
         self._beacon.join()
         return True
+
+    def _leave_the_stuck(self) -> None:
+        """Once cancelled for long enough, end without what does not come back: a call of the attempt's, or of the
+        restart's, which reads checkpoints."""
+        self.attempt.leave_the_stuck()
+        if time.monotonic() - self._cancelled_at >= STUCK_SECONDS and self._restarts_elsewhere:
+            self._end(None)
+
+    @property
+    def _restarts_elsewhere(self) -> bool:
+        """Whether another thread makes the next attempt, and cannot be hurried."""
+        restart = self._restart
+        return restart is not None and restart.is_alive() and restart is not threading.current_thread()
 
     def wait(self, timeout: float | None = None) -> JobResult:
         """Wait for the end and return the result; raise what made it fail, or TimeoutError after `timeout` seconds."""

@@ -21,6 +21,7 @@ from engine.control import Kept, NotKept
 from engine.coordinator import TaskId
 from engine.errors import GraphError, OperatorError
 from engine.job import MOST_FAILURES, Job
+from engine.part import Part
 from tests.engine.saved import Numbers, Shown
 
 COUNT, KEYS, PARTS = 6_000, 7, 3
@@ -124,6 +125,25 @@ def test_a_finished_job_has_nothing_left_to_do(tmp_path: Path) -> None:
     assert Counter(sink.rows) == WANTED
 
 
+def test_a_job_that_ends_before_its_start_returns_has_made_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Part.start
+
+    def start_and_end(part: Part, *args: Any) -> None:
+        start(part, *args)
+        for thread in part._threads:
+            thread.join()
+
+    monkeypatch.setattr(Part, "start", start_and_end)
+    got: list[int] = []
+    for _ in range(2):
+        flow = Dataflow("short")
+        flow.source(Numbers(10)).sink(collect(got))
+        flow.run(checkpoint=str(tmp_path))
+    assert got == list(range(10))
+
+
 def test_new_partitions_are_read_from_their_beginning(tmp_path: Path) -> None:
     sink = Shown()
     counting(sink, None, Numbers(COUNT, 2)).run(checkpoint=str(tmp_path))
@@ -218,7 +238,8 @@ def test_a_barrier_that_comes_before_the_word_of_its_checkpoint(tmp_path: Path) 
         keeping._take(TaskId(0, checkpoint), cast(Any, None), checkpoint, False, state)
     for checkpoint in (1, 3):
         keeping.begin(checkpoint, store.begin(checkpoint).place)
-    keeping.close()
+    keeping.end()
+    keeping.thread.join()
     store.close()
     assert [(type(word), word.checkpoint) for word in said] == [(Kept, 3), (NotKept, 2)]
 
