@@ -312,6 +312,35 @@ def test_a_row_that_the_table_would_refuse_is_refused_when_it_is_written(
     assert not _staged(postgres)
 
 
+@pytest.mark.parametrize(
+    ("unique", "row"),
+    [
+        ("PRIMARY KEY (n)", Row(1, "x")),
+        ('CONSTRAINT "a USING b" UNIQUE (text, n), UNIQUE (other)', Row(1, "a")),
+        (None, Row(7, "A")),
+    ],
+)
+def test_a_row_that_collides_with_one_that_waits(unique: str | None, row: Row, postgres: PostgresServer) -> None:
+    """In another write of the same part, or in a part that was prepared before."""
+    rule = f", {unique}" if unique else ""
+    postgres.sql(f"CREATE TABLE t (n bigint, text text, other serial{rule})")
+    if unique is None:
+        postgres.sql("CREATE UNIQUE INDEX ON t (lower(text)) WHERE n < 50")
+    writer = _open(postgres_table(postgres.conninfo(), "t"))
+    writer.write([Row(1, "a")])
+    tokens = []
+    for number in (2, 3):
+        with pytest.raises(OutputError, match=rf"record 2 of 3: Row\(n={row.n}"):
+            writer.write([Row(80, "80"), row, Row(90, "90")])
+        tokens.append(writer.prepare(number))
+        writer.write([Row(number, f"text {number}")])
+    for token in tokens:
+        writer.commit(token)
+    writer.commit(writer.prepare(9))
+    writer.finish()
+    assert postgres.sql("SELECT n FROM t ORDER BY n") == [(1,), (2,), (3,)]
+
+
 def test_a_row_that_is_refused_only_at_commit_is_not_lost(postgres: PostgresServer) -> None:
     postgres.sql("CREATE TABLE t (n bigint PRIMARY KEY, text text)")
     sink = postgres_table(postgres.conninfo(), "t")
@@ -336,7 +365,9 @@ def test_an_older_checkpoint_than_the_table_has(postgres: PostgresServer) -> Non
         tokens.append(writer.prepare(checkpoint))
         writer.commit(tokens[-1])
     writer.finish()
-    with pytest.raises(ConnectorError, match="cannot go on from checkpoint 1: rows that job 'job' wrote up to checkpoint 2 are in"):
+    with pytest.raises(
+        ConnectorError, match="cannot go on from checkpoint 1: rows that job 'job' wrote up to checkpoint 2 are in"
+    ):
         _open(sink, 2, tokens[:1], 1)
     postgres.sql("DROP TABLE t")
     _open(sink, 3).finish()  # anew
