@@ -66,7 +66,7 @@ class Job:
                 f"flow {flow.name!r} is run while a worker process imports the module that it stands in",
                 hint='put flow.run(...) under if __name__ == "__main__":',
             )
-        self.plan = Plan.of(flow, processes)
+        self.plan = Plan.of(flow, processes, saves=checkpoint is not None)
         if clock is not None:
             _check_clock(clock, self.plan)
         self.name = flow.name
