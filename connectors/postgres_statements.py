@@ -130,17 +130,18 @@ class Table:
 
     def has_any(self, columns: Sequence[str], values: Sequence[Composable], unique: Sequence[Unique]) -> Composed:
         """Find whether the table has rows that are equal to staged ones where they must not be."""
-        value_of = dict(zip(columns, values, strict=True))
+        named = map(SQL("{} AS {}").format, values, map(Identifier, columns))
+        staged = SQL("(SELECT {} FROM {}) AS staged").format(SQL(", ").join(named), _STAGE)
 
         def same(column: str, collation: str | None) -> Composed:
-            left = value_of[column] + (SQL(" COLLATE " + collation) if collation else SQL(""))
-            return SQL("there.{} = ").format(Identifier(column)) + SQL("({})").format(left)
+            collate = SQL(f" COLLATE {collation}" if collation else "")
+            return SQL("there.{0} = staged.{0}{1}").format(Identifier(column), collate)
 
         def one(index: Unique) -> Composed:
             on = SQL(" AND ").join(starmap(same, index))
-            return SQL("EXISTS (SELECT FROM {} there WHERE {})").format(self.identifier, on)
+            return SQL("EXISTS (SELECT FROM {} AS there WHERE {})").format(self.identifier, on)
 
-        return SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(_STAGE, SQL(" OR ").join(map(one, unique)))
+        return SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(staged, SQL(" OR ").join(map(one, unique)))
 
     def index(self, rest: str) -> Composed:
         """Have a unique index on this one, which goes on so behind its name."""

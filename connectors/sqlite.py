@@ -107,10 +107,10 @@ def sqlite_table(
     flow and sink, what has been committed, and keeps an earlier life of the job from writing. A record that breaks a
     constraint is refused when it is written, also where only a row that waits stands against it: unique keys are looked
     up, and where there are checks, triggers, unique indexes of expressions or of some rows, or, in an upsert, on other
-    columns than `key`, each batch is tried on the table first, which takes as long again. Where a row is refused only later, by one that somebody else has
-    added meanwhile, or that waited where the constraint is on part of the rows, on an expression or, in an upsert,
-    on other columns than `key`, the commit fails and so does the job; no row is lost, and it can go on once
-    that row is out of the way.
+    columns than `key`, each batch is tried on the table first, which takes as long again. Where a row is refused only
+    later, by one that somebody else has added meanwhile, or that waited where the constraint is on part of the rows, on
+    an expression or, in an upsert, on other columns than `key`, the commit fails and so does the job; no row is lost,
+    and it can go on once that row is out of the way.
 
     Raises `GraphError`, when the graph is built, for records that are no rows and a `key` that is no field;
     in the job, `OutputError` for a record that breaks a constraint, has other fields or values that SQLite cannot

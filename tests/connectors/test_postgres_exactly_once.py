@@ -341,6 +341,23 @@ def test_a_row_that_collides_with_one_that_waits(unique: str | None, row: Row, p
     assert postgres.sql("SELECT n FROM t ORDER BY n") == [(1,), (2,), (3,)]
 
 
+def test_unique_keys_are_looked_up_and_not_tried(postgres: PostgresServer) -> None:
+    """A try leaves dead rows in the table."""
+    postgres.sql('CREATE TABLE t (n bigint PRIMARY KEY, text varchar COLLATE "C" UNIQUE)')
+    writer = _open(postgres_table(postgres.conninfo(), "t"))
+    for number in range(3):
+        writer.write([Row(number, str(number))])
+        token = writer.prepare(number)
+        writer.write([Row(100 + number, f"{number} more")])  # beside a part that waits
+        writer.commit(token)
+    with pytest.raises(OutputError, match=r"Key \(text\)=\(0\) already exists.*record 1 of 1"):
+        writer.write([Row(50, "0")])
+    writer.commit(writer.prepare(9))
+    writer.finish()
+    size = "SELECT count(*), pg_relation_size('t') / current_setting('block_size')::int, max(ctid::text) FROM t"
+    assert postgres.sql(size) == [(6, 1, "(0,7)")]  # of the one that was refused, whose error is of a try
+
+
 def test_a_row_that_is_refused_only_at_commit_is_not_lost(postgres: PostgresServer) -> None:
     postgres.sql("CREATE TABLE t (n bigint PRIMARY KEY, text text)")
     sink = postgres_table(postgres.conninfo(), "t")
