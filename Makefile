@@ -61,7 +61,7 @@ test-schedules: build
 
 # Processes killed and stopped at many random moments: HEADGATE_FAULT_SEED=2 strikes at others.
 test-faults: build
-	HEADGATE_FAULT_RUNS=$${HEADGATE_FAULT_RUNS:-200} $(BIN)/pytest $(AT_ONCE) tests/faults
+	HEADGATE_FAULT_RUNS=$${HEADGATE_FAULT_RUNS:-200} $(BIN)/pytest $(AT_ONCE) tests/faults tests/connectors/test_postgres_exactly_once.py
 
 # The tests of the core and the engine under AddressSanitizer and UBSan. A crash is left to Python's faulthandler, which
 # says where in the program it was; some tests make a worker crash.

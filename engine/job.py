@@ -68,7 +68,7 @@ class Job:
                 f"flow {flow.name!r} is run while a worker process imports the module that it stands in",
                 hint='put flow.run(...) under if __name__ == "__main__":',
             )
-        self.plan = Plan.of(flow, processes)
+        self.plan = Plan.of(flow, processes, saves=checkpoint is not None)
         if clock is not None:
             _check_clock(clock, self.plan)
         self.name = flow.name
@@ -133,8 +133,8 @@ class Job:
     def _failed(self, attempt: Attempt, error: BaseException) -> None:
         """A task has failed, or a process: read no more, and let what was read before it reach the sinks.
 
-        Where the job makes checkpoints, what is in none is read again, by its next attempt or the next run: then nothing
-        of it is to arrive, and nobody may wait for one that is complete, as there will be none.
+        Where the job makes checkpoints, what is in none is read again, by its next attempt or the next run: nothing of
+        it is to arrive, and nobody is to wait for another checkpoint, as none will be complete.
         """
         with self._lock:
             if attempt is not self.attempt:  # a call that was left behind has come back
