@@ -46,7 +46,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     found = [dict(each.user_properties)[STRUCK] for each in reports if each.when == "teardown" and each.user_properties]
     if total := sum(map(Counter[str], found), Counter[str]()):
         said = ", ".join(f"{times} {what}" for what, times in sorted(total.items()))
-        terminalreporter.write_line(f"struck in {len(found)} jobs that go on, seed {SEED}: {said}")
+        terminalreporter.write_line(f"struck in {len(found)} runs, seed {SEED}: {said}")
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
