@@ -47,12 +47,17 @@ class StagedTableWriter(TableWriter):
         with self._transaction():
             self._ledger.create("WITHOUT ROWID")
             instances = self._ledger.instances(self._index, self._parallelism)
-            self._ledger.take_over(instances, once=not self.target.table.upsert)
+            self._ledger.take_over(instances, None if self.target.table.upsert else self._holds_rows)
         for token in recovery.prepared:
             self.commit(token)
         with self._transaction():
             for instance in instances:
                 self._db.execute(f"DROP TABLE IF EXISTS {self._staging(instance)}")
+
+    def _holds_rows(self) -> bool:
+        name = self.target.table.name
+        is_there = self._run("SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE", name)
+        return bool(is_there and self._run(f"SELECT 1 FROM {quoted([name])} LIMIT 1"))
 
     def _run(self, sql: str, *values: Any) -> list[Any]:
         return self._db.execute(sql, values).fetchall()

@@ -17,14 +17,13 @@ import zmq
 from engine import control, socket_folder
 from engine.control import (
     Abandon,
-    BeginCheckpoint,
     Bootstrap,
     Cancel,
     Close,
-    CompleteCheckpoint,
     Inbox,
     Kept,
     NotKept,
+    OfCheckpoint,
     Start,
     StopSources,
     ToWorker,
@@ -112,7 +111,7 @@ class Crew:
         """Tell everybody to drop what is on its way."""
         self._inbox.put(lambda: self.supervision.cancel(time.monotonic()))
 
-    def tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
+    def tell(self, word: OfCheckpoint) -> None:
         """Tell every worker that runs."""
         self._inbox.put(lambda: self.supervision.tell(word))
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from engine.checkpoint_blobs import Place, files_at, read_blob
-from engine.checkpoint_listing import Found
+from engine.checkpoint_listing import SAVEPOINTS, Found
 from engine.checkpoint_manifest import Manifest, Meaning, Program
 from engine.checkpoint_store import Store
 from engine.checkpoints import Checkpoints
-from engine.control import Saved
+from engine.control import Life, Saved
 from engine.errors import CheckpointError
 from engine.graph import Node
 from engine.meaning import meaning_of
@@ -26,13 +26,14 @@ _logger = logging.getLogger("headgate")
 def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
     """What a job goes on from; nothing, where it begins. CheckpointError where it cannot."""
     found = _found(store, wanted.start_from)
+    life = Life(store.epoch, store.line, wanted.again)
     if found is None or found.manifest is None:
-        return Saved(store.epoch, store.ended)
+        return Saved(life, store.ended)
     manifest = found.manifest
     dropped = _dropped(manifest, f"{store.files.root}/{found.folder}", plan, wanted.drop)
     whole = {each.operator for each in dropped if each.part is None}
     return Saved(
-        store.epoch,
+        life,
         store.ended,
         manifest.number,
         Place(store.files.root, found.folder),
@@ -45,11 +46,25 @@ def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
 def _found(store: Store, start_from: str | None) -> Found | None:
     """The last checkpoint that is whole, if none that began at a savepoint is wanted; of others the user is told."""
     found, refused = store.latest()
+    if found is None and refused:
+        raise CheckpointError(
+            "\n  ".join([f"none of the checkpoints in {store.files.root} is whole:", *refused]),
+            hint="put back what is missing, or name another directory to begin anew",
+        )
     for why in refused:
         _logger.warning("a checkpoint is not used: %s", why)
     if start_from is None or (found and found.manifest and start_from in _beginnings(found.manifest)):
         return found
     return store.savepoint(start_from)
+
+
+def check_start(wanted: Checkpoints) -> None:
+    """CheckpointError where there can be no savepoint to start from; so no directory is made under a wrong name."""
+    if wanted.start_from is not None and not (files := files_at(wanted.into)).names(SAVEPOINTS):
+        raise CheckpointError(
+            f"there is no savepoint {wanted.start_from!r}: {files.root} has none",
+            hint="name the directory or URL in which the job made it",
+        )
 
 
 def _beginnings(manifest: Manifest) -> tuple[str | None, ...]:

@@ -11,7 +11,7 @@ from engine.checkpoint_manifest import Blob
 from engine.checkpoint_store import Store
 from engine.checkpointer import Checkpointer, Pieces
 from engine.checkpoints import Checkpoints
-from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, Saved
+from engine.control import BeginCheckpoint, Kept, NotKept, OfCheckpoint, Saved
 from engine.coordinator import Announce, Coordinator, GiveUp, TaskId
 from engine.errors import CheckpointError
 from engine.keeper import Keeper
@@ -66,7 +66,7 @@ class Saving:
     def attend(
         self,
         worker: Worker,
-        tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None],
+        tell: Callable[[OfCheckpoint], None],
         failed: Callable[[BaseException], None],
     ) -> None:
         """Let the part at home go on from the last checkpoint, and get ready to make others; `tell` tells everybody,

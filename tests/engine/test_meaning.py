@@ -33,12 +33,12 @@ def test_every_operator_that_keeps_state_says_what_it_hangs_on() -> None:
     tried = set()
     for flow in (build({}), flow_of(list(OPERATORS), [Shown() for _ in OPERATORS]), lookup()):
         worker = Worker(Plan.of(flow), list_partitions(Plan.of(flow)))
-        natives: dict[str, Head | Operator] = {
-            each.name: each for task in worker.tasks for each in (task.head, *task.chain)
-        }
+        natives: list[Head | Operator] = [task.head for task in worker.tasks]
+        natives += [each for task in worker.tasks for each in task.chain]
+        keeping = {each.name for each in natives if keeps(each)}
         for node in (node for task in worker.plan.tasks for node in task.nodes):
             tried.add(type(node.operation))
-            if node.name in natives and keeps(natives[node.name]):
+            if node.name in keeping:
                 said = node.operation.meaning(node.inputs) or node.operation.parts
                 assert said, f"{node} keeps state, and does not say what that hangs on"
     left = {each.__name__ for each in below(Operation)} - {each.__name__ for each in tried}
