@@ -19,8 +19,9 @@ from engine import Dataflow
 from engine.errors import CheckpointError
 from tests.connectors.conftest import postgres, running_postgres  # noqa: F401 - fixtures
 from tests.faults.conftest import eventually
-from tests.faults.counted import Row, Slow, count_up, counted, key_of, often, wanted
+from tests.faults.counted import Row, Slow, count_up, counted, often, wanted
 from tests.faults.test_jobs_go_on import check
+from tests.faults.timed import key_of
 
 if TYPE_CHECKING:
     from tests.connectors.postgres_server import PostgresServer
