@@ -32,8 +32,8 @@ from engine.control import (
 from engine.durations import nanoseconds
 from engine.layout import HOME
 from engine.part import Part
-from engine.plan import Plan
 from engine.placement import LocalPlacement, Placement, Slot
+from engine.plan import Plan
 from engine.shipping import dump, fingerprint
 from engine.supervision import Fail, Home, Instruction, Kill, Send, Supervision
 from engine.switchboard import Switchboard

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import zmq
+
 from cext.link import Peer
 from cext.links import Links, Wire
 from engine.durations import Duration, nanoseconds
