@@ -10,6 +10,7 @@ import msgspec
 
 from connectors.output_file import cannot, claimed, is_same
 from connectors.paths import beside
+from engine.sink import Recovery
 
 CLAIM = ".claim"
 
@@ -18,17 +19,19 @@ class Claim:
     """Keeps others from writing `path` as its writer `index` until `release`; `ConnectorError` if one is at work.
 
     A lock alone would not do: a process of an earlier epoch that was stopped, and so taken for dead, still has it.
-    So the locked file says whose it is, and the same job and operator may take it from an earlier epoch.
+    So the locked file says whose it is, and the same operator of the job with the same checkpoints may take it from an
+    earlier epoch.
     """
 
-    def __init__(self, path: str, index: int, job: str, operator: str, epoch: int) -> None:
+    def __init__(self, path: str, index: int, operator: str, recovery: Recovery) -> None:
         self._path = beside(path, f"{index}{CLAIM}")
-        while (fd := self._try(path, job, operator, epoch)) is None:
+        self._owner, self._epoch = [recovery.job, operator, recovery.line], recovery.epoch
+        while (fd := self._try(path)) is None:
             pass
         self._fd = fd
         try:
             os.ftruncate(fd, 0)
-            os.pwrite(fd, msgspec.json.encode([job, operator, epoch]), 0)
+            os.pwrite(fd, msgspec.json.encode([*self._owner, self._epoch]), 0)
         except OSError as error:
             self.release()
             raise cannot(f"write for {path!r}", self._path, error) from error
@@ -36,7 +39,7 @@ class Claim:
             os.close(fd)
             raise
 
-    def _try(self, path: str, job: str, operator: str, epoch: int) -> int | None:
+    def _try(self, path: str) -> int | None:
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
@@ -46,7 +49,7 @@ class Claim:
         except BlockingIOError as error:
             holder = os.pread(fd, 4096, 0)
             os.close(fd)
-            if not _is_older(holder, job, operator, epoch):
+            if not self._is_older(holder):
                 raise claimed(path, self._path) from error
             with suppress(FileNotFoundError):
                 os.unlink(self._path)
@@ -67,10 +70,10 @@ class Claim:
         finally:
             os.close(self._fd)
 
-
-def _is_older(holder: bytes, job: str, operator: str, epoch: int) -> bool:
-    try:
-        holding_job, holding_operator, holding_epoch = msgspec.json.decode(holder, type=tuple[str, str, int])
-    except msgspec.DecodeError:  # not yet written
-        return False
-    return (holding_job, holding_operator) == (job, operator) and holding_epoch < epoch
+    def _is_older(self, holder: bytes) -> bool:
+        """Whether it is an earlier life of ours."""
+        try:
+            job, operator, line, epoch = msgspec.json.decode(holder, type=tuple[str, str, str, int])
+        except msgspec.DecodeError:  # not yet written
+            return False
+        return [job, operator, line] == self._owner and epoch < self._epoch

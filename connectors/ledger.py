@@ -1,9 +1,9 @@
-"""A table beside those that a sink fills: which life of a job may write to them, and what it has committed."""
+"""A table beside those that a sink fills: which life of a job may write to them, and what was committed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from engine.errors import ConnectorError
 from engine.sink import Recovery
@@ -22,21 +22,39 @@ Run: TypeAlias = Callable[..., Iterable[tuple[Any, ...]]]
 
 _COLUMNS = """
     job TEXT, sink TEXT, instance BIGINT,
-    epoch BIGINT NOT NULL,
+    line TEXT NOT NULL, epoch BIGINT NOT NULL,
     prepared_part BIGINT NOT NULL DEFAULT 0,
+    committed_line TEXT NOT NULL DEFAULT '',
     committed_epoch BIGINT NOT NULL DEFAULT 0,
     committed_part BIGINT NOT NULL DEFAULT 0,
     checkpoint BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (job, sink, instance)
 """
+_OF_SINK = "WHERE job = ? AND sink = ?"
+_OF_INSTANCE = f"{_OF_SINK} AND instance = ?"
+
+
+class _Row(NamedTuple):
+    instance: int
+    line: str
+    epoch: int
+    committed_line: str
+    """Of which line of checkpoints the last committed part is."""
+    committed: Part
+    """(0, 0): none."""
+    checkpoint: int
 
 
 class Ledger:
-    """One row for each instance of a sink: the epoch that may write, and the last part that was committed.
+    """One row for each instance of a sink: which life of which line of checkpoints may write, and the last part that
+    was committed.
 
     `run` runs SQL, `table` is this table's name as SQL has it, `where` what is written to. Every method is called
     within a transaction in which nobody else changes these rows, so that what it has seen holds until that is over.
-    Each raises `ConnectorError` where a newer epoch has taken over.
+    Each raises `ConnectorError` where another life has taken over.
+
+    Who begins a line of checkpoints anew takes over from any other; the one before may take that back as long as the
+    new one has committed nothing, and is refused after that.
     """
 
     def __init__(self, run: Run, table: str, recovery: Recovery, sink: str, where: str) -> None:
@@ -49,43 +67,31 @@ class Ledger:
 
     def instances(self, index: int, parallelism: int) -> list[int]:
         """Those that the writer `index` of so many inherits."""
-        rows = self._run(f"SELECT instance, epoch FROM {self._table} WHERE job = ? AND sink = ?", *self._who)
-        found = {instance: epoch for instance, epoch in rows if instance % parallelism == index}
-        if (newest := max(found.values(), default=0)) > self._recovery.epoch:
-            raise self._fenced(newest)
-        return sorted({index, *found})
+        found = [row for row in self._rows(_OF_SINK, *self._who) if row.instance % parallelism == index]
+        for row in found:
+            self._check_may_take_over(row)
+        return sorted({index, *(row.instance for row in found)})
 
-    def take_over(self, instances: Sequence[int], *, once: bool) -> None:
-        """Let only this epoch write for `instances`; `once`: rows that are committed again would be there twice."""
+    def take_over(self, instances: Sequence[int], holds_rows: Callable[[], bool] | None) -> None:
+        """Let only this life write for `instances`. `holds_rows`: whether any are in what is written to, where rows that
+        are committed again would be there twice."""
+        rows = {row.instance: row for row in self._rows(_OF_SINK, *self._who)}
+        if holds_rows is not None and not self._recovery.again:
+            self._check_once(rows.values(), holds_rows)
         for instance in instances:
             self._run(
-                f"INSERT INTO {self._table} (job, sink, instance, epoch) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (job, sink, instance) DO UPDATE SET epoch = excluded.epoch, prepared_part = 0",
+                f"INSERT INTO {self._table} (job, sink, instance, line, epoch) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (job, sink, instance) DO UPDATE "
+                "SET line = excluded.line, epoch = excluded.epoch, prepared_part = 0",
                 *self._who,
                 instance,
-                self._recovery.epoch,
+                *self._life,
             )
-            if not self._recovery.is_resumed:
-                self._set(instance, "committed_epoch = 0, committed_part = 0, checkpoint = 0")
-        if once:
-            self._check_not_later()
-
-    def _check_not_later(self) -> None:
-        last: dict[int, Part] = {}
-        for token in self._recovery.prepared:
-            last[token["instance"]] = (token["epoch"], token["part"])
-        for instance, part in last.items():
-            _, epoch, number, checkpoint = self._row(instance)
-            if (epoch, number) > part:
-                raise ConnectorError(
-                    f"cannot go on from checkpoint {self._recovery.checkpoint}: rows of checkpoint {checkpoint} are in "
-                    f"the {self._where} already, and would be there twice",
-                    hint="go on from the last checkpoint; or put the table back as it was, and remove the job's rows "
-                    f"from {LEDGER}",
-                )
+            if instance in rows and self._is_superseded(rows[instance]):
+                self._set_committed(instance, self._last_prepared().get(instance, (0, 0)), self._recovery.checkpoint)
 
     def check(self, instance: int) -> None:
-        """Raise unless this epoch may write."""
+        """Raise unless this life may write."""
         self._row(instance)
 
     def prepared(self, instance: int, number: int) -> None:
@@ -96,36 +102,88 @@ class Ledger:
     def commits(self, token: Token) -> bool:
         """Note that the part is committed; False if it has been already."""
         instance, part = token["instance"], (token["epoch"], token["part"])
-        _, epoch, number, _ = self._row(instance)
-        if (epoch, number) >= part:
+        row = self._row(instance)
+        if row.committed_line == self._recovery.line and row.committed >= part:
             return False
-        self._set(instance, "committed_epoch = ?, committed_part = ?, checkpoint = ?", *part, token["checkpoint"])
+        self._set_committed(instance, part, token["checkpoint"])
         return True
 
-    def _row(self, instance: int) -> tuple[int, int, int, int]:
-        rows = self._run(
-            f"SELECT epoch, committed_epoch, committed_part, checkpoint FROM {self._table} "
-            "WHERE job = ? AND sink = ? AND instance = ?",
-            *self._who,
-            instance,
-        )
-        for epoch, committed_epoch, number, checkpoint in rows:
-            if epoch == self._recovery.epoch:
-                return epoch, committed_epoch, number, checkpoint
-            raise self._fenced(epoch)
-        raise self._fenced(0)
+    # ------------------------------------------------------------------------------------ who may write
 
-    def _set(self, instance: int, what: str, *values: int) -> None:
-        where = "WHERE job = ? AND sink = ? AND instance = ?"
-        self._run(f"UPDATE {self._table} SET {what} {where}", *values, *self._who, instance)
+    @property
+    def _life(self) -> tuple[str, int]:
+        return self._recovery.line, self._recovery.epoch
 
-    def _fenced(self, epoch: int) -> ConnectorError:
-        return ConnectorError(
-            f"cannot write to {self._where}: epoch {epoch} of job {self._recovery.job!r} has taken over from "
-            f"epoch {self._recovery.epoch}",
-            hint="if the job runs nowhere else, its checkpoints were removed: to begin anew, remove its rows from "
-            f"{LEDGER} too",
-        )
+    def _check_may_take_over(self, row: _Row) -> None:
+        if row.line == self._recovery.line:
+            if row.epoch > self._recovery.epoch:
+                raise self._fenced(row)
+        elif self._is_superseded(row) and not self._recovery.again:
+            raise ConnectorError(
+                f"cannot go on from checkpoint {self._recovery.checkpoint}: job {self._who[0]!r} with other checkpoints "
+                f"has written to the {self._where} since",
+                hint=f"go on from those, or begin anew in another directory; {self._say_again()}",
+            )
+
+    def _is_superseded(self, row: _Row) -> bool:
+        """Whether rows have been committed that the checkpoint which we go on from knows nothing of."""
+        is_others = row.line != self._recovery.line and row.committed_line != self._recovery.line
+        return self._recovery.is_resumed and is_others and row.committed > (0, 0)
+
+    def _check_once(self, rows: Iterable[_Row], holds_rows: Callable[[], bool]) -> None:
+        """Raise where rows of later checkpoints than the one to go on from are there already."""
+        last = self._last_prepared()
+        for row in rows:
+            is_later = row.committed > last.get(row.instance, row.committed)
+            if self._recovery.is_resumed and (not is_later or row.committed_line != self._recovery.line):
+                continue
+            if row.committed > (0, 0) and holds_rows():
+                goes_on = f"go on from checkpoint {self._recovery.checkpoint}"
+                raise ConnectorError(
+                    f"cannot {goes_on if self._recovery.is_resumed else 'begin anew'}: rows that job {self._who[0]!r} "
+                    f"wrote up to checkpoint {row.checkpoint} are in the {self._where} already, and would be there twice",
+                    hint=f"go on from its last checkpoint; or empty the table; {self._say_again()}",
+                )
+
+    def _say_again(self) -> str:
+        return f"or take those rows out, or let them be, and say so: Checkpoints(again=({self._who[1]!r},))"
+
+    def _last_prepared(self) -> dict[int, Part]:
+        """Of each instance the last part that the checkpoint to go on from has."""
+        return {token["instance"]: (token["epoch"], token["part"]) for token in self._recovery.prepared}
+
+    def _fenced(self, row: _Row | None) -> ConnectorError:
+        job = f"job {self._who[0]!r}"
+        if row is None:
+            message, hint = f"the row of {job} is no longer in {LEDGER}", "leave that table alone while a job runs"
+        elif row.line == self._recovery.line:
+            message = f"epoch {row.epoch} of {job} has taken over from epoch {self._recovery.epoch}"
+            hint = "that is the job now; where its checkpoints were put back as they were before, begin in a new directory"
+        else:
+            message = f"{job} with other checkpoints has taken over"
+            hint = "two jobs that run at once need two names, as in Dataflow('orders-2')"
+        return ConnectorError(f"cannot write to {self._where}: {message}", hint=hint)
+
+    # ------------------------------------------------------------------------------------------ its rows
+
+    def _rows(self, where: str, *values: Any) -> list[_Row]:
+        columns = "instance, line, epoch, committed_line, committed_epoch, committed_part, checkpoint"
+        found = self._run(f"SELECT {columns} FROM {self._table} {where}", *values)
+        return [_Row(i, line, epoch, whose, (at, part), number) for i, line, epoch, whose, at, part, number in found]
+
+    def _row(self, instance: int) -> _Row:
+        """That of an instance for which we may write."""
+        row = next(iter(self._rows(_OF_INSTANCE, *self._who, instance)), None)
+        if row is None or (row.line, row.epoch) != self._life:
+            raise self._fenced(row)
+        return row
+
+    def _set_committed(self, instance: int, part: Part, checkpoint: int) -> None:
+        what = "committed_line = ?, committed_epoch = ?, committed_part = ?, checkpoint = ?"
+        self._set(instance, what, self._recovery.line, *part, checkpoint)
+
+    def _set(self, instance: int, what: str, *values: Any) -> None:
+        self._run(f"UPDATE {self._table} SET {what} {_OF_INSTANCE}", *values, *self._who, instance)
 
 
 def rows_missing(token: Token, found: int, place: str) -> ConnectorError:

@@ -86,7 +86,12 @@ class StagedTableWriter(TableWriter):
         self._instances = ledger.instances(self._index, self._parallelism)
         for instance in self._instances:
             self._lock_from_others(cursor, instance)
-        ledger.take_over(self._instances, once=not self.target.table.upsert)
+        ledger.take_over(self._instances, None if self.target.table.upsert else lambda: self._holds_rows(cursor))
+
+    def _holds_rows(self, cursor: Cursor) -> bool:
+        table = self.target.table
+        is_there = _only(cursor, SQL("SELECT to_regclass(%s) IS NOT NULL"), table.identifier.as_string(cursor))
+        return bool(is_there and _only(cursor, table.holds_rows()))
 
     def _lock_from_others(self, cursor: Cursor, instance: int) -> None:
         """Get the instance's lock, whoever has it: an older life's transaction, which shall not be committed."""

@@ -109,6 +109,9 @@ class Table:
     def count(self) -> Composed:
         return SQL("SELECT count(*) FROM {}").format(self.identifier)
 
+    def holds_rows(self) -> Composed:
+        return SQL("SELECT EXISTS (SELECT FROM {})").format(self.identifier)
+
     def lock(self) -> Composed:
         """Have whoever else wants to make this table wait until the transaction is over."""
         return SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 4863))").format(Literal(str(self)))

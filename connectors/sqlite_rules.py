@@ -20,7 +20,8 @@ class Rules:
     """The rules of `table`, which is there, for rows of `columns`, that a staging table can have.
 
     `declarations`: those of its columns. `unique`: of its unique indexes, none where rows are upserted, or the table
-    says itself what becomes of such rows. `refuse_more`: the table may refuse a row that the staging table takes.
+    says itself what becomes of such rows. `refused`: a condition for rows `staged` that the table refuses though the
+    staging table took them; None where there are none. `refuse_more`: it may refuse others, too, and only a try tells.
     """
 
     def __init__(self, db: sqlite3.Connection, table: Table, columns: Sequence[str]) -> None:
@@ -32,16 +33,20 @@ class Rules:
         indexes = self._rows('SELECT name, origin FROM pragma_index_list(?) WHERE "unique" AND NOT partial')
         found = [self._parts(index) for index, _ in indexes]
         keys = [folded(name) for name, *_, pk in info if pk]
-        is_rowid = len(keys) == 1 and "pk" not in {origin for _, origin in indexes}  # it takes nothing but integers
+        is_rowid = len(keys) == 1 and "pk" not in {origin for _, origin in indexes}
         found += [[(keys[0], "BINARY")]] if is_rowid else []
         ((sql,),) = self._rows(
             "SELECT sql FROM sqlite_master WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')"
         )
         is_silent = table.upsert or "CONFLICT" in sql.upper()
-        self.unique = [] if is_silent else [self._as_indexed(parts) for parts in found if self._has(parts)]
+        taken = [] if is_silent else [parts for parts in found if self._has(parts)]
+        self.unique = list(map(self._as_indexed, taken))
+        conditions = [self._is_taken(parts) for parts in taken]
+        conditions += [self._is_no_integer(keys[0])] if is_rowid and keys[0] in self._columns else []
+        self.refused = " OR ".join(conditions) or None
         key = set(map(folded, table.key)) if table.upsert else None
-        others = [parts for parts in found if {name for name, _ in parts} != key]
-        self.refuse_more = bool(is_rowid or others or _CONDITIONS.search(sql) or self._other_conditions())
+        others = [parts for parts in found if parts not in taken and {name for name, _ in parts} != key]
+        self.refuse_more = bool(others or _CONDITIONS.search(sql) or self._other_conditions())
 
     def _rows(self, sql: str) -> list[Any]:
         return self._db.execute(sql, (self._table.name,)).fetchall()
@@ -56,6 +61,16 @@ class Rules:
 
     def _as_indexed(self, parts: Unique) -> str:
         return ", ".join(f"{quoted([self._columns[name]])} COLLATE {collation}" for name, collation in parts)
+
+    def _is_taken(self, parts: Unique) -> str:
+        """Whether the table has such a row already."""
+        columns = [(quoted([self._columns[name]]), collation) for name, collation in parts]
+        same = (f"staged.{column} COLLATE {collation} = there.{column}" for column, collation in columns)
+        return f"EXISTS (SELECT 1 FROM {quoted([self._table.name])} AS there WHERE {' AND '.join(same)})"
+
+    def _is_no_integer(self, key: bytes) -> str:
+        """A key that is the rowid takes nothing but integers, and makes one of NULL."""
+        return f"typeof(staged.{quoted([self._columns[key]])}) NOT IN ('integer', 'null')"
 
     def _other_conditions(self) -> bool:
         """Triggers, and indexes of some rows or of expressions, which may fail."""

@@ -23,9 +23,9 @@ _PART = "headgate part"
 class StagedTableWriter(TableWriter):
     """Rows are seen when their checkpoint is complete.
 
-    1. `write` inserts rows into a staging table in the same file, with the number of the part that they are of. Where
-       the table has rules that the staging table has not, they are inserted into the table first and that is taken
-       back at once: so what the table would refuse later it refuses now.
+    1. `write` inserts rows into a staging table in the same file, with the number of the part that they are of, and
+       asks whether rows of the table stand against them. Where the table has rules that neither tells, they are
+       inserted into the table first and that is taken back at once: so what it would refuse later it refuses now.
     2. `prepare` brings that to the disk, and begins the next part.
     3. `commit`, in one transaction, moves a part into the table and notes that in the ledger, where the epoch is still
        ours: what has been noted is not done again, and what a newer life of the job has taken over is not done at all.
@@ -47,12 +47,17 @@ class StagedTableWriter(TableWriter):
         with self._transaction():
             self._ledger.create("WITHOUT ROWID")
             instances = self._ledger.instances(self._index, self._parallelism)
-            self._ledger.take_over(instances, once=not self.target.table.upsert)
+            self._ledger.take_over(instances, None if self.target.table.upsert else self._holds_rows)
         for token in recovery.prepared:
             self.commit(token)
         with self._transaction():
             for instance in instances:
                 self._db.execute(f"DROP TABLE IF EXISTS {self._staging(instance)}")
+
+    def _holds_rows(self) -> bool:
+        name = self.target.table.name
+        is_there = self._run("SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE", name)
+        return bool(is_there and self._run(f"SELECT 1 FROM {quoted([name])} LIMIT 1"))
 
     def _run(self, sql: str, *values: Any) -> list[Any]:
         return self._db.execute(sql, values).fetchall()
@@ -67,8 +72,9 @@ class StagedTableWriter(TableWriter):
     def _plan(self, record: RecordType, fields: Sequence[Field], wrong: type[ConnectorError]) -> Insert:
         insert = super()._plan(record, fields, wrong)
         rules = Rules(self._db, self.target.table, insert.columns)
-        self._is_tried = rules.refuse_more
         staging = self._staging(self._index)
+        self._is_tried = rules.refuse_more
+        self._refused = None if rules.refused is None or self._is_tried else _any(staging, rules.refused)
         columns = [f"{quoted([_PART])} INTEGER NOT NULL", *rules.declarations]
         self._db.execute(f"CREATE TABLE {staging} ({', '.join(columns)})")
         for number, unique in enumerate(rules.unique):
@@ -81,10 +87,22 @@ class StagedTableWriter(TableWriter):
     def _add(self, records: list[Any], insert: Insert) -> None:
         self._ledger.check(self._index)
         if self._is_tried:
-            self._db.execute("SAVEPOINT trial")
-            super()._add(records, insert)
-            self._db.execute("ROLLBACK TO trial")
+            self._try(records, insert)
+        last = self._last() if self._refused else 0
         super()._add(records, self._into_staging(insert))
+        if self._refused and self._run(self._refused, last):
+            self._try(records, insert)  # which says which of them, and why
+
+    def _try(self, records: list[Any], insert: Insert) -> None:
+        """Insert `records` into the table itself, and take that back."""
+        self._db.execute("SAVEPOINT trial")
+        super()._add(records, insert)
+        self._db.execute("ROLLBACK TO trial")
+
+    def _last(self) -> int:
+        """The number of the row that was staged last."""
+        ((last,),) = self._run(f"SELECT max(rowid) FROM {self._staging(self._index)}")
+        return last or 0
 
     def write(self, records: list[Any]) -> None:
         super().write(records)
@@ -170,3 +188,8 @@ class StagedTableWriter(TableWriter):
             self.abort()
             raise
         super().finish()
+
+
+def _any(staging: str, condition: str) -> str:
+    """Finds whether a row behind a given one meets `condition`."""
+    return f"SELECT 1 FROM {staging} AS staged WHERE staged.rowid > ? AND ({condition}) LIMIT 1"

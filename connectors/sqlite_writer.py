@@ -18,6 +18,9 @@ from connectors.sqlite_statements import Table, folded, quoted
 from engine.errors import ConnectorError, GraphError, OutputError
 from engine.sink import Writer
 
+_WAL_PAGES = 4000
+"""How many pages, of 4 KiB mostly, wait in the WAL before they are moved into the file."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -92,6 +95,8 @@ class TableWriter(Writer[Any]):
         self.is_wal = self._until_free("PRAGMA journal_mode") == [("wal",)]
         if self.is_wal:
             self._db.execute("PRAGMA synchronous = NORMAL")
+            # SQLite's own 1000 bring a page of an index, which changes again and again, to the file each time.
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -43,7 +43,7 @@ class StagedFile:
         self.path = path
         self._whole_path, self._index, self._epoch = whole_path, context.index, recovery.epoch
         self._parts = 0
-        self._claim = Claim(whole_path, context.index, recovery.job, context.operator, recovery.epoch)
+        self._claim = Claim(whole_path, context.index, context.operator, recovery)
         try:
             for token in recovery.prepared:
                 self.commit(token)

@@ -15,7 +15,7 @@ from engine.report import Report
 from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
-    from engine.control import BeginCheckpoint, CompleteCheckpoint
+    from engine.control import OfCheckpoint
     from engine.crew import Crew
     from engine.dataflow import Dataflow
     from engine.placement import Placement
@@ -80,13 +80,15 @@ class Attempt:
             self._saving.close()
         self._ended(self)
 
-    def _tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
-        from engine.control import BeginCheckpoint  # which only a job that makes checkpoints needs
+    def _tell(self, word: OfCheckpoint) -> None:
+        from engine.control import BeginCheckpoint, GiveUpCheckpoint  # which only a job that makes checkpoints needs
 
         if isinstance(word, BeginCheckpoint):
             if self._saving is not None:
                 self._saving.begin(word)
             self.part.begin_checkpoint(word.checkpoint)
+        elif isinstance(word, GiveUpCheckpoint):
+            self.part.give_up_checkpoint(word.checkpoint)
         else:
             self.part.complete_checkpoint(word.checkpoint)
         if self.crew is not None:

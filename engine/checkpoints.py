@@ -25,6 +25,8 @@ class Checkpoints:
     A job goes on from the last that is there, if any. `start_from`: the savepoint in `into` that it begins at instead;
     once it has made checkpoints after that, it goes on from these, so this may stay in a program or a command line.
     `drop`: operators whose state a changed flow goes on without, where they are no longer there or no longer fit it.
+    `again`: sinks that may write again what they have shown since the checkpoint that the job goes on from, or begins
+    without: those rows were taken out, or may be there twice. A table into which rows are inserted refuses that else.
 
     >>> Checkpoints(into="state/flights", interval="1m").keep
     3
@@ -38,6 +40,7 @@ class Checkpoints:
     restarts: int = 5
     start_from: str | None = None
     drop: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.into, str) or not self.into:
@@ -54,9 +57,11 @@ class Checkpoints:
         for name, least in (("keep", 1), ("restarts", 0)):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
                 raise GraphError(f"Checkpoints.{name} is a whole number from {least}, not {getattr(self, name)!r}")
-        if isinstance(self.drop, str) or not all(isinstance(each, str) for each in self.drop):
-            hint = f"write drop=({self.drop!r},)" if isinstance(self.drop, str) else "e.g. drop=('totals',)"
-            raise GraphError(f"Checkpoints.drop wants the names of operators, got {self.drop!r}", hint=hint)
+        for name in ("drop", "again"):
+            names = getattr(self, name)
+            if isinstance(names, str) or not all(isinstance(each, str) for each in names):
+                hint = f"write {name}=({names!r},)" if isinstance(names, str) else f"e.g. {name}=('totals',)"
+                raise GraphError(f"Checkpoints.{name} wants the names of operators, got {names!r}", hint=hint)
 
     def seconds(self, name: str) -> float:
         """One of its durations."""

@@ -58,6 +58,7 @@ def _commands() -> click.Group:
     @click.option("--interval", metavar="TIME", help="How often: 10s unless said otherwise.")
     @click.option("--from", "start_from", metavar="SAVEPOINT", help="Begin at this savepoint in DIR.")
     @click.option("--drop", multiple=True, metavar="OPERATOR", help="Go on without its state where that does not fit.")
+    @click.option("--again", multiple=True, metavar="SINK", help="It may write again what it has written since.")
     def run(target: str, processes: int | None, progress: bool | None, into: str | None, **wishes: Any) -> None:
         """Run the flow TARGET to its end and print what it did.
 
@@ -129,15 +130,25 @@ def _commands() -> click.Group:
     @click.argument("name", required=False)
     @click.option("--verify", "whole", is_flag=True, help="Read all of it and compare the checksums.")
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON array and exit.")
-    def show_checkpoints(directory: str, name: str | None, whole: bool, as_json: bool) -> None:
+    @click.option("--delete", is_flag=True, help="Delete NAME, unless a job goes on from it.")
+    def show_checkpoints(directory: str, name: str | None, whole: bool, as_json: bool, delete: bool) -> None:
         """List the checkpoints and savepoints in DIRECTORY, or a URL; with a NAME, what is inside that one.
+
+        NAME is a savepoint's, or the number of a checkpoint. A job deletes its old checkpoints itself; savepoints stay
+        until --delete, which may be called while it runs.
 
         Exit codes: 0 all are as they were written, as far as was looked; 1 one is not, or there are none.
         """
         import msgspec
 
+        from engine.checkpoint_removal import delete as deleted
         from engine.checkpoint_view import lines, look
 
+        if delete:
+            if name is None or whole or as_json:
+                raise click.UsageError("--delete wants the NAME of one checkpoint or savepoint, and no other option")
+            click.echo(_guarded(lambda: deleted(directory, name)))
+            return
         looked = _guarded(lambda: look(directory, name, whole=whole))
         text = lines(looked, inside=name is not None, whole=whole)
         click.echo(msgspec.json.encode(looked) if as_json else "\n".join(text))
@@ -162,7 +173,7 @@ def _checkpoints(into: str | None, wishes: Mapping[str, Any]) -> Checkpoints | N
 
         return Checkpoints(into=into, **said)
     if said:
-        raise click.UsageError("--interval, --from and --drop want --checkpoint DIR")
+        raise click.UsageError("--interval, --from, --drop and --again want --checkpoint DIR")
     return None
 
 

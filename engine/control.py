@@ -28,15 +28,28 @@ class Bootstrap(msgspec.Struct, frozen=True):
     token: bytes
 
 
+class Life(msgspec.Struct, frozen=True):
+    """Which life of a job this is: the epoch of its line of checkpoints; the sinks that may write `again` what later
+    checkpoints than the one that it goes on from have shown."""
+
+    epoch: int
+    line: str
+    again: tuple[str, ...] = ()
+
+
 class Saved(msgspec.Struct, frozen=True):
     """Which life of a job this is, where tasks that end put what is large, and what the job goes on from: a
     checkpoint, 0 for none, where that is, and its blobs."""
 
-    life: int
+    life: Life
     ended: checkpoint_blobs.Place
     checkpoint: int = 0
     place: checkpoint_blobs.Place | None = None
     blobs: tuple[Blob, ...] = ()
+    without: tuple[tuple[str, str], ...] = ()
+    """(operator, what it kept) that is left out."""
+    drop: tuple[str, ...] = ()
+    """The operators that go on without their state where that cannot be read."""
 
     def of(self, operator: str) -> list[Blob]:
         """What each instance of an operator kept, in order."""
@@ -147,6 +160,12 @@ class BeginCheckpoint(msgspec.Struct, frozen=True, tag=True):
     place: checkpoint_blobs.Place
 
 
+class GiveUpCheckpoint(msgspec.Struct, frozen=True, tag=True):
+    """This checkpoint comes to nothing: nobody waits for its barrier any longer."""
+
+    checkpoint: int
+
+
 class CompleteCheckpoint(msgspec.Struct, frozen=True, tag=True):
     """This checkpoint lasts: sinks show what belongs to it."""
 
@@ -166,7 +185,8 @@ class Close(msgspec.Struct, frozen=True, tag=True):
 
 
 FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Kept | NotKept | Drained | Ended
-ToWorker: TypeAlias = Welcome | Start | StopSources | BeginCheckpoint | CompleteCheckpoint | Cancel | Abandon | Close
+OfCheckpoint: TypeAlias = BeginCheckpoint | GiveUpCheckpoint | CompleteCheckpoint
+ToWorker: TypeAlias = Welcome | Start | StopSources | OfCheckpoint | Cancel | Abandon | Close
 
 Word = TypeVar("Word")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import secrets
 import shutil
@@ -13,17 +14,16 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from engine import control
+from engine import control, socket_folder
 from engine.control import (
     Abandon,
-    BeginCheckpoint,
     Bootstrap,
     Cancel,
     Close,
-    CompleteCheckpoint,
     Inbox,
     Kept,
     NotKept,
+    OfCheckpoint,
     Start,
     StopSources,
     ToWorker,
@@ -95,6 +95,8 @@ class Crew:
         self._placement = placement or _placement_for(plan)
         everybody = (HOME, *plan.workers)
         self._places = places({number: self._placement.address(number) for number in everybody})
+        self._folder_lock = -1
+        """Says that the folder of our sockets is in use; -1: there is none."""
         self._thread = threading.Thread(target=self._run, name="headgate-crew", daemon=True)
 
     def start(self) -> None:
@@ -109,7 +111,7 @@ class Crew:
         """Tell everybody to drop what is on its way."""
         self._inbox.put(lambda: self.supervision.cancel(time.monotonic()))
 
-    def tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
+    def tell(self, word: OfCheckpoint) -> None:
         """Tell every worker that runs."""
         self._inbox.put(lambda: self.supervision.tell(word))
 
@@ -158,7 +160,8 @@ class Crew:
         place = self._places[HOME]
         if place.keys is None:
             self._start_workers(place.file("control"))
-            place.make()
+            socket_folder.sweep(os.path.dirname(place.directory))
+            self._folder_lock = socket_folder.make(place.directory)
             self._listen_at(place)
         else:
             self._start_workers(self._listen_at(place))
@@ -253,7 +256,9 @@ class Crew:
             self._switchboard.close()
         if self._transport is not None:
             self._part.when_links_are_free(self._transport.close)
-        shutil.rmtree(self._places[HOME].directory, ignore_errors=True)
+        if self._folder_lock >= 0:
+            shutil.rmtree(self._places[HOME].directory, ignore_errors=True)
+            os.close(self._folder_lock)
         self._inbox.close()
 
 

@@ -129,7 +129,8 @@ class Job:
     def _failed(self, attempt: Attempt, error: BaseException) -> None:
         """A task has failed, or a process: read no more, and let what was read before it reach the sinks.
 
-        Where the job starts anew from a checkpoint, it is all read again: then nothing of it is to arrive.
+        Where the job makes checkpoints, what is in none is read again, by its next attempt or the next run: then nothing
+        of it is to arrive, and nobody may wait for one that is complete, as there will be none.
         """
         with self._lock:
             if attempt is not self.attempt:  # a call that was left behind has come back
@@ -137,8 +138,10 @@ class Job:
             self._errors.append(error)
             if self._starts_anew:
                 attempt.give_way()
-            else:
+            elif self._checkpoints is None:
                 attempt.stop_sources(whole=False)
+            else:
+                attempt.cancel()
 
     @property
     def _starts_anew(self) -> bool:
@@ -251,6 +254,7 @@ class Job:
         self._check_savepoint(savepoint)  # which may take its time where the store is far away
         with self._lock:
             if self._asked != "finished" or self._ended.is_set() or (self._errors and not self._starts_anew):
+                self._check_awaited(savepoint)
                 return
             self._asked = "stopped"
             self._is_asked.set()
@@ -269,6 +273,16 @@ class Job:
                 hint="run it with checkpoint=, or stop it without savepoint=",
             )
         self._store.check_name(name)
+
+    def _check_awaited(self, savepoint: str | None) -> None:
+        """CheckpointError where the job is being stopped already, and not with that savepoint."""
+        awaited = None if self._log is None else self._log.awaited
+        if self._asked == "stopped" and not self._ended.is_set() and savepoint not in {None, awaited}:
+            how = "without a savepoint" if awaited is None else f"with the savepoint {awaited!r}"
+            raise CheckpointError(
+                f"job {self.name!r} is being stopped already, {how}",
+                hint="the next run goes on from its last checkpoint all the same",
+            )
 
     def cancel(self) -> None:
         """Stop at once: what is on its way is dropped, sinks keep what they have committed.
@@ -359,7 +373,9 @@ def _check_clock(clock: Clock, plan: Plan) -> None:
 
 def _open_store(checkpoints: Checkpoints, job: str) -> Store:
     from engine.checkpoint_store import Store  # which only a job that makes checkpoints needs
+    from engine.resuming import check_start
 
+    check_start(checkpoints)
     return Store(checkpoints.into, job, keep=checkpoints.keep)
 
 

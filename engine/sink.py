@@ -14,9 +14,11 @@ class Recovery:
     """What a sink whose delivery is "exactly once" is told in a job that makes checkpoints.
 
     `job`: its name. `epoch`: grows with each life of the job; what lower ones left behind is not to be waited for, and
-    they must not change anything any more. `prepared`: what `open` must commit again before all else, in this order,
+    they must not change anything any more. `line`: of which line of checkpoints that is: another directory has another
+    one, and epochs of its own. `prepared`: what `open` must commit again before all else, in this order,
     from the checkpoint that the job goes on from; all else that earlier epochs prepared is to be dropped. `checkpoint`:
-    the number of that checkpoint, 0 where the job begins anew.
+    the number of that checkpoint, 0 where the job begins anew. `again`: what later checkpoints have shown may be there
+    twice, for the user says so; else a sink that cannot take it back refuses to go on.
 
     With another `parallelism` than before, the writer `index` inherits from every instance that is `index` modulo it:
     what they prepared, and what is to be dropped. So what `prepare` returns should say whose it is.
@@ -26,6 +28,8 @@ class Recovery:
     epoch: int
     prepared: Sequence[Any] = ()
     checkpoint: int = 0
+    line: str = ""
+    again: bool = False
 
     @property
     def is_resumed(self) -> bool:

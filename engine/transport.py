@@ -7,7 +7,6 @@ open only to the keys that were made for the job.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import zmq
 
 from cext.link import Peer
 from cext.links import Links, Wire
+from engine import socket_folder
 from engine.durations import Duration, nanoseconds
 from engine.errors import ConnectorError, HeadgateError, JobError
 from engine.keys import Doorman, Keys, new_keys
@@ -99,10 +99,6 @@ class Place(msgspec.Struct, frozen=True):
             )
         return f"ipc://{path}"
 
-    def make(self) -> None:
-        """Make the directory, which nobody else may have made."""
-        Path(self.directory).mkdir(mode=0o700)
-
     def connect(self, socket: zmq.Socket[Any], process: int, address: str) -> None:
         """Have `socket` reach `process`, who listens at `address`."""
         if self.keys is not None:
@@ -118,7 +114,7 @@ class Place(msgspec.Struct, frozen=True):
 def places(hosts: dict[int, str]) -> dict[int, Place]:
     """Where each process of a job listens: `hosts` are their addresses, each "" where all are on one machine."""
     if not any(hosts.values()):
-        directory = str(Path(tempfile.gettempdir(), f"headgate-{secrets.token_hex(8)}"))
+        directory = socket_folder.new_name(tempfile.gettempdir())
         return {process: Place(directory) for process in hosts}
     keys = new_keys(hosts)
     return {process: Place(host=host, keys=keys[process]) for process, host in hosts.items()}

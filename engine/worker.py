@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cext.chain import Operator
 from cext.channel import Channel
@@ -41,13 +41,16 @@ from engine.plan import Edge, Plan, TaskPlan, letters_per_record
 from engine.sink import Recovery, Sink, SinkContext, Writer
 from engine.source import BadRecord
 
+if TYPE_CHECKING:
+    from engine.control import Life
+
 
 class Worker:
     """What process `number` runs of a plan: native tasks and channels, and the loops of the threads that run them.
 
     `partitions`: those of every source (see `list_partitions`), of which each instance has its share; nothing is opened
     before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries;
-    `life` its number, where the job makes checkpoints; `clock`, if it is not the system's, tells processing time.
+    `life` which of the job's it is, where that makes checkpoints; `clock`, if it is not the system's, tells processing time.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Worker:
         partitions: dict[str, list[str]],
         number: int = HOME,
         epoch: int = 0,
-        life: int | None = None,
+        life: Life | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.plan = plan
@@ -288,9 +291,10 @@ class Worker:
 
     def _sink_head(self, node: Node, sink: Sink[Any], guard: Guard, context: SinkContext) -> SinkHead:
         def open_writer() -> Writer[Any]:
-            if self.life is None or not head.prepares:
+            if (life := self.life) is None or not head.prepares:
                 return sink.open(context)
-            recovery = Recovery(self.plan.name, self.life, tuple(head.earlier), self.checkpoint)
+            which = (self.plan.name, life.epoch, tuple(head.earlier), self.checkpoint)
+            recovery = Recovery(*which, line=life.line, again=node.name in life.again)
             return sink.open(replace(context, recovery=recovery))
 
         linger = self.plan.settings.linger_ns

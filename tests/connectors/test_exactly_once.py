@@ -510,6 +510,7 @@ _declared = [
     "n, text",
     "n INTEGER NOT NULL, text TEXT",
     "n INTEGER PRIMARY KEY, text",
+    "n INTEGER PRIMARY KEY, text TEXT UNIQUE",
     "n PRIMARY KEY, text NOT NULL",
     "n TEXT, text, PRIMARY KEY (n, text)) WITHOUT ROWID; --",
     "n REAL UNIQUE, text TEXT COLLATE NOCASE UNIQUE",
@@ -542,6 +543,7 @@ def test_the_table_is_as_without_checkpoints(
         with faults(), closing(sqlite3.connect(path)) as db:
             db.executescript(f"CREATE TABLE t ({declared})")
             is_upsert = key is not None and declared.startswith(("n PRIMARY", "n INTEGER PRIMARY"))
+            is_upsert = is_upsert and "UNIQUE" not in declared
             sink = sqlite_table(path, "t", key=key if is_upsert else None)
             writer = _open(sink, type=Row) if is_staged else sink.open(SinkContext("sink", Row))
             tokens = []
@@ -596,7 +598,7 @@ def test_an_older_checkpoint_than_the_table_has(database: str) -> None:
             writer.commit(tokens[-1])
         writer.finish()
         if key is None:
-            with pytest.raises(ConnectorError, match=r"cannot go on from checkpoint 1: rows of checkpoint 2 are in"):
+            with pytest.raises(ConnectorError, match=r"cannot go on from checkpoint 1: rows that job 'by None' wrote up to checkpoint 2 are in"):
                 _open(sink, 2, tokens[:1], 1, type=Row, job=job)
         else:
             writer = _open(sink, 2, tokens[:1], 1, type=Row, job=job)
@@ -610,7 +612,7 @@ def test_an_older_checkpoint_than_the_table_has(database: str) -> None:
 def test_an_epoch_that_is_too_low(database: str) -> None:
     sink = sqlite_table(database, "t")
     _open(sink, 5, type=Row).finish()
-    with pytest.raises(ConnectorError, match=r"epoch 5 of job 'job' has taken over from epoch 4\n  hint: if the job"):
+    with pytest.raises(ConnectorError, match=r"epoch 5 of job 'job' has taken over from epoch 4\n  hint: that is the job now"):
         _open(sink, 4, type=Row)
     _open(sink, 1, type=Row, job="other").finish()
     _sql(database, "DELETE FROM headgate_checkpoints WHERE job = 'job'")

@@ -336,7 +336,7 @@ def test_an_older_checkpoint_than_the_table_has(postgres: PostgresServer) -> Non
         tokens.append(writer.prepare(checkpoint))
         writer.commit(tokens[-1])
     writer.finish()
-    with pytest.raises(ConnectorError, match="cannot go on from checkpoint 1: rows of checkpoint 2 are in the table"):
+    with pytest.raises(ConnectorError, match="cannot go on from checkpoint 1: rows that job 'job' wrote up to checkpoint 2 are in"):
         _open(sink, 2, tokens[:1], 1)
     postgres.sql("DROP TABLE t")
     _open(sink, 3).finish()  # anew
