@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import uuid
@@ -28,6 +29,8 @@ from engine.checkpoint_listing import (
 from engine.checkpoint_lock import DirectoryLock, Holder, holder
 from engine.checkpoint_manifest import MANIFEST, Blob, Manifest, Program, encode
 from engine.errors import CheckpointError
+
+_logger = logging.getLogger("headgate")
 
 EPOCH = "epoch.json"
 _ENDED = "ended."
@@ -157,6 +160,7 @@ class Store:
             self.check_name(savepoint)
             folder = f"{SAVEPOINTS}/{savepoint}"
         with trying_to("begin a checkpoint in", f"{self.files.root}/{folder}"):
+            self.check_epoch()
             self.files.remove_folder(folder)
             self.files.make_folder(folder)
         manifest = Manifest(
@@ -330,14 +334,22 @@ class Pending:
             self._store.check_epoch(manifest.epoch)  # again, as close to the commit as can be
             files.publish(path, encode(manifest))
         self._is_over = True
-        self._store.let_go_of_old_ones()
+        try:
+            self._store.let_go_of_old_ones()
+        except (CheckpointError, OSError) as error:
+            _logger.warning("checkpoints that are too old are left for now: %s", error)
         return manifest
 
     def abort(self) -> None:
-        """Give it up, and remove what was written of it. Nothing happens where it is over."""
+        """Give it up, and remove what was written of it. Nothing happens where it is over.
+
+        Raises `TakenOver`, and removes nothing, where somebody else has opened the store since: a folder of this name
+        may be theirs. What of it is left goes with their next opening.
+        """
         if not self._is_over:
             self._is_over = True
             with trying_to("remove", f"{self._store.files.root}/{self._folder}"):
+                self._store.check_epoch(self._manifest.epoch)
                 remove(self._store.files, self._folder)
 
     def _check_open(self) -> None:
