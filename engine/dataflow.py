@@ -105,7 +105,7 @@ class Dataflow:
         >>> [flow.run(checkpoint=directory).records_read for _ in range(2)], got
         ([3, 0], [0, 1, 2])
         """
-        from engine.job import run
+        from engine.running import run
 
         return run(self, progress, processes, clock, checkpoint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -127,6 +128,41 @@ def test_no_such_interpreter(heard: Heard) -> None:
         pytest.raises(JobError, match=r"worker-4 could not be started with /no/such/python: .*No such file"),
     ):
         placement.start(4, b"")
+
+
+def test_who_is_prepared_begins_when_it_is_started(placement: LocalPlacement, heard: Heard) -> None:
+    placement.prepare([1, 2])
+    waiting = placement._slots[:]
+    slots = [placement.start(index, b"print('begun')") for index in (1, 2, 1)]
+    assert slots[:2] == waiting
+    assert [ended(slot) for slot in slots] == ["exit code 0"] * 3
+    assert sorted(heard.lines) == [("worker-1", "begun"), ("worker-1", "begun"), ("worker-2", "begun")]
+
+
+def test_who_has_died_in_waiting_is_started_anew(placement: LocalPlacement) -> None:
+    placement.prepare([1])
+    (waiting,) = placement._slots
+    waiting.kill()
+    ended(waiting)
+    assert ended(placement.start(1, b"print('begun')")) == "exit code 0"
+
+
+def test_what_cannot_be_prepared_is_told_by_the_start(heard: Heard) -> None:
+    with LocalPlacement(heard, python="/no/such/python") as placement:
+        placement.prepare([1])
+        with pytest.raises(JobError, match="worker-1 could not be started"):
+            placement.start(1, b"")
+
+
+def test_the_end_of_a_worker_can_be_polled_for(placement: LocalPlacement) -> None:
+    slot = placement.start(1, b"import time; time.sleep(1000)")
+    ((descriptor, events),) = slot.awaited
+    poll = select.poll()
+    poll.register(descriptor, events)
+    assert poll.poll(0) == []
+    slot.kill()
+    assert poll.poll(1000 * SECONDS)
+    assert not slot.alive()
 
 
 def test_signals_are_named(placement: LocalPlacement, heard: Heard) -> None:
@@ -268,6 +304,37 @@ def test_a_killed_parent_leaves_no_worker(tmp_path: Path, then: str) -> None:
 
 def test_a_fork_of_the_parent_does_not_keep_its_workers_alive(tmp_path: Path) -> None:
     assert kill_the_parent(tmp_path, ENDINGS["sleeps"], "fork").exists()
+
+
+WAITING_PARENT = f"""
+import os, threading
+from engine.placement import LocalPlacement
+
+placement = LocalPlacement(print, module="{MODULE}")
+placement.prepare([1])
+if os.fork() == 0:
+    threading.Event().wait(1000)
+print(placement._slots[0].pid, flush=True)
+threading.Event().wait(1000)
+"""
+
+
+def test_a_worker_that_waits_for_its_bootstrap_ends_with_its_parent_though_a_fork_holds_the_pipe() -> None:
+    command = [sys.executable, "-c", WAITING_PARENT]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT, start_new_session=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        try:
+            eventually(lambda: os.readlink(f"/proc/{pid}/fd/0") == os.devnull, "the worker does not wait")
+            parent.kill()
+            eventually(lambda: is_gone(pid), "the worker outlives its parent")
+        finally:
+            for group in (parent.pid, pid):
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
 
 
 def test_a_clean_up_that_hangs_or_raises_does_not_keep_a_worker(tmp_path: Path) -> None:
