@@ -134,13 +134,14 @@ class Store:
         """Where tasks that have ended put what is large and every later checkpoint has; gone with the last of these."""
         return Place(self.files.root, f"{CHECKPOINTS}/{_ENDED}{self.epoch:06}")
 
-    def check_epoch(self) -> None:
-        """Raise `TakenOver` if somebody else has opened the store since."""
+    def check_epoch(self, epoch: int | None = None) -> None:
+        """Raise `TakenOver` if somebody else has opened the store since, or this job itself after `epoch`."""
         there = opened(self.files)
-        if there != self._mine:
+        if there != self._mine or epoch not in {None, self.epoch}:
             who = f"{there.holder} (epoch {there.epoch})" if there else "nobody who says so"
             raise TakenOver(
-                f"{self.files.root} was taken over by {who}; this job, of epoch {self.epoch}, can commit nothing more",
+                f"{self.files.root} was taken over by {who}; "
+                f"this job, of epoch {epoch or self.epoch}, can commit nothing more",
                 hint="one of the two must end: they would write the same results twice",
             )
 
@@ -267,6 +268,10 @@ class Store:
         finally:
             self._unlock()
 
+    def leave(self) -> None:
+        """Let others open it, and touch no file: there is a call that does not come back from them."""
+        self._unlock()
+
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.release()
@@ -319,10 +324,10 @@ class Pending:
         blobs = tuple(sorted(self._blobs.values(), key=lambda b: (b.operator, b.instance, b.name)))
         manifest = msgspec.structs.replace(self._manifest, blobs=blobs)
         with trying_to("commit a checkpoint in", f"{files.root}/{self._folder}"):
-            self._store.check_epoch()
+            self._store.check_epoch(manifest.epoch)
             for folder in {self._folder, *(blob.folder for blob in blobs if blob.folder is not None)}:
                 files.sync(folder)
-            self._store.check_epoch()  # again, as close to the commit as can be
+            self._store.check_epoch(manifest.epoch)  # again, as close to the commit as can be
             files.publish(path, encode(manifest))
         self._is_over = True
         self._store.let_go_of_old_ones()
