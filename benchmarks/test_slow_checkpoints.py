@@ -1,7 +1,8 @@
 """How long checkpoints take while the sink is slow: each waits for what is in flight before its barrier.
 
-The sink takes 2,000 records a second, either from the start or after a fifth of the time at 20,000, while 100,000 are offered. What is
-noted is of the checkpoints that end while it is slow; `longest` is one that waits for what lay in windows of faster times.
+The sink takes 2,000 records a second, either from the start or after a fifth of the time at 20,000, while 100,000 are
+offered. What is noted is of the checkpoints that end while it is slow; `longest` is one that waits for what lay in
+windows of faster times.
 """
 
 from __future__ import annotations

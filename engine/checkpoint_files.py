@@ -100,8 +100,10 @@ class LocalFiles:
                 self._os.unlink(f"{path}/{name}")
         try:
             self._os.rmdir(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY}:
+            if error.errno != errno.ENOTEMPTY:
                 raise
 
     def _path(self, path: str) -> str:

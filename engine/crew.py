@@ -206,7 +206,7 @@ class Crew:
         self._part.leave_the_stuck()
 
     def _has_heard_all(self, worker: int, now: float) -> bool:
-        """Whether nothing that one who is gone had said is under way: nobody is connected who may be it, or too long."""
+        """Whether nothing that one who is gone said is under way: nobody is connected who may be it, or too long."""
         assert self._transport is not None
         assert self._switchboard is not None
         waited = now - self._gone.setdefault(worker, now)
