@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import msgspec
 
@@ -48,15 +48,8 @@ def write_blob(
             size += len(chunk)
             yield chunk
 
-    path = f"{place.folder}/{file}"
-    with trying_to("write a checkpoint's state to", f"{files.root}/{path}"):
-        try:
-            files.write(path, measured())
-        except OSError as error:
-            if not isinstance(error, FileExistsError):  # a part of it would be in the way of a second try
-                with suppress(OSError):
-                    files.remove(path)
-            raise
+    with trying_to("write a checkpoint's state to", f"{files.root}/{place.folder}/{file}"):
+        files.write(f"{place.folder}/{file}", measured())
     return Blob(operator, instance, name, file, size, digest.hexdigest())
 
 

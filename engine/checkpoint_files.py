@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -40,7 +41,7 @@ class Files(Protocol):
         """Remove the file, durably, unless there is none."""
 
     def remove_folder(self, folder: str) -> None:
-        """Remove the folder with the files in it, unless there is none."""
+        """Remove the folder with the files in it, unless there is none; what others write there meanwhile may stay."""
 
 
 class LocalFiles:
@@ -97,8 +98,13 @@ class LocalFiles:
         for name in self.names(folder):
             with suppress(FileNotFoundError):
                 self._os.unlink(f"{path}/{name}")
-        with suppress(FileNotFoundError, NotADirectoryError):
+        try:
             self._os.rmdir(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
 
     def _path(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root

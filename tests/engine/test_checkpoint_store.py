@@ -414,20 +414,6 @@ def test_what_a_checkpoint_that_cannot_be_read_may_have_stays(store: Store) -> N
     assert "ended.000001/table-state-0" in (verify(store.files, store.checkpoints()[0]) or "")
 
 
-def test_a_blob_that_could_not_be_written_is_no_hindrance_to_a_second_try() -> None:
-    disk = Disk()
-    with on(disk) as store:
-        store.files.make_folder(store.ended.folder)
-
-        def stops() -> Iterator[bytes]:
-            yield b"some of it"
-            raise OSError(28, "No space left on device")
-
-        with pytest.raises(CheckpointError, match="No space left"):
-            write_blob(store.ended, "table", 0, "state", stops(), store.files)
-        assert write_blob(store.ended, "table", 0, "state", [b"all"], store.files).bytes == 3
-
-
 def test_a_corrupt_checkpoint_among_them_goes_when_its_time_has_come(store: Store) -> None:
     for number in (1, 2):
         make(store, number)

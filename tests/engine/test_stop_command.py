@@ -105,7 +105,7 @@ def test_options_that_want_a_directory_say_so(tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text("from engine import Dataflow\nflow = Dataflow('x')\n")
     told = CliRunner().invoke(_commands(), ["run", str(tmp_path / "job.py"), "--from", "a"])
     assert told.exit_code == 2
-    assert "--interval, --from and --drop want --checkpoint DIR" in told.output
+    assert "--interval, --from, --drop and --again want --checkpoint DIR" in told.output
 
 
 def test_a_job_without_checkpoints_is_not_stopped_with_a_savepoint(
