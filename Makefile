@@ -7,13 +7,17 @@ SOURCES := $(wildcard cext/*.pyx cext/*.pxd cext/*.h) setup.py
 
 .PHONY: demo test check debug test-debug test-schedules test-faults test-asan bench build clean
 
+# With the byte code of all that workers import, as pip makes it for users: else each of them compiles it anew where
+# PYTHONDONTWRITEBYTECODE is set, for half a second.
 build: .venv/.built
+	@$(PY) -m compileall -q engine connectors tests
 
 .venv/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "headgate needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check "setuptools>=77" "cython>=3.1" wheel
 	HEADGATE_CORE=0 $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation --editable ".[dev]"
+	cd .venv/lib/python3*/site-packages && $(CURDIR)/$(PY) -m compileall -q cloudpickle msgspec zmq typing_extensions.py
 	@touch $@
 
 .venv/.built: .venv/.installed $(SOURCES)

@@ -16,7 +16,7 @@ cdef class Column:
     cdef object joined(self, Py_ssize_t slot, object state)
     cdef int keep(self, Py_ssize_t slot, object joined) except -1
     cdef object result(self, Py_ssize_t slot)
-    cdef list saved(self, slots)
+    cdef object saved(self, slots)
     cdef int load(self, list states) except -1
 
 

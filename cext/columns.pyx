@@ -7,14 +7,21 @@ same kind has in a slot, which stays as it is: first what came first.
 
 A `state` is what a column has in a slot, as an object that can travel. `joined` makes one of it and of what the slot
 has, or raises and changes nothing; `keep` puts that into the slot. So a partial result is taken in whole or not at all.
-For checkpoints, `saved` gives the states of many slots at once, and `load` makes slots of them.
+For checkpoints, `saved` gives the states of many slots at once (None: of all), as a list or an array, and `load` makes
+slots of them.
 """
 
+from array import array
+
 cimport cython
+from cpython cimport array as arrays
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+
+from libc.string cimport memcpy
 
 from cext.getter cimport WHOLE
 
+cdef arrays.array INTEGERS = array("q")
 cdef object UNSEEN = object()  # a user's state may be None
 
 
@@ -51,7 +58,7 @@ cdef class Column:
     cdef object result(self, Py_ssize_t slot):
         raise NotImplementedError
 
-    cdef list saved(self, slots):
+    cdef object saved(self, slots):
         raise NotImplementedError
 
     cdef int load(self, list states) except -1:
@@ -107,9 +114,16 @@ cdef class Count(Column):
     cdef object result(self, Py_ssize_t slot):
         return self.counts[slot]
 
-    cdef list saved(self, slots):
-        cdef Py_ssize_t slot
-        return [self.counts[slot] for slot in slots]
+    cdef object saved(self, slots):
+        cdef arrays.array found = arrays.clone(INTEGERS, self.size if slots is None else len(slots), False)
+        cdef Py_ssize_t at = 0, slot
+        if slots is None:
+            memcpy(found.data.as_voidptr, self.counts, self.size * sizeof(int64_t))
+            return found
+        for slot in slots:
+            found.data.as_longlongs[at] = self.counts[slot]
+            at += 1
+        return found
 
     cdef int load(self, list states) except -1:
         cdef int64_t count
@@ -140,10 +154,10 @@ cdef class Objects(Column):
     cdef object result(self, Py_ssize_t slot):
         return self.states[slot]
 
-    cdef list saved(self, slots):
+    cdef object saved(self, slots):
         cdef list states = self.states
         cdef Py_ssize_t slot
-        return [states[slot] for slot in slots]
+        return list(states) if slots is None else [states[slot] for slot in slots]
 
     cdef int load(self, list states) except -1:
         self.states.extend(states)

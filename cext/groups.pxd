@@ -9,6 +9,7 @@ cdef class Groups:
     cdef readonly list columns
     cdef dict slots          # key -> slot
     cdef list free           # slots of forgotten keys
+    cdef bint forgot         # whether there ever was one; until then the keys stand in the order of their slots
     cdef object make         # (key, list of results) -> the record to emit
     cdef list window         # what stands before the results, such as the bounds of the window that this is
     cdef set given           # keys whose record an earlier run gave at its end, as it still is; None: there are none

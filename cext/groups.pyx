@@ -160,6 +160,7 @@ cdef class Groups:
         for column in self.columns:
             column.clear(slot)
         self.free.append(slot)
+        self.forgot = True
         return 0
 
     # Checkpoints.
@@ -167,7 +168,7 @@ cdef class Groups:
     cdef tuple saved(self):
         """The keys, and of each column what it has of each."""
         cdef Column column
-        slots = self.slots.values()
+        slots = self.slots.values() if self.forgot else None
         return (list(self.slots), *[column.saved(slots) for column in self.columns])
 
     cdef int load(self, tuple table) except -1:

@@ -28,7 +28,7 @@ cdef class State(Undoable):
     cdef object plain(self, object cell)
     cdef int replaced(self, Keyed owner, object old, object new) except -1
     cdef bint keep(self, Keyed owner, object key, object cell, int64_t now) except -1
-    cdef str title(self)
+    cpdef str title(self)
     cdef tuple saved(self, dict rows)
     cdef int load(self, Keyed owner, tuple table) except -1
 

@@ -23,6 +23,7 @@ class State(Undoable):
     name: str
     index: int
     ttl: int
+    def title(self) -> str: ...
 
 @disjoint_base
 class Keyed(Undoable):

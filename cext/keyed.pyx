@@ -90,7 +90,7 @@ cdef class State(Undoable):
         """Let go of what is over, and see to it that the rest is looked at again; False: nothing is left."""
         return True
 
-    cdef str title(self):
+    cpdef str title(self):
         """What checkpoints call it."""
         raise NotImplementedError
 

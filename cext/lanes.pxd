@@ -13,7 +13,7 @@ cdef class Lane:
     cdef readonly bint is_table        # its records make a table: event time does not go by it
     cdef bint was_read        # it has ended or been idle
     cdef bint ended
-    cdef bint held            # its barrier has come and waits for those of the other lanes
+    cdef uint64_t brought     # the last barrier that it has brought; 0: none
     cdef bint idle            # nothing comes from it for now, so event time does not wait for it
     cdef int64_t watermark
 
@@ -28,14 +28,15 @@ cdef class Lanes:
     cdef Py_ssize_t turn      # which lane is looked at first
     cdef int64_t furthest     # how far a lane that waits may have come
     cdef bint braked          # at the last look some lane had frames and had come further
-    cdef Frame barrier        # the barrier that some lanes are held for
+    cdef uint64_t newest      # the newest barrier that some lane has brought
     cdef uint64_t passed      # the last one that all have brought
     cdef uint64_t expected    # the last one that is known to be on its way; any thread writes, the task's reads
+    cdef uint64_t over        # none up to this one is waited for any more; any thread writes, the task's reads
     cdef bint whole           # no lane has ended cut short
 
     cdef Frame take(self, bint has_some)
     cdef Frame _in_turn(self, bint has_some)
-    cdef bint _is_shut(self, Lane lane) noexcept
+    cdef bint _is_shut(self, Lane lane, uint64_t awaited) noexcept
     cdef int _was_read(self, Lane read) noexcept
     cdef Frame _by_time(self)
     cdef Frame _from(self, Py_ssize_t at)
@@ -44,6 +45,6 @@ cdef class Lanes:
     cdef int64_t event_time(self, bint *idle) noexcept
     cdef int end(self, bint whole) noexcept
     cdef bint have_ended(self) noexcept
-    cdef int hold(self, Frame barrier) noexcept
-    cdef Frame aligned(self)
-    cdef bint _awaits_barrier(self) noexcept
+    cdef int bring(self, uint64_t barrier) noexcept
+    cdef uint64_t aligned(self) noexcept
+    cdef uint64_t _awaited(self) noexcept

@@ -2,7 +2,9 @@
 
 1. The event time is the least of the lanes' watermarks, without those of tables. One that has ended does not count, nor
    one that said `idle`, until its next frame. When all are idle the one furthest ahead tells the time.
-2. A barrier goes on once every lane that still runs has brought it; those that have are held until then.
+2. A barrier goes on once every lane that still runs has brought that very one; those that have are held until then.
+   A source may skip some, so one is only waited for until it is known to be over, at the latest when a newer one comes
+   or is known to have begun. Then the lanes go on, and what others bring of it goes by.
 3. By event time (`drift` from 0 on) the lane furthest behind gives first. A lane that `waits` is held while it is more
    than `drift` ahead of the one furthest behind that runs and is not idle. Its channel fills, and credit slows down its
    source: what two inputs are apart in time is not kept in the task.
@@ -71,24 +73,25 @@ cdef class Lanes:
 
     cdef Frame _in_turn(self, bint has_some):
         cdef Py_ssize_t i, at, count = len(self.each)
+        cdef uint64_t awaited = self._awaited()
         cdef Lane lane
         cdef Frame frame
         for i in range(count):
             at = (self.turn + i) % count
             lane = <Lane>self.each[at]
-            if lane.ended or self._is_shut(lane) or (has_some and lane.channel.is_empty()):
+            if lane.ended or self._is_shut(lane, awaited) or (has_some and lane.channel.is_empty()):
                 continue
             frame = self._from(at)
             if frame is not None:
                 return frame
         return None
 
-    cdef bint _is_shut(self, Lane lane) noexcept:
+    cdef bint _is_shut(self, Lane lane, uint64_t awaited) noexcept:
         """While tables are read first, a barrier holds up none of theirs, for that of the other lanes waits too.
 
         So what stands behind it may be in a snapshot, and will be put there once more, which changes nothing.
         """
-        return not lane.is_table if self.tables_first else lane.held
+        return not lane.is_table if self.tables_first else lane.brought == awaited
 
     cdef int _was_read(self, Lane read) noexcept:
         """A lane has ended or is idle: if it was the last table to be read, the others' turn has come."""
@@ -105,17 +108,19 @@ cdef class Lanes:
         """From the lane furthest behind of those that have a frame and need not wait; of equals the next in turn."""
         cdef Py_ssize_t i, at, best = -1, count = len(self.each)
         cdef int64_t reach, least = FOREVER
+        cdef uint64_t awaited = self._awaited()
+        cdef bint is_known = awaited <= max(self.newest, load(&self.expected))
         cdef Lane lane
         self.braked = False
         for i in range(count):
             at = (self.turn + i) % count
             lane = <Lane>self.each[at]
             reach = lane._behind(lane.most_delay)
-            if lane.ended or lane.held or reach >= least:
+            if lane.ended or lane.brought == awaited or reach >= least:
                 continue
             if lane.channel.is_empty():
                 lane.channel.starved = True
-            elif lane.waits and lane._behind(lane.least_delay) > self.furthest and not self._awaits_barrier():
+            elif lane.waits and lane._behind(lane.least_delay) > self.furthest and not is_known:
                 self.braked = True
             else:
                 best, least = at, reach
@@ -186,26 +191,27 @@ cdef class Lanes:
                 return False
         return True
 
-    cdef int hold(self, Frame barrier) noexcept:
-        """The last lane has brought `barrier`."""
-        self.last.held = True
-        self.barrier = barrier
+    cdef int bring(self, uint64_t barrier) noexcept:
+        """The last lane has brought `barrier`, which is newer than any that it brought before."""
+        self.last.brought = barrier
+        self.newest = max(self.newest, barrier)
         return 0
 
-    cdef Frame aligned(self):
-        """The barrier that every lane which still runs has brought, once; else None."""
+    cdef uint64_t aligned(self) noexcept:
+        """The barrier that every lane which still runs has brought, once; else 0."""
+        cdef uint64_t awaited = self._awaited()
         cdef Lane lane
-        cdef Frame barrier = self.barrier
-        if barrier is None:
-            return None
+        if self.newest != awaited:
+            return 0
         for lane in self.each:
-            if not lane.ended and not lane.held:
-                return None
-        for lane in self.each:
-            lane.held = False
-        self.passed = max(self.passed, <uint64_t>barrier.value)
-        self.barrier = None
-        return barrier
+            if not lane.ended and lane.brought != awaited:
+                return 0
+        self.passed = awaited
+        return awaited
 
-    cdef bint _awaits_barrier(self) noexcept:
-        return self.barrier is not None or load(&self.expected) > self.passed
+    cdef uint64_t _awaited(self) noexcept:
+        """The oldest barrier that may still be of use, so no lane has brought a newer one; it may not have begun yet.
+
+        A checkpoint begins when the one before it is complete, then that has passed here, or given up.
+        """
+        return max(self.newest, load(&self.expected), max(self.passed, load(&self.over)) + 1)

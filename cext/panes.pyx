@@ -5,6 +5,7 @@ where it is wide, so the work for each further window is a few steps a key, not 
 last window takes no more.
 """
 
+from array import array
 from heapq import heappop, heappush
 
 cimport cython
@@ -222,7 +223,7 @@ cdef class Panes(Windows):
 
     cdef tuple table(self):
         """A row for each key of each pane; the first key of a pane stands for how many records that has."""
-        cdef list table = [[], [], []]
+        cdef list table = None, parts
         cdef Pane pane
         cdef Py_ssize_t size, i
         for pane in self.panes.values():
@@ -230,15 +231,17 @@ cdef class Panes(Windows):
             if size == 0:
                 continue
             keys, *columns = pane.groups.saved()
-            parts = [keys, [pane.index] * size, [pane.records] + [0] * (size - 1), *columns]
-            if len(table) < len(parts):
-                table += [[] for _ in columns]
+            records = array("q", [pane.records]) + array("q", [0]) * (size - 1)
+            parts = [keys, array("q", [pane.index]) * size, records, *columns]
+            if table is None:
+                table = parts
+                continue
             for i in range(len(parts)):
-                (<list>table[i]).extend(parts[i])
-        return tuple(table)
+                table[i] += parts[i]
+        return ([], [], []) if table is None else tuple(table)
 
     cdef int load_table(self, tuple table) except -1:
-        cdef list indexes = table[1]
+        indexes = table[1]
         cdef Py_ssize_t begin = 0, end = 0, size = len(indexes)
         while begin < size:
             while end < size and indexes[end] == indexes[begin]:

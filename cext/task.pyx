@@ -248,7 +248,7 @@ cdef class Task:
         if mark.kind == WATERMARK or mark.kind == IDLE_MARK:
             return self._raise_watermark()
         if mark.kind == BARRIER:
-            self.lanes.hold(mark)
+            self.lanes.bring(mark.value)
             return self._align()
         self.lanes.end(mark.value)
         if self.lanes.have_ended():
@@ -304,9 +304,9 @@ cdef class Task:
 
     cdef int _align(self) except -1:
         """A barrier that all lanes have brought goes on."""
-        cdef Frame barrier = self.lanes.aligned()
-        if barrier is not None:
-            self.mark = barrier
+        cdef uint64_t barrier = self.lanes.aligned()
+        if barrier != 0:
+            self.mark = mark_frame(BARRIER, barrier)
             self.head.hurry = True
         return 0
 
@@ -436,7 +436,6 @@ cdef class Task:
             self.dropped += len(self.watermarks.rest)
             self.watermarks.rest = []
         self.side = Sideline()
-        self.lanes.barrier = None
         if not self.passing:  # a mark that some ports have had goes on to the others
             self.mark = None
         return 0
@@ -483,6 +482,11 @@ cdef class Task:
         """
         if checkpoint > load(&self.lanes.expected):
             store(&self.lanes.expected, checkpoint)
+
+    def drop_barrier(self, uint64_t checkpoint):
+        """Hold no lane for the barrier of `checkpoint`, which was given up; wake the task's thread then."""
+        if checkpoint > load(&self.lanes.over):
+            store(&self.lanes.over, checkpoint)
 
     def run_until_idle(self, int steps=1_000_000):
         """Step until nothing moves, at most `steps` times; for tests and tools that drive a task by hand."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -13,7 +13,6 @@ from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Lea
 from cext.getter import Getter
 from engine.errors import GraphError
 from engine.graph import users_place
-from engine.type_text import UNKNOWN, type_text
 from engine.types import fields_of, optional, returned_by
 
 S = TypeVar("S")
@@ -41,19 +40,23 @@ class Aggregate:
     grows: bool = field(default=False, repr=False)
     """Whether a state may become large, as it holds many values."""
 
-    def meaning(self, record_type: Any) -> str:
+    @property
+    def text(self) -> str:
         """What its states are made of, in words."""
         of = self.value if isinstance(self.value, str) else getattr(self.value, "__name__", "").replace("<lambda>", "")
+        return f"{self.name}({of})"
+
+    def state_type(self, record_type: Any) -> Any:
+        """The type that its states hang on; None where they hang on none, or it is not known."""
         if self.name == "count":
-            return f"count({of})"
-        known = self.result_type(record_type) if self.name in {"custom", "fold"} else _typed(self.value, record_type)
-        text = type_text(known)
-        return f"{self.name}({': '.join(part for part in (of, text) if part and part != UNKNOWN)})"
+            return None
+        return self.result_type(record_type) if self.name in {"custom", "fold"} else _typed(self.value, record_type)
 
 
-def meaning_of(aggregates: Iterable[Aggregate], record_type: Any) -> str:
-    """What the states of several are made of."""
-    return ", ".join(each.meaning(record_type) for each in aggregates)
+def meaning_of(aggregates: Sequence[Aggregate], record_type: Any) -> dict[str, Any]:
+    """What the meaning of the states of several hangs on, see `Operation.meaning`."""
+    types = {f"type of {each.text}, number {at}": each.state_type(record_type) for at, each in enumerate(aggregates, 1)}
+    return {"aggregates": ", ".join(each.text for each in aggregates), **types}
 
 
 def _typed(value: Value | None, record_type: Any) -> Any:

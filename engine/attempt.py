@@ -15,15 +15,17 @@ from engine.report import Report
 from engine.worker import Worker, list_partitions
 
 if TYPE_CHECKING:
-    from engine.control import BeginCheckpoint, CompleteCheckpoint
+    from engine.control import OfCheckpoint
     from engine.crew import Crew
     from engine.dataflow import Dataflow
+    from engine.placement import Placement
     from engine.saving import Saving
 
 
 class Attempt:
     """The part of `flow` that runs at home, its workers, and in a job that makes checkpoints who does that, `saving`.
 
+    `placement`: where the workers were prepared, if they were.
     `failed(attempt, error)` is called in the thread in which something failed; `ended(attempt)` once, when nothing runs
     any more.
     """
@@ -37,20 +39,23 @@ class Attempt:
         failed: Callable[[Attempt, BaseException], None],
         ended: Callable[[Attempt], None],
         saving: Saving | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self._failed, self._ended, self._saving = failed, ended, saving
+        self.successors: Placement | None = None
+        """Where workers for the next attempt start, once it is known that there is to be one."""
         epoch = secrets.randbits(63) if plan.workers else 0
         life = None if saving is None else saving.saved.life
         worker = Worker(plan, list_partitions(plan), HOME, epoch, life, clock)
         self.part = Part(worker, self._has_failed, self._part_ended)
-        self.crew = self._make_crew(flow, processes) if plan.workers else None
+        self.crew = self._make_crew(flow, processes, placement) if plan.workers else None
         if saving is not None:
             saving.attend(worker, self._tell, self._has_failed)
 
-    def _make_crew(self, flow: Dataflow, processes: int | None) -> Crew:
+    def _make_crew(self, flow: Dataflow, processes: int | None, placement: Placement | None) -> Crew:
         from engine.crew import Crew  # which only a job of several processes needs
 
-        return Crew(flow, processes, self.part, self._has_failed, self._end, self._saving)
+        return Crew(flow, processes, self.part, self._has_failed, self._end, self._saving, placement)
 
     def start(self) -> None:
         """Start every thread and process; called once."""
@@ -75,13 +80,15 @@ class Attempt:
             self._saving.close()
         self._ended(self)
 
-    def _tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
-        from engine.control import BeginCheckpoint  # which only a job that makes checkpoints needs
+    def _tell(self, word: OfCheckpoint) -> None:
+        from engine.control import BeginCheckpoint, GiveUpCheckpoint  # which only a job that makes checkpoints needs
 
         if isinstance(word, BeginCheckpoint):
             if self._saving is not None:
                 self._saving.begin(word)
             self.part.begin_checkpoint(word.checkpoint)
+        elif isinstance(word, GiveUpCheckpoint):
+            self.part.give_up_checkpoint(word.checkpoint)
         else:
             self.part.complete_checkpoint(word.checkpoint)
         if self.crew is not None:
@@ -108,6 +115,12 @@ class Attempt:
         self.part.cancel()
         if self.crew is not None:
             self.crew.cancel()
+
+    def give_way(self) -> None:
+        """Drop everything, as another attempt is to follow, whose processes start meanwhile."""
+        self.cancel()
+        if self.crew is not None and self.successors is None:
+            self.successors = self.crew.prepare_successors()
 
     def leave_the_stuck(self) -> None:
         """Once cancelled for long enough, end without the threads that do not come back."""

@@ -19,13 +19,44 @@ class Found(msgspec.Struct, frozen=True):
     manifest: Manifest | None
     wrong: str | None = None
 
+    @property
+    def name(self) -> str:
+        """That of a savepoint, the number of another one."""
+        folder, _, name = self.folder.partition("/")
+        return name if folder == SAVEPOINTS else str(order_of(self.folder)[1])
+
+    @property
+    def full_name(self) -> str:
+        """The same where a job that went back has made several of one number: with the epoch behind it."""
+        return self.name if self.folder.startswith(SAVEPOINTS) else f"{self.name}.{order_of(self.folder)[0]}"
+
+
+def named(files: Files, name: str | None) -> list[Found]:
+    """All that are so called, or simply all; CheckpointError where there is none."""
+    there = checkpoints(files)
+    found = [each for each in there if name in {None, each.name, each.full_name}]
+    if not found:
+        wanted = "checkpoints" if name is None else f"a checkpoint {name!r}"
+        hint = f"there are: {', '.join(each.name for each in there)}" if there else _NOT_HERE
+        raise CheckpointError(f"wanted {wanted} in {files.root}, found none", hint=hint)
+    return found
+
+
+_NOT_HERE = "name the directory or URL that the job was given as checkpoint=, in which there is a folder checkpoints"
+
+
+def remove(files: Files, folder: str) -> None:
+    """Remove a checkpoint. The manifest goes first: without it no part of the rest is taken for one."""
+    files.remove(f"{folder}/{MANIFEST}")
+    files.remove_folder(folder)
+
 
 def checkpoints(files: Files) -> list[Found]:
     """All that are complete or were so, the latest last; savepoints too, the last of all."""
     found = [found_in(files, CHECKPOINTS, name) for name in files.names(CHECKPOINTS)]
     there = [each for each in found if each is not None]
     named = (found_in(files, SAVEPOINTS, name) for name in files.names(SAVEPOINTS))
-    there.sort(key=_age)
+    there.sort(key=age)
     return [*there, *(each for each in named if each is not None)]
 
 
@@ -60,7 +91,7 @@ def verify(files: Files, found: Found) -> str | None:
 def latest(files: Files) -> tuple[Found | None, list[str]]:
     """The latest checkpoint or savepoint that is whole, and what is wrong with those that came after it."""
     refused: list[str] = []
-    for found in sorted(checkpoints(files), key=_age, reverse=True):
+    for found in sorted(checkpoints(files), key=age, reverse=True):
         wrong = verify(files, found)
         if wrong is None:
             return found, refused
@@ -68,7 +99,7 @@ def latest(files: Files) -> tuple[Found | None, list[str]]:
     return None, refused
 
 
-def _age(found: Found) -> tuple[int, int]:
+def age(found: Found) -> tuple[int, int]:
     """Later ones have the greater."""
     return found.manifest.order if found.manifest else order_of(found.folder)
 

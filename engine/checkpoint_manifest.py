@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from engine.errors import CheckpointError
+from engine.record_form import Form
 
 FORMAT = 1
 """The version of the manifest's format; one that is greater cannot be read."""
@@ -31,11 +32,13 @@ class Blob(msgspec.Struct, frozen=True):
 
 class Meaning(msgspec.Struct, frozen=True):
     """What the state of one operator hangs on: its `kind`, and what else (keys, aggregates, types), in words, as far as
-    is known."""
+    is known. `parts`: what it keeps that may come and go by itself; `records`: the classes of records in it."""
 
     operator: str
     kind: str
     aspects: dict[str, str] = {}
+    parts: tuple[str, ...] = ()
+    records: dict[str, Form] = {}
 
 
 class Program(msgspec.Struct, frozen=True):

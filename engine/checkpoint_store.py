@@ -14,16 +14,30 @@ import msgspec
 
 from engine.checkpoint_blobs import Place, files_at, read_blob, trying_to
 from engine.checkpoint_files import Files, LocalFiles
-from engine.checkpoint_listing import CHECKPOINTS, SAVEPOINTS, Found, checkpoints, found_in, latest, order_of, verify
+from engine.checkpoint_listing import (
+    CHECKPOINTS,
+    SAVEPOINTS,
+    Found,
+    checkpoints,
+    found_in,
+    latest,
+    order_of,
+    remove,
+    verify,
+)
 from engine.checkpoint_lock import DirectoryLock, Holder, holder
 from engine.checkpoint_manifest import MANIFEST, Blob, Manifest, Program, encode
 from engine.errors import CheckpointError
 
 EPOCH = "epoch.json"
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"(?![0-9.]*$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
-class _Epoch(msgspec.Struct, frozen=True):
+class TakenOver(CheckpointError):
+    """Somebody else has opened the store since: nothing that is done here counts any more."""
+
+
+class Epoch(msgspec.Struct, frozen=True):
     """The last opening of a store; `holder` also tells it from one that was made at the same moment elsewhere.
 
     `line` is the same for all openings of a store, and no other one's.
@@ -33,6 +47,14 @@ class _Epoch(msgspec.Struct, frozen=True):
     epoch: int
     holder: Holder
     line: str = ""
+
+
+def opened(files: Files) -> Epoch | None:
+    """The last opening of the store that is there."""
+    try:
+        return msgspec.json.decode(b"".join(files.read(EPOCH)), type=Epoch)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None  # of one that cannot be read the folders' names tell as much as must be known
 
 
 class Store:
@@ -79,10 +101,10 @@ class Store:
 
     def _open(self, who: Holder) -> None:
         with trying_to("open the checkpoints in", self.files.root):
-            before = self._epoch_there()
+            before = opened(self.files)
             folders = (order_of(f"{CHECKPOINTS}/{name}")[0] for name in self.files.names(CHECKPOINTS))
             line = before.line if before and before.line else uuid.uuid4().hex
-            self._mine = _Epoch(1, max(before.epoch if before else 0, 0, *folders) + 1, who, line)
+            self._mine = Epoch(1, max(before.epoch if before else 0, 0, *folders) + 1, who, line)
             self.files.publish(EPOCH, msgspec.json.encode(self._mine))
             self.check_epoch()
             self._clean()
@@ -98,7 +120,12 @@ class Store:
         return self._mine.line
 
     def renew(self) -> None:
-        """Open it anew, for the next life of the same job: the epoch before can commit nothing any more."""
+        """Open it anew, for the next life of the same job: the epoch before can commit nothing any more.
+
+        Raises `TakenOver` if somebody else has opened it: where there is no lock, the two would take it from each other
+        for ever.
+        """
+        self.check_epoch()
         self._open(holder(self._job))
 
     @property
@@ -107,20 +134,14 @@ class Store:
         return Place(self.files.root, f"{CHECKPOINTS}/ended.{self.epoch:06}")
 
     def check_epoch(self) -> None:
-        """Raise `CheckpointError` if somebody else has opened the store since."""
-        there = self._epoch_there()
+        """Raise `TakenOver` if somebody else has opened the store since."""
+        there = opened(self.files)
         if there != self._mine:
             who = f"{there.holder} (epoch {there.epoch})" if there else "nobody who says so"
-            raise CheckpointError(
+            raise TakenOver(
                 f"{self.files.root} was taken over by {who}; this job, of epoch {self.epoch}, can commit nothing more",
                 hint="one of the two must end: they would write the same results twice",
             )
-
-    def _epoch_there(self) -> _Epoch | None:
-        try:
-            return msgspec.json.decode(b"".join(self.files.read(EPOCH)), type=_Epoch)
-        except (FileNotFoundError, msgspec.MsgspecError):
-            return None  # of one that cannot be read the folders' names tell as much as must be known
 
     # ------------------------------------------------------------------------------- writing
 
@@ -149,7 +170,7 @@ class Store:
     def check_name(self, savepoint: str) -> None:
         """Raise `CheckpointError` where a new savepoint cannot be called so."""
         if not isinstance(savepoint, str) or not _NAME.fullmatch(savepoint):
-            hint = "use letters, digits, -, _ and ."
+            hint = "use letters, digits, -, _ and ., and no number, which names a checkpoint"
             raise CheckpointError(f"a savepoint cannot be called {savepoint!r}", hint=hint)
         folder = f"{SAVEPOINTS}/{savepoint}"
         with trying_to("begin a checkpoint in", f"{self.files.root}/{folder}"):
@@ -167,20 +188,11 @@ class Store:
             if oldest is not None:
                 self._remove(each.folder)
 
-    def delete(self, savepoint: str) -> None:
-        """Remove a savepoint."""
-        if savepoint not in self.files.names(SAVEPOINTS):
-            there = ", ".join(self.files.names(SAVEPOINTS)) or "none"
-            raise CheckpointError(f"there is no savepoint {savepoint!r} in {self.files.root}; there are: {there}")
-        self._remove(f"{SAVEPOINTS}/{savepoint}")
-
     def _remove(self, folder: str) -> None:
         with self._changing, trying_to("remove", f"{self.files.root}/{folder}"):
             if folder in self._read_now:
                 return
-            # The manifest first: without it no part of the rest is taken for a checkpoint.
-            self.files.remove(f"{folder}/{MANIFEST}")
-            self.files.remove_folder(folder)
+            remove(self.files, folder)
 
     def _clean(self) -> None:
         """Remove what was begun and never completed."""
@@ -298,8 +310,7 @@ class Pending:
         if not self._is_over:
             self._is_over = True
             with trying_to("remove", f"{self._store.files.root}/{self._folder}"):
-                self._store.files.remove(f"{self._folder}/{MANIFEST}")
-                self._store.files.remove_folder(self._folder)
+                remove(self._store.files, self._folder)
 
     def _check_open(self) -> None:
         if self._is_over:

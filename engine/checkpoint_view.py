@@ -7,10 +7,8 @@ from collections.abc import Iterator
 import msgspec
 
 from engine.checkpoint_blobs import files_at
-from engine.checkpoint_files import Files
-from engine.checkpoint_listing import SAVEPOINTS, Found, checkpoints, order_of, verify
+from engine.checkpoint_listing import age, named, verify
 from engine.checkpoint_manifest import Blob, Manifest
-from engine.errors import CheckpointError
 from engine.metrics import table
 
 
@@ -20,6 +18,8 @@ class Looked(msgspec.Struct, frozen=True):
     name: str
     wrong: str | None
     manifest: Manifest | None
+    is_next: bool = False
+    """Whether the next run goes on from it, as far as was looked."""
 
 
 def look(root: str, name: str | None, *, whole: bool) -> list[Looked]:
@@ -28,24 +28,11 @@ def look(root: str, name: str | None, *, whole: bool) -> list[Looked]:
     Takes no lock, so what a running job removes meanwhile is missing. Raises `CheckpointError` where nothing is there.
     """
     files = files_at(root)
-    there = checkpoints(files)
-    found = [each for each in there if name in {None, _name(each)}]
-    if not found:
-        names = ", ".join(map(_name, there)) or "none"
-        wanted = "checkpoints" if name is None else f"a checkpoint {name!r}"
-        hint = "name the directory or URL that the job was given" if name is None else f"there are: {names}"
-        raise CheckpointError(f"wanted {wanted} in {files.root}, found none", hint=hint)
-    return [_looked(files, each, whole=whole) for each in found]
-
-
-def _looked(files: Files, found: Found, *, whole: bool) -> Looked:
-    return Looked(_name(found), verify(files, found) if whole else found.wrong, found.manifest)
-
-
-def _name(found: Found) -> str:
-    """That of a savepoint, the number of another one."""
-    folder, _, name = found.folder.partition("/")
-    return name if folder == SAVEPOINTS else str(order_of(found.folder)[1])
+    found = named(files, name)
+    wrong = [verify(files, each) if whole else each.wrong for each in found]
+    good = [each for each, why in zip(found, wrong, strict=True) if why is None]
+    last = max(good, key=age, default=None) if name is None else None
+    return [Looked(each.name, why, each.manifest, each is last) for each, why in zip(found, wrong, strict=True)]
 
 
 def lines(looked: list[Looked], *, inside: bool, whole: bool) -> list[str]:
@@ -54,7 +41,15 @@ def lines(looked: list[Looked], *, inside: bool, whole: bool) -> list[str]:
     shown = table(("checkpoint", "job", "epoch", "written (UTC)", "operators", "blobs", "bytes", ""), rows)
     wrong = [each.wrong for each in looked if each.wrong]
     contents = [line for each in looked if inside and each.manifest for line in _contents(each.manifest)]
-    return [*shown, *([""] if contents or wrong else []), *contents, *wrong]
+    then = [] if inside else [_next(looked, whole=whole)]
+    return [*shown, "", *contents, *wrong, *then]
+
+
+def _next(looked: list[Looked], *, whole: bool) -> str:
+    names = [each.name for each in looked if each.is_next]
+    if not names:
+        return "no run can go on from here: none of them can be read"
+    return f"the next run goes on from {names[0]}{'' if whole else '; --verify reads all of it to see whether it can'}"
 
 
 def _row(each: Looked, *, whole: bool) -> tuple[str, ...]:

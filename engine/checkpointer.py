@@ -12,8 +12,8 @@ from typing import TypeAlias
 from engine import coordinator as then
 from engine.checkpoint_blobs import files_at, read_blob, write_blob
 from engine.checkpoint_manifest import Blob, Program
-from engine.checkpoint_store import Pending, Store
-from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, Piece
+from engine.checkpoint_store import Pending, Store, TakenOver
+from engine.control import BeginCheckpoint, CompleteCheckpoint, GiveUpCheckpoint, Kept, NotKept, OfCheckpoint, Piece
 from engine.coordinator import Announce, Coordinator, GiveUp, Instruction, TaskId
 from engine.errors import CheckpointError
 from engine.keeper import STATE
@@ -34,7 +34,7 @@ class Checkpointer:
         coordinator: Coordinator[Pieces],
         store: Store,
         program: Program,
-        tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None],
+        tell: Callable[[OfCheckpoint], None],
         given_up: Callable[[GiveUp], None],
         completed: Callable[[Announce, int], None],
         broken: Callable[[BaseException], None],
@@ -94,8 +94,8 @@ class Checkpointer:
             try:
                 further = self._done(each)
             except Exception as error:
-                if isinstance(each, Announce):
-                    raise  # it lasts, and whoever waits for it would wait for ever
+                if isinstance(each, Announce) or isinstance(error, TakenOver):
+                    raise  # it lasts, and whoever waits for it would wait for ever; or no other will
                 why = f"{type(error).__name__}: {error}"
                 further = self._coordinator.failed(each.checkpoint, why, time.monotonic())
             self._do(further)
@@ -108,6 +108,7 @@ class Checkpointer:
             self._store_it(each)
             return self._coordinator.stored(time.monotonic())
         elif isinstance(each, GiveUp):
+            self._tell(GiveUpCheckpoint(each.checkpoint))
             self._give_up()
             self._given_up(each)
         else:

@@ -130,15 +130,25 @@ def _commands() -> click.Group:
     @click.argument("name", required=False)
     @click.option("--verify", "whole", is_flag=True, help="Read all of it and compare the checksums.")
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON array and exit.")
-    def show_checkpoints(directory: str, name: str | None, whole: bool, as_json: bool) -> None:
+    @click.option("--delete", is_flag=True, help="Delete NAME, unless a job goes on from it.")
+    def show_checkpoints(directory: str, name: str | None, whole: bool, as_json: bool, delete: bool) -> None:
         """List the checkpoints and savepoints in DIRECTORY, or a URL; with a NAME, what is inside that one.
+
+        NAME is a savepoint's, or the number of a checkpoint. A job deletes its old checkpoints itself; savepoints stay
+        until --delete, which may be called while it runs.
 
         Exit codes: 0 all are as they were written, as far as was looked; 1 one is not, or there are none.
         """
         import msgspec
 
+        from engine.checkpoint_removal import delete as deleted
         from engine.checkpoint_view import lines, look
 
+        if delete:
+            if name is None or whole or as_json:
+                raise click.UsageError("--delete wants the NAME of one checkpoint or savepoint, and no other option")
+            click.echo(_guarded(lambda: deleted(directory, name)))
+            return
         looked = _guarded(lambda: look(directory, name, whole=whole))
         text = lines(looked, inside=name is not None, whole=whole)
         click.echo(msgspec.json.encode(looked) if as_json else "\n".join(text))

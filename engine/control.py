@@ -6,7 +6,6 @@ import os
 import platform
 import threading
 from collections import deque
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -16,6 +15,7 @@ from engine.checkpoint_manifest import Blob
 from engine.failures import Failure
 from engine.report import Report
 from engine.transport import Addresses, Place
+from engine.version import VERSION
 
 
 class Bootstrap(msgspec.Struct, frozen=True):
@@ -46,6 +46,10 @@ class Saved(msgspec.Struct, frozen=True):
     checkpoint: int = 0
     place: checkpoint_blobs.Place | None = None
     blobs: tuple[Blob, ...] = ()
+    without: tuple[tuple[str, str], ...] = ()
+    """(operator, what it kept) that is left out."""
+    drop: tuple[str, ...] = ()
+    """The operators that go on without their state where that cannot be read."""
 
     def of(self, operator: str) -> list[Blob]:
         """What each instance of an operator kept, in order."""
@@ -156,6 +160,12 @@ class BeginCheckpoint(msgspec.Struct, frozen=True, tag=True):
     place: checkpoint_blobs.Place
 
 
+class GiveUpCheckpoint(msgspec.Struct, frozen=True, tag=True):
+    """This checkpoint comes to nothing: nobody waits for its barrier any longer."""
+
+    checkpoint: int
+
+
 class CompleteCheckpoint(msgspec.Struct, frozen=True, tag=True):
     """This checkpoint lasts: sinks show what belongs to it."""
 
@@ -175,7 +185,8 @@ class Close(msgspec.Struct, frozen=True, tag=True):
 
 
 FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Kept | NotKept | Drained | Ended
-ToWorker: TypeAlias = Welcome | Start | StopSources | BeginCheckpoint | CompleteCheckpoint | Cancel | Abandon | Close
+OfCheckpoint: TypeAlias = BeginCheckpoint | GiveUpCheckpoint | CompleteCheckpoint
+ToWorker: TypeAlias = Welcome | Start | StopSources | OfCheckpoint | Cancel | Abandon | Close
 
 Word = TypeVar("Word")
 
@@ -201,11 +212,8 @@ decode_bootstrap = msgspec.msgpack.Decoder(Bootstrap).decode
 
 
 def versions() -> tuple[str, str]:
-    """Of Python and of Headgate; "" where Headgate is run without being installed."""
-    try:
-        return platform.python_version(), version("headgate")
-    except PackageNotFoundError:
-        return platform.python_version(), ""
+    """Of Python and of Headgate."""
+    return platform.python_version(), VERSION
 
 
 class Inbox:

@@ -68,6 +68,13 @@ class _Pending(Generic[Kept]):
     is_complete: bool = False
 
 
+class _Ended(NamedTuple, Generic[Kept]):
+    """What a task kept at its end, and for checkpoints from which number on: it has passed the barriers before."""
+
+    checkpoint: int
+    kept: Kept
+
+
 class Coordinator(Generic[Kept]):
     """Events in, instructions out; times are seconds of any clock.
 
@@ -84,7 +91,7 @@ class Coordinator(Generic[Kept]):
         self._interval, self._pause, self._timeout = interval, pause, timeout
         self._due = now + interval
         self._pending: _Pending[Kept] | None = None
-        self._ended: dict[TaskId, Kept] = {}
+        self._ended: dict[TaskId, _Ended[Kept]] = {}
         self._failures = 0
         self._savepoint: str | None = None
         """What the next one is to be called, where that is to be a savepoint."""
@@ -108,7 +115,7 @@ class Coordinator(Generic[Kept]):
         """Time goes by."""
         pending, gave_up = self._pending, list[Instruction[Kept]]()
         if pending is not None and not pending.is_complete and now >= pending.began + self._timeout:
-            missing = len(self._tasks - pending.said.keys() - self._ended.keys())
+            missing = len(self._tasks - self._kept_for(pending).keys())
             gave_up = self._give_up(
                 f"{missing} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s", now
             )
@@ -120,7 +127,7 @@ class Coordinator(Generic[Kept]):
     def said(self, task: TaskId, checkpoint: int, is_last: bool, kept: Kept, now: float) -> list[Instruction[Kept]]:
         """What a task keeps for `checkpoint` is written; `is_last`: it has come to its end."""
         if is_last:
-            self._ended[task] = kept
+            self._ended[task] = _Ended(checkpoint, kept)
             if self._pending is None and self._have_all_ended:
                 self._begin(now)
         elif self._pending is not None and self._pending.checkpoint == checkpoint:
@@ -163,11 +170,15 @@ class Coordinator(Generic[Kept]):
 
     def _store_if_complete(self) -> list[Instruction[Kept]]:
         pending = self._pending
-        if pending is None or pending.is_complete or pending.said.keys() | self._ended.keys() != self._tasks:
+        if pending is None or pending.is_complete or (kept := self._kept_for(pending)).keys() != self._tasks:
             return []
         pending.is_complete = True
-        kept = {**self._ended, **pending.said}
         return [Store(pending.checkpoint, kept, self._is_last(pending), pending.savepoint)]
+
+    def _kept_for(self, pending: _Pending[Kept]) -> dict[TaskId, Kept]:
+        """What is known so far. What one kept at its end may be said before what it kept at this barrier."""
+        ended = {task: each.kept for task, each in self._ended.items() if each.checkpoint <= pending.checkpoint}
+        return {**ended, **pending.said}
 
     def _give_up(self, why: str, now: float) -> list[Instruction[Kept]]:
         assert self._pending is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import secrets
 import shutil
@@ -13,17 +14,16 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from engine import control
+from engine import control, socket_folder
 from engine.control import (
     Abandon,
-    BeginCheckpoint,
     Bootstrap,
     Cancel,
     Close,
-    CompleteCheckpoint,
     Inbox,
     Kept,
     NotKept,
+    OfCheckpoint,
     Start,
     StopSources,
     ToWorker,
@@ -32,7 +32,8 @@ from engine.control import (
 from engine.durations import nanoseconds
 from engine.layout import HOME
 from engine.part import Part
-from engine.placement import LocalPlacement, Slot
+from engine.placement import LocalPlacement, Placement, Slot
+from engine.plan import Plan
 from engine.shipping import dump, fingerprint
 from engine.supervision import Fail, Home, Instruction, Kill, Send, Supervision
 from engine.switchboard import Switchboard
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.5
-"""How long what a process had sent before it ended may still be under way."""
+"""How long what a process had sent before it ended may be under way at most, where that cannot be known."""
 
 
 def print_line(worker: str, line: str) -> None:
@@ -60,7 +61,8 @@ class Crew:
     """The workers of `flow`, planned for `processes`; `part` is what runs at home.
 
     `failed(error)` and `ended()` are called in the crew's thread, the latter once nothing is left of any worker.
-    `saving`: who makes the checkpoints, if there are any; it starts with all the others.
+    `saving`: who makes the checkpoints, if there are any; it starts with all the others. `placement`: where its
+    workers have been prepared, if they have.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Crew:
         failed: Callable[[BaseException], None],
         ended: Callable[[], None],
         saving: Saving | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self._part, self._failed, self._ended, self._saving = part, failed, ended, saving
         worker = part.worker
@@ -85,12 +88,15 @@ class Crew:
         self._inbox = Inbox()
         self._slots: dict[int, Slot] = {}
         self._gone: dict[int, float] = {}  # since when a process is no more
+        self._mourned: set[int] = set()  # those of them of whom it was said
         self._home_over = threading.Event()
         self._transport: Transport | None = None
         self._switchboard: Switchboard | None = None
-        self._placement = LocalPlacement(print_line, listen=plan.settings.listen)
+        self._placement = placement or _placement_for(plan)
         everybody = (HOME, *plan.workers)
         self._places = places({number: self._placement.address(number) for number in everybody})
+        self._folder_lock = -1
+        """Says that the folder of our sockets is in use; -1: there is none."""
         self._thread = threading.Thread(target=self._run, name="headgate-crew", daemon=True)
 
     def start(self) -> None:
@@ -105,7 +111,7 @@ class Crew:
         """Tell everybody to drop what is on its way."""
         self._inbox.put(lambda: self.supervision.cancel(time.monotonic()))
 
-    def tell(self, word: BeginCheckpoint | CompleteCheckpoint) -> None:
+    def tell(self, word: OfCheckpoint) -> None:
         """Tell every worker that runs."""
         self._inbox.put(lambda: self.supervision.tell(word))
 
@@ -114,6 +120,13 @@ class Crew:
         self._home_over.set()
         is_lost = bool(self._part.faults)
         self._inbox.put(lambda: self.supervision.home_ended(time.monotonic(), is_lost=is_lost))
+
+    def prepare_successors(self) -> Placement:
+        """Let workers for another attempt start; from any thread. Whoever gets the placement closes it."""
+        plan = self._part.worker.plan
+        placement = _placement_for(plan)
+        placement.prepare(plan.workers)
+        return placement
 
     def join(self) -> None:
         """Wait until the crew's thread is gone."""
@@ -147,7 +160,8 @@ class Crew:
         place = self._places[HOME]
         if place.keys is None:
             self._start_workers(place.file("control"))
-            place.make()
+            socket_folder.sweep(os.path.dirname(place.directory))
+            self._folder_lock = socket_folder.make(place.directory)
             self._listen_at(place)
         else:
             self._start_workers(self._listen_at(place))
@@ -169,7 +183,8 @@ class Crew:
         transport, switchboard = self._transport, self._switchboard
         assert transport is not None
         assert switchboard is not None
-        awaited = [*switchboard.awaited, (self._inbox.fd, zmq.POLLIN), *transport.door]
+        ends = [end for worker, slot in self._slots.items() if worker not in self._gone for end in slot.awaited]
+        awaited = [*switchboard.awaited, (self._inbox.fd, zmq.POLLIN), *transport.door, *ends]
         zmq.zmq_poll(awaited, int(_LOOK_SECONDS * 1000))
         transport.attend()
         for action in self._inbox.take():
@@ -183,11 +198,21 @@ class Crew:
         """Who is gone, and who is overdue?"""
         now = time.monotonic()
         for worker, slot in self._slots.items():
-            if not slot.alive() and now - self._gone.setdefault(worker, now) >= _LAST_WORDS_SECONDS:
+            if worker not in self._mourned and not slot.alive() and self._has_heard_all(worker, now):
+                self._mourned.add(worker)
                 slot.wait()
                 self._do(self.supervision.gone(worker, slot.exit_text(), slot.last_words(), now))
         self._do(self.supervision.tick(now))
         self._part.leave_the_stuck()
+
+    def _has_heard_all(self, worker: int, now: float) -> bool:
+        """Whether nothing that one who is gone had said is under way: nobody is connected who may be it, or too long."""
+        assert self._transport is not None
+        assert self._switchboard is not None
+        waited = now - self._gone.setdefault(worker, now)
+        living = sum(slot.alive() for slot in self._slots.values())
+        is_silent = self._transport.speakers <= living and not self._switchboard.has_more
+        return is_silent or waited >= _LAST_WORDS_SECONDS
 
     def _do(self, instructions: Iterable[Instruction]) -> None:
         for each in instructions:
@@ -231,5 +256,11 @@ class Crew:
             self._switchboard.close()
         if self._transport is not None:
             self._part.when_links_are_free(self._transport.close)
-        shutil.rmtree(self._places[HOME].directory, ignore_errors=True)
+        if self._folder_lock >= 0:
+            shutil.rmtree(self._places[HOME].directory, ignore_errors=True)
+            os.close(self._folder_lock)
         self._inbox.close()
+
+
+def _placement_for(plan: Plan) -> Placement:
+    return LocalPlacement(print_line, listen=plan.settings.listen)

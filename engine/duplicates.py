@@ -41,7 +41,7 @@ class Deduplicated(Operation):
         return not self.clock.is_arrival
 
     def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
-        return self.key.meaning
+        return {**self.key.meaning, "within": "any time" if self.within >= FOREVER else f"{self.within} ms"}
 
     def describe(self) -> str:
         return f"one of each {self.key} within {self.within} ms"

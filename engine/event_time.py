@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from types import UnionType
@@ -85,9 +85,16 @@ class EventTime(Operation):
     def time(self) -> Time:
         return self.clock
 
-    def describe(self) -> str:
+    @property
+    def _origin(self) -> str:
         part = self.clock.part
-        return f"event time from {part if isinstance(part, str) else function_name(part)}"
+        return part if isinstance(part, str) else function_name(part)
+
+    def describe(self) -> str:
+        return f"event time from {self._origin}"
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return {"time": None if self._origin == "lambda" else self._origin}
 
     def build_operator(self, name: str, guard: Guard) -> Operator:
         return Watermarks(name, guard, self.clock.instant(), self.out_of_order, self.idle_after)

@@ -30,6 +30,7 @@ from engine.snapshot import Snapshot
 if TYPE_CHECKING:
     from engine.checkpoint_store import Store
     from engine.dataflow import Dataflow
+    from engine.placement import Placement
 
 MOST_FAILURES = 5
 """How many checkpoints in a row may come to nothing before the job counts as failed."""
@@ -89,7 +90,7 @@ class Job:
         self._restarts = Restarts(0 if self._checkpoints is None else self._checkpoints.restarts)
         self._store = None if self._checkpoints is None else _open_store(self._checkpoints, self.name)
         try:
-            self.attempt = self._new_attempt()
+            self.attempt = self._new_attempt(None)
         except BaseException:
             if self._store is not None:
                 self._store.close()
@@ -99,14 +100,14 @@ class Job:
         if self._store is not None:
             self._log = CheckpointLog(self.name, self._store.files.root, self.attempt.checkpoint, self._restarts)
 
-    def _new_attempt(self) -> Attempt:
+    def _new_attempt(self, placement: Placement | None) -> Attempt:
         saving = None
         if self._checkpoints is not None and self._store is not None:
             from engine.saving import Saving
 
             saving = Saving(self._checkpoints, self._store, self.plan, self._given_up, self._completed)
         parts = (self._flow, self.plan, self._processes, self._clock)
-        return Attempt(*parts, self._failed, self._attempt_ended, saving)
+        return Attempt(*parts, self._failed, self._attempt_ended, saving, placement)
 
     def start(self) -> Job:
         """Start every thread and process; called once."""
@@ -135,7 +136,9 @@ class Job:
             if attempt is not self.attempt:  # a call that was left behind has come back
                 return
             self._errors.append(error)
-            if self._checkpoints is None:
+            if self._starts_anew:
+                attempt.give_way()
+            elif self._checkpoints is None:
                 attempt.stop_sources(whole=False)
             else:
                 attempt.cancel()
@@ -151,7 +154,7 @@ class Job:
             if delay is not None and self._log is not None:
                 self._log.restarts_in(delay, self._all_errors[0])
         if delay is None:
-            self._end()
+            self._end(attempt.successors)
         else:
             name = f"headgate-restart-{self._restarts.count}"
             threading.Thread(target=self._start_anew, args=(delay,), name=name, daemon=True).start()
@@ -159,10 +162,11 @@ class Job:
     def _start_anew(self, delay: float) -> None:
         assert self._store is not None
         self._is_asked.wait(delay)
+        prepared = self.attempt.successors
         try:
             if not self._is_asked.is_set():
                 self._store.renew()
-                attempt = self._new_attempt()  # which reads the checkpoint: others need not wait for it
+                attempt = self._new_attempt(prepared)  # which reads the checkpoint: others need not wait for it
             with self._lock:
                 self._earlier.append(self._all_errors[0])
                 self._errors = []
@@ -172,7 +176,7 @@ class Job:
                     return
         except BaseException as error:
             self._errors.append(error)
-        self._end()
+        self._end(prepared)
 
     def _completed(self, checkpoint: Announce, size: int) -> None:
         assert self._log is not None
@@ -194,7 +198,10 @@ class Job:
                 many = f"{checkpoint.failures} checkpoints in a row could not be made"
                 self._failed(self.attempt, CheckpointError(f"{many}; the last: {checkpoint.why}"))
 
-    def _end(self) -> None:
+    def _end(self, unused: Placement | None) -> None:
+        """Of the job; `unused` has the workers of an attempt that there will not be."""
+        if unused is not None:
+            unused.close()
         with self._lock:
             if self._ended.is_set():
                 return
@@ -247,6 +254,7 @@ class Job:
         self._check_savepoint(savepoint)  # which may take its time where the store is far away
         with self._lock:
             if self._asked != "finished" or self._ended.is_set() or (self._errors and not self._starts_anew):
+                self._check_awaited(savepoint)
                 return
             self._asked = "stopped"
             self._is_asked.set()
@@ -265,6 +273,16 @@ class Job:
                 hint="run it with checkpoint=, or stop it without savepoint=",
             )
         self._store.check_name(name)
+
+    def _check_awaited(self, savepoint: str | None) -> None:
+        """CheckpointError where the job is being stopped already, and not with that savepoint."""
+        awaited = None if self._log is None else self._log.awaited
+        if self._asked == "stopped" and not self._ended.is_set() and savepoint not in {None, awaited}:
+            how = "without a savepoint" if awaited is None else f"with the savepoint {awaited!r}"
+            raise CheckpointError(
+                f"job {self.name!r} is being stopped already, {how}",
+                hint="the next run goes on from its last checkpoint all the same",
+            )
 
     def cancel(self) -> None:
         """Stop at once: what is on its way is dropped, sinks keep what they have committed.
@@ -355,7 +373,9 @@ def _check_clock(clock: Clock, plan: Plan) -> None:
 
 def _open_store(checkpoints: Checkpoints, job: str) -> Store:
     from engine.checkpoint_store import Store  # which only a job that makes checkpoints needs
+    from engine.resuming import check_start
 
+    check_start(checkpoints)
     return Store(checkpoints.into, job, keep=checkpoints.keep)
 
 

@@ -151,6 +151,9 @@ class InInterval(Join):
     def delay(self) -> int:
         return self.build_join().delay
 
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        return {**super().meaning(inputs), "interval": f"from {self.lower} to {self.upper} ms"}
+
     def describe(self) -> str:
         how = "" if self.how == "inner" else f"{self.how} "
         held = f", event time goes on {self.delay} ms later" if self.delay else ""
@@ -171,6 +174,10 @@ class AsOf(Join):
     @property
     def time(self) -> Time | None:
         return Time(OfLeft(self.left.clock), is_datetime=self.left.clock.is_datetime)
+
+    def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        tolerance = "any" if self.tolerance is None else f"{self.tolerance} ms"
+        return {**super().meaning(inputs), "tolerance": tolerance}
 
     def describe(self) -> str:
         within = "" if self.tolerance is None else f", at most {self.tolerance} ms before"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class _Handed:
     who: TaskId
     checkpoint: int
     is_last: bool
-    frozen: Mapping[str, Callable[[], bytes]]
+    frozen: Mapping[str, Callable[[], Iterator[bytes]]]
 
 
 class _Begun(NamedTuple):
@@ -133,19 +133,19 @@ class Keeper:
         pieces = [self._piece(handed, operator, encode()) for operator, encode in handed.frozen.items()]
         return Kept(*handed.who, handed.checkpoint, handed.is_last, pieces)
 
-    def _piece(self, handed: _Handed, operator: str, data: bytes) -> Piece:
+    def _piece(self, handed: _Handed, operator: str, chunks: Iterator[bytes]) -> Piece:
         instance = handed.who.instance
         if handed.is_last:
-            return self._last_piece(operator, instance, data)
+            return self._last_piece(operator, instance, list(chunks))
         checkpoint, place = self._begun
         if place is None or handed.checkpoint < checkpoint:
             raise CheckpointError("it was given up before")
-        return Piece(operator, instance, blob=write_blob(place, operator, instance, STATE, [data]))
+        return Piece(operator, instance, blob=write_blob(place, operator, instance, STATE, chunks))
 
-    def _last_piece(self, operator: str, instance: int, data: bytes) -> Piece:
-        if len(data) <= LITTLE:
-            return Piece(operator, instance, data)
+    def _last_piece(self, operator: str, instance: int, chunks: list[bytes]) -> Piece:
+        if sum(map(len, chunks)) <= LITTLE:
+            return Piece(operator, instance, b"".join(chunks))
         files = files_at(self._ended.root)
         files.make_folder(self._ended.folder)
-        blob = write_blob(self._ended, operator, instance, STATE, [data], files)
+        blob = write_blob(self._ended, operator, instance, STATE, chunks, files)
         return Piece(operator, instance, blob=blob, place=self._ended)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +19,10 @@ ORPHANED = 75
 _GRACE_SECONDS = 3
 """How long it then has to clean up before the kernel ends it."""
 
+_LOOK_SECONDS = 1.0
+
 _pipe = -1
+_parent = -1
 
 
 def read_bootstrap() -> bytes:
@@ -26,8 +30,8 @@ def read_bootstrap() -> bytes:
 
     Standard input is empty from then on. Raises EOFError if the parent goes away before it has said everything.
     """
-    global _pipe  # noqa: PLW0603 - a process has one parent
-    _pipe = os.dup(0)
+    global _pipe, _parent  # noqa: PLW0603 - a process has one parent
+    _pipe, _parent = os.dup(0), os.getppid()
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     return _read(int.from_bytes(_read(LENGTH), "big"))
@@ -40,7 +44,7 @@ def watch(cleanup: Callable[[], object]) -> None:
     3 s later, with SIGALRM.
     """
     lifeline.go_on_when_orphaned()
-    watching = (_pipe, os.getppid(), cleanup)
+    watching = (_pipe, _parent, cleanup)
     threading.Thread(target=_end_with_parent, args=watching, name="headgate-lifeline", daemon=True).start()
 
 
@@ -54,8 +58,16 @@ def _end_with_parent(pipe: int, parent: int, cleanup: Callable[[], object]) -> N
 def _read(size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
-        some = os.read(_pipe, min(size - len(data), 1 << 20))
+        some = os.read(_pipe, min(size - len(data), 1 << 20)) if _has_come() else b""
         if not some:
             raise EOFError("the process that started this worker is gone")
         data += some
     return bytes(data)
+
+
+def _has_come() -> bool:
+    """Whether there is something to read; False if the parent goes away, whose pipe a fork of it may hold open."""
+    while not select.select([_pipe], [], [], _LOOK_SECONDS)[0]:
+        if os.getppid() != _parent:
+            return False
+    return True

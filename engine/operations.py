@@ -94,6 +94,11 @@ class Operation:
         that is not known."""
         return {}
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of what it keeps, where each may come and go by itself."""
+        return ()
+
     def describe(self) -> str:
         """What it does, in a word or two."""
         return self.kind if self.function is None else f"{self.kind} {function_name(self.function)}"
@@ -297,8 +302,7 @@ class Aggregated(Operation):
         return only if only in {"reduce", "fold"} else self.kind
 
     def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
-        aggregates = meaning_of(self.aggregates, inputs[0].type)
-        return {**self.key.meaning, "aggregates": aggregates, "results": "at the end"}
+        return {**self.key.meaning, **meaning_of(self.aggregates, inputs[0].type), "results": "at the end"}
 
     def groups(self) -> Groups:
         """Fresh state."""

@@ -112,6 +112,12 @@ class Part:
             source.request(checkpoint)
         self.worker.wake()
 
+    def give_up_checkpoint(self, checkpoint: int) -> None:
+        """Have nobody wait for the barrier of `checkpoint` any longer."""
+        for task in self.worker.tasks:
+            task.drop_barrier(checkpoint)
+        self.worker.wake()
+
     def complete_checkpoint(self, checkpoint: int) -> None:
         """Have every sink show what belongs to `checkpoint`."""
         for sink in self.worker.sinks:

@@ -6,14 +6,16 @@ A placement elsewhere (a cluster's) gives the same few things.
 from __future__ import annotations
 
 import os
+import selectors
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 from engine.errors import JobError
-from engine.lifeline import LENGTH
 from engine.slot import LocalSlot, OnLine, Pipes
 
 _BOOT = (
@@ -27,6 +29,10 @@ class Slot(Protocol):
     name: str
     """What it is called, as "worker-1"."""
     pid: int
+
+    @property
+    def awaited(self) -> list[tuple[int, int]]:
+        """What to poll for its end; nothing where whoever waits for that has to look now and then."""
 
     def alive(self) -> bool:
         """Whether it has not ended yet."""
@@ -50,6 +56,9 @@ class Slot(Protocol):
 class Placement(Protocol):
     """Starts workers."""
 
+    def prepare(self, indices: Iterable[int]) -> None:
+        """These will be started soon: do ahead what can be done without their bootstraps."""
+
     def start(self, index: int, bootstrap: bytes) -> Slot:
         """Start worker number `index` and hand it `bootstrap`, see `engine.lifeline`; does not wait for it.
 
@@ -58,6 +67,9 @@ class Placement(Protocol):
 
     def address(self, index: int) -> str:
         """The IP address at which worker `index` is to listen, 0 being the job itself; all "": all on one machine."""
+
+    def close(self) -> None:
+        """End all that was started here and still runs, and let go of everything."""
 
 
 class LocalPlacement:
@@ -88,9 +100,24 @@ class LocalPlacement:
     ) -> None:
         self._on_line, self._module, self._python, self._listen = on_line, module, os.fspath(python), listen
         self._slots: list[LocalSlot] = []
+        self._waiting: dict[int, LocalSlot] = {}
+        """Those of them that have not got their bootstrap."""
         self._pipes = Pipes()
 
+    def prepare(self, indices: Iterable[int]) -> None:
+        with suppress(JobError):  # `start` will say it
+            for index in indices:
+                self._waiting[index] = self._launch(index)
+
     def start(self, index: int, bootstrap: bytes) -> LocalSlot:
+        slot = self._waiting.pop(index, None)
+        if slot is None or not slot.alive():
+            slot = self._launch(index)
+        if slot.hand(bootstrap):  # what fits the pipe reaches the worker whatever becomes of this process
+            self._pipes.add(slot.stdin, selectors.EVENT_WRITE, slot.send)
+        return slot
+
+    def _launch(self, index: int) -> LocalSlot:
         name = f"worker-{index}"
         flags = [*subprocess._args_from_interpreter_flags(), "-u", "-X", "faulthandler"]  # type: ignore[attr-defined]
         try:
@@ -104,17 +131,15 @@ class LocalPlacement:
             )
         except OSError as error:
             raise JobError(f"{name} could not be started with {self._python}: {error}") from error
-        slot = LocalSlot(name, process, len(bootstrap).to_bytes(LENGTH, "big") + bootstrap, self._on_line)
+        slot = LocalSlot(name, process, self._on_line)
         self._slots.append(slot)
-        slot.send()  # what fits the pipe reaches the worker whatever becomes of this process
-        self._pipes.add(slot)
+        self._pipes.add(slot.stdout, selectors.EVENT_READ, slot.read)
         return slot
 
     def address(self, index: int) -> str:
         return self._listen
 
     def close(self) -> None:
-        """Kill what still runs, and let go of everything."""
         for slot in self._slots:
             slot.kill()
         for slot in self._slots:

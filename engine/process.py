@@ -22,6 +22,7 @@ from engine.control import (
     Cancel,
     Close,
     CompleteCheckpoint,
+    GiveUpCheckpoint,
     Inbox,
     Kept,
     NotKept,
@@ -156,6 +157,8 @@ class Process:
             if self._keeper is not None:
                 self._keeper.begin(message.checkpoint, message.place)
             part.begin_checkpoint(message.checkpoint)
+        elif isinstance(message, GiveUpCheckpoint):
+            part.give_up_checkpoint(message.checkpoint)
         elif isinstance(message, CompleteCheckpoint):
             part.complete_checkpoint(message.checkpoint)
         else:

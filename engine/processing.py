@@ -59,9 +59,12 @@ class Processed(Operation):
         return self.in_order
 
     def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
-        states = ", ".join(f"{type(each).__name__} {each.name}" for each in self.cls._states)
-        order = self.record_type if self.in_order else "as they come"
-        return {**self.key.meaning, "state": states, "records in order": order}
+        order, waiting = ("of time", self.record_type) if self.in_order else ("as they come", None)
+        return {**self.key.meaning, "order of records": order, "records that wait": waiting}
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(each.title() for each in self.cls._states)
 
     def describe(self) -> str:
         return f"{self.cls.__name__}{' in order' if self.in_order else ''} by {self.key}"

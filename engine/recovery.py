@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import compress
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,15 +20,24 @@ from engine.state_codec import thaw
 from engine.state_pickling import Nameless, nameless_in
 from engine.worker import Worker
 
+_logger = logging.getLogger("headgate")
+
 Read: TypeAlias = Callable[[str], Sequence[Callable[[], bytes]]]
 """Of an operator, by name, what reads the state of each instance that it had; none where it kept nothing."""
 
 
-def restore(worker: Worker, checkpoint: int, read: Read) -> None:
+def restore(
+    worker: Worker,
+    checkpoint: int,
+    read: Read,
+    without: Iterable[tuple[str, str]] = (),
+    drop: Sequence[str] = (),
+) -> None:
     """Give every task of `worker` what `checkpoint` knows of it; before any of them runs.
 
     Where an operator runs as often as it did, each instance gets its own state. Else every instance gets that of all,
-    less the keys of the others.
+    less the keys of the others. `without`: the tables of operators that are left out; `drop`: the operators that go on
+    without their state where that cannot be read.
     """
     worker.checkpoint = checkpoint
     classes = nameless_in(node.type for planned in worker.plan.tasks for node in planned.nodes)
@@ -39,8 +49,22 @@ def restore(worker: Worker, checkpoint: int, read: Read) -> None:
             for native in natives:
                 blobs = read(native.name)
                 if blobs or isinstance(native, Combine):  # which there is only where records cross
+                    name = native.name
                     share = _Share(index, planned.parallelism, worker.plan.settings.max_parallelism)
-                    _restore(native, blobs, share, cuts.get(native.name), classes)
+                    reading = _Reading(classes, {part for operator, part in without if operator == name}, name in drop)
+                    _restore(native, blobs, share, cuts.get(name), reading)
+
+
+class _Reading(NamedTuple):
+    """How state is read: with the `classes` of records that stand in no module, without some tables, and whether what
+    cannot be read is left out."""
+
+    classes: Mapping[Nameless, Any] | None = None
+    without: Set[str] = frozenset()
+    is_droppable: bool = False
+
+
+_PLAINLY = _Reading()
 
 
 class _Share(NamedTuple):
@@ -71,7 +95,7 @@ def _restore(
     blobs: Sequence[Callable[[], bytes]],
     share: _Share,
     cut: Callable[[Any], Any] | None = None,
-    classes: Mapping[Nameless, Any] | None = None,
+    reading: _Reading = _PLAINLY,
 ) -> None:
     index, parallelism, _ = share
     is_moved = len(blobs) != parallelism
@@ -79,18 +103,33 @@ def _restore(
         blobs = blobs[index::parallelism]
     elif not isinstance(native, Source) and blobs and not is_moved:  # partitions may be others now, and so go elsewhere
         blobs = [blobs[index]]
+    states = _read(native.name, blobs, reading)
+    if states is None:
+        return
     try:
-        states = [thaw(blob(), classes) for blob in blobs]
-        if is_moved:
-            states = [_shared(state, share, cut) for state in states]
-        native.restore(states)
-    except CheckpointError:
-        raise
+        native.restore([_shared(state, share, cut) for state in states] if is_moved else states)
     except Exception as error:
-        raise CheckpointError(
-            f"the state of operator {native.name!r} cannot be read: {type(error).__name__}: {error}",
-            hint="it must be the same operator, over records of the same type, as the one that kept it",
-        ) from error
+        why = f"the state of operator {native.name!r} cannot be read: {type(error).__name__}: {error}"
+        hint = "it must be the same operator, over records of the same type, as the one that kept it"
+        raise CheckpointError(why, hint=hint) from error
+
+
+def _read(operator: str, blobs: Sequence[Callable[[], bytes]], reading: _Reading) -> list[OperatorState] | None:
+    """What stands in the blobs of an operator; None where that cannot be read and is to be left out."""
+    try:
+        states = [thaw(blob(), reading.classes) for blob in blobs]
+    except Exception as error:
+        reason = str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}"
+        why = f"the state of operator {operator!r} cannot be read: {reason}"
+        if reading.is_droppable:
+            _logger.warning("%r is dropped: %s", operator, why)
+            return None
+        hint = f"put back what its records want, or go on without its state: drop={(operator,)!r}"
+        raise CheckpointError(why, hint=hint) from error
+    return [
+        OperatorState({name: table for name, table in tables.items() if name not in reading.without}, single)
+        for tables, single in states
+    ]
 
 
 def _shared(state: OperatorState, share: _Share, cut: Callable[[Any], Any] | None) -> OperatorState:

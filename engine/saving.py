@@ -11,14 +11,14 @@ from engine.checkpoint_manifest import Blob
 from engine.checkpoint_store import Store
 from engine.checkpointer import Checkpointer, Pieces
 from engine.checkpoints import Checkpoints
-from engine.control import BeginCheckpoint, CompleteCheckpoint, Kept, NotKept, Saved
+from engine.control import BeginCheckpoint, Kept, NotKept, OfCheckpoint, Saved
 from engine.coordinator import Announce, Coordinator, GiveUp, TaskId
 from engine.errors import CheckpointError
 from engine.keeper import Keeper
 from engine.meaning import program_of
 from engine.plan import Plan
 from engine.recovery import restore
-from engine.resuming import resume
+from engine.resuming import check_partitions, resume
 from engine.worker import Worker
 
 
@@ -32,7 +32,10 @@ def keep(
         def whole(blob: Blob) -> bytes:
             return b"".join(read_blob(files, folder, blob))
 
-        restore(worker, saved.checkpoint, lambda operator: [partial(whole, blob) for blob in saved.of(operator)])
+        def read(operator: str) -> list[Callable[[], bytes]]:
+            return [partial(whole, blob) for blob in saved.of(operator)]
+
+        restore(worker, saved.checkpoint, read, saved.without, saved.drop)
     return Keeper(worker, saved.ended, say, lambda error: failed(_broken(error)))
 
 
@@ -63,11 +66,13 @@ class Saving:
     def attend(
         self,
         worker: Worker,
-        tell: Callable[[BeginCheckpoint | CompleteCheckpoint], None],
+        tell: Callable[[OfCheckpoint], None],
         failed: Callable[[BaseException], None],
     ) -> None:
         """Let the part at home go on from the last checkpoint, and get ready to make others; `tell` tells everybody,
         `failed` says that no more can be made."""
+        if self.saved.place is not None:
+            check_partitions(self.saved, worker.partitions, worker.plan, self._wanted.drop)
         self._keeper = keep(worker, self.saved, self.say, failed)
         coordinator = self._coordinator(worker.plan)
         told = (self._given_up, self._completed, lambda error: failed(_broken(error)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -10,6 +11,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import IO, TypeAlias
+
+from engine.lifeline import LENGTH
 
 LONGEST_LINE = 8192
 """Bytes of a line of a worker's output that are passed on; the rest of it is cut."""
@@ -20,24 +24,30 @@ _DRAIN = 16
 """Reads that empty a pipe, of 64 KiB by default, in any case."""
 
 OnLine = Callable[[str, str], object]
+Serve: TypeAlias = Callable[[], bool]
 
 
 class LocalSlot:
     """A worker process on this machine."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], bootstrap: bytes, on_line: OnLine) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], on_line: OnLine) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self.name, self.pid = name, process.pid
         self.stdin, self.stdout = process.stdin, process.stdout
         self._process, self._on_line = process, on_line
-        self._unsent = memoryview(bootstrap)
+        self._unsent = memoryview(b"")
         self._lock = threading.RLock()  # the callback may ask for the last words
         """Over the pipes, the lines and the callback: the placement's thread reads them, and whoever waits."""
         self._line = bytearray()
         self._last: deque[str] = deque(maxlen=_LAST_WORDS)
         for pipe in (self.stdin, self.stdout):
             os.set_blocking(pipe.fileno(), False)
+        self._end = _descriptor_of(process.pid)
+
+    @property
+    def awaited(self) -> list[tuple[int, int]]:
+        return [] if self._end is None else [(self._end, select.POLLIN)]
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -73,8 +83,13 @@ class LocalSlot:
                 self._pass_on()
         return True
 
+    def hand(self, bootstrap: bytes) -> bool:
+        """What it waits for to begin; whether `send` is to send some of it yet. The pipe stays open: the lifeline."""
+        self._unsent = memoryview(len(bootstrap).to_bytes(LENGTH, "big") + bootstrap)
+        return self.send()
+
     def send(self) -> bool:
-        """Send what the pipe takes of the bootstrap; whether some is left. The pipe stays open: it is the lifeline."""
+        """Send what the pipe takes of the bootstrap; whether some is left."""
         with self._lock:
             try:
                 while self._unsent:
@@ -95,6 +110,9 @@ class LocalSlot:
         with self._lock:
             for pipe in (self.stdin, self.stdout):
                 pipe.close()
+            if self._end is not None:
+                os.close(self._end)
+                self._end = None
 
     def _read_some(self) -> bytes | None:
         """What there was to read; None: nothing now, nothing: no more."""
@@ -124,14 +142,14 @@ class Pipes:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._new: deque[LocalSlot] = deque()
+        self._new: deque[tuple[IO[bytes], int, Serve]] = deque()
         self._closing = False
         self._bell = -1
         self._thread = threading.Thread(target=self._run, name="headgate-placement", daemon=True)
 
-    def add(self, slot: LocalSlot) -> None:
-        """Serve `slot` too."""
-        self._new.append(slot)
+    def add(self, pipe: IO[bytes], event: int, serve: Serve) -> None:
+        """Call `serve()` whenever `event` is so of `pipe`, until it says that it need not be called again."""
+        self._new.append((pipe, event, serve))
         if self._bell < 0:
             self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._selector.register(self._bell, selectors.EVENT_READ)
@@ -159,10 +177,15 @@ class Pipes:
     def _welcome(self) -> None:
         os.eventfd_read(self._bell)
         while self._new:
-            slot = self._new.popleft()
-            self._selector.register(slot.stdout, selectors.EVENT_READ, slot.read)
-            if slot.send():
-                self._selector.register(slot.stdin, selectors.EVENT_WRITE, slot.send)
+            self._selector.register(*self._new.popleft())
+
+
+def _descriptor_of(pid: int) -> int | None:
+    """What can be polled for the end of a child; None where the system has no such thing."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 def _signal_name(number: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, MutableMapping, MutableSequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar, overload
 
-from cext import state as native
+from cext import states, views
 from engine.durations import Duration
 from engine.errors import GraphError
 from engine.event_time import checked_milliseconds
@@ -25,7 +25,7 @@ Renewal = Literal["write", "read"]
 _MUTABLE = (list, dict, set, bytearray)
 
 
-class ValueState(native.Value, Generic[V]):
+class ValueState(states.Value, Generic[V]):
     """One value for each key: an attribute that is read, assigned and deleted as any other.
 
     `default` is read where a key has none; `factory`, instead of it, makes a key's first value when that is first read.
@@ -92,7 +92,7 @@ class ValueState(native.Value, Generic[V]):
         def __delete__(self, instance: AnyProcess) -> None: ...
 
 
-class ListState(native.Listed, Generic[V]):
+class ListState(states.Listed, Generic[V]):
     """A list for each key, read and changed in place, assigned as a whole, and deleted.
 
     `ttl`: an item that was added so long ago is gone, see ValueState.
@@ -134,7 +134,7 @@ class ListState(native.Listed, Generic[V]):
         def __delete__(self, instance: AnyProcess) -> None: ...
 
 
-class MapState(native.Mapped, Generic[K, V]):
+class MapState(states.Mapped, Generic[K, V]):
     """A dict for each key, read and changed in place, assigned as a whole, and deleted.
 
     `ttl`: an entry that was not written for so long is gone; `renewed_by="read"`: nor looked up; see ValueState.
@@ -178,17 +178,17 @@ class MapState(native.Mapped, Generic[K, V]):
         def __delete__(self, instance: AnyProcess) -> None: ...
 
 
-class StateList(native.ListView[V], MutableSequence[V]):
+class StateList(views.ListView[V], MutableSequence[V]):
     """The list of whichever key is in work; a slice of it is a plain list."""
 
 
-class StateMap(native.MapView[K, V], MutableMapping[K, V]):
+class StateMap(views.MapView[K, V], MutableMapping[K, V]):
     """The dict of whichever key is in work."""
 
 
 def _again(cls: type[Any], options: dict[str, Any], name: str, index: int) -> Any:
     """A state of `cls` as it was; a class that travels to another process brings its states."""
-    base: Any = next(each for each in cls.__mro__ if each.__module__ == native.__name__)
+    base: Any = next(each for each in cls.__mro__ if each.__module__ == states.__name__)
     state = base.__new__(cls, **options)
     state.name, state.index = name, index
     return state

@@ -33,6 +33,11 @@ class Switchboard:
         """What to poll for `hear`."""
         return [(self._socket, zmq.POLLIN)]
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to be heard at once."""
+        return bool(self._socket.poll(0))
+
     def say(self, worker: int, word: ToWorker) -> None:
         """Say it until the worker has it."""
         end = self._ends[worker]

@@ -7,8 +7,8 @@ open only to the keys that were made for the job.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from cext.link import Peer
 from cext.links import Links, Wire
+from engine import socket_folder
 from engine.durations import Duration, nanoseconds
 from engine.errors import ConnectorError, HeadgateError, JobError
 from engine.keys import Doorman, Keys, new_keys
@@ -48,6 +48,7 @@ _HANDSHAKE_MS = 10_000
 """How long a connection may be open while one side has not said who it is."""
 
 _LIFE = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+_USED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 _FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
 _encode_signal = msgspec.msgpack.Encoder().encode
@@ -98,10 +99,6 @@ class Place(msgspec.Struct, frozen=True):
             )
         return f"ipc://{path}"
 
-    def make(self) -> None:
-        """Make the directory, which nobody else may have made."""
-        Path(self.directory).mkdir(mode=0o700)
-
     def connect(self, socket: zmq.Socket[Any], process: int, address: str) -> None:
         """Have `socket` reach `process`, who listens at `address`."""
         if self.keys is not None:
@@ -117,7 +114,7 @@ class Place(msgspec.Struct, frozen=True):
 def places(hosts: dict[int, str]) -> dict[int, Place]:
     """Where each process of a job listens: `hosts` are their addresses, each "" where all are on one machine."""
     if not any(hosts.values()):
-        directory = str(Path(tempfile.gettempdir(), f"headgate-{secrets.token_hex(8)}"))
+        directory = socket_folder.new_name(tempfile.gettempdir())
         return {process: Place(directory) for process in hosts}
     keys = new_keys(hosts)
     return {process: Place(host=host, keys=keys[process]) for process, host in hosts.items()}
@@ -134,10 +131,12 @@ class Transport:
         self._place, self._number, self.refused = place, number, refused
         self._context = zmq.Context()
         self._doorman = None if place.keys is None else Doorman(self._context, place.keys)
-        self._watched: list[zmq.Socket[bytes]] = []
-        """What tells how connections to each socket fail and end."""
-        self._closing: Counter[int] = Counter()
+        self._watched: dict[str, zmq.Socket[bytes]] = {}
+        """What tells how connections to each socket begin, fail and end."""
+        self._closing: Counter[str] = Counter()
         """Of each of these, how many connections of strangers have not ended yet."""
+        self._open: Counter[str] = Counter()
+        """And how many others."""
         try:
             self._data, data = self._listening(zmq.PULL, "data", max_message + _SLACK)
             self._signals, signals = self._listening(zmq.PULL, "signals", max_message + _SLACK)
@@ -171,23 +170,37 @@ class Transport:
         return Links(wires, self._data, self._signals, *codec, self.refused, has_keys, patience, out_of_reach)
 
     @property
+    def speakers(self) -> int:
+        """How many connections to `control` there were when `attend` was called; what came over others that have ended
+        can be received."""
+        return self._open["control"]
+
+    @property
     def door(self) -> list[tuple[Any, int]]:
         """What to poll for `attend`."""
-        return [] if self._doorman is None else [(self._doorman.socket, zmq.POLLIN)]
+        doorman = [] if self._doorman is None else [self._doorman.socket]
+        return [(socket, zmq.POLLIN) for socket in (*doorman, *self._watched.values())]
 
     def attend(self) -> None:
         """Let in who may come in, and count who may not."""
         if self._doorman is not None:
             self._doorman.admit()
-        for at, events in enumerate(self._watched):
+        for name, events in self._watched.items():
             while events.poll(0):
-                if recv_monitor_message(events, zmq.NOBLOCK)["event"] & _FAILED:
-                    self._closing[at] += 1
-                    self.refuse("a stranger's connection")
-                elif self._closing[at]:
-                    self._closing[at] -= 1
-                elif self.is_needed:
-                    self.refuse("a connection that broke off")
+                self._happened(name, _event(events))
+
+    def _happened(self, name: str, event: int) -> None:
+        if event & _FAILED:
+            self._closing[name] += 1
+            self.refuse("a stranger's connection")
+        elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._open[name] += 1
+        elif self._closing[name]:
+            self._closing[name] -= 1
+        else:
+            self._open[name] -= 1
+            if self.is_needed:
+                self.refuse("a connection that broke off")
 
     def refuse(self, reason: str) -> None:
         """Count what was refused."""
@@ -204,7 +217,7 @@ class Transport:
         socket = self._context.socket(kind)
         socket.set(zmq.RCVHWM, 0)  # credit bounds what comes
         socket.set(zmq.MAXMSGSIZE, longest)
-        self._watched.append(socket.get_monitor_socket(_FAILED | zmq.EVENT_DISCONNECTED))
+        self._watched[name] = socket.get_monitor_socket(_FAILED | _USED)
         return socket, self._place.bind(socket, name if name == "control" else f"{self._number}-{name}")
 
     def _wire(self, peer: Peer, to: Addresses) -> Wire:
@@ -220,6 +233,12 @@ class Transport:
 def connections_made(socket: zmq.Socket[Any]) -> zmq.Socket[bytes]:
     """What has a message for each connection of `socket` that has become usable."""
     return socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+
+
+def _event(events: zmq.Socket[bytes]) -> int:
+    """The next one; not by `zmq.utils.monitor`, which imports asyncio: a tenth of what a worker takes to start."""
+    number, _ = events.recv_multipart(zmq.NOBLOCK)
+    return int.from_bytes(number[:2], sys.byteorder)
 
 
 def _name(process: int) -> str:

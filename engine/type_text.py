@@ -1,4 +1,4 @@
-"""A record type as text, with all that its records are made of: what checkpoints keep of it, to compare it later."""
+"""A type as text: what checkpoints keep of it, to compare it later. Records' fields are told by `record_form`."""
 
 from __future__ import annotations
 
@@ -7,46 +7,53 @@ import types
 import typing
 from typing import Any
 
-from engine.types import fields_of
-
 UNKNOWN = "Any"
 
 
-def type_text(known: Any, above: tuple[Any, ...] = ()) -> str:
-    """A type with all that its records are made of, whatever module it stands in.
+def type_text(known: Any) -> str:
+    """A type by its name and its arguments, whatever module it stands in.
 
     >>> import msgspec
     >>> class Weir(msgspec.Struct):
-    ...     name: str
     ...     level: float | None
-    >>> type_text(list[Weir])
-    'list[Weir(name: str, level: float | None)]'
+    >>> type_text(dict[str, Weir | None])
+    'dict[str, Weir | None]'
+    """
+    return " | ".join(alternatives(known))
+
+
+def alternatives(known: Any) -> tuple[str, ...]:
+    """The types that a value may be of: those of a union, else the only one.
+
+    >>> alternatives(int | list[str | None])
+    ('int', 'list[str | None]')
     """
     if known is None or known is Any:
-        return UNKNOWN
-    known = getattr(known, "__supertype__", known)
-    origin, arguments = typing.get_origin(known), typing.get_args(known)
-    if origin is typing.Annotated:
-        return type_text(arguments[0], above)
-    if origin in {typing.Union, types.UnionType}:
-        return " | ".join(type_text(each, above) for each in arguments)
-    return _name(origin or known) + _arguments(origin, arguments, above) + _fields(known, above)
+        return (UNKNOWN,)
+    known = plain(known)
+    if typing.get_origin(known) in {typing.Union, types.UnionType}:
+        return tuple(text for each in typing.get_args(known) for text in alternatives(each))
+    return (_name(typing.get_origin(known) or known) + _arguments(known),)
 
 
-def _fields(known: Any, above: tuple[Any, ...]) -> str:
-    """Those of a type that has some, once: it may hold itself."""
-    fields = None if known in above else fields_of(known)
-    if not fields:
-        return ""
-    return f"({', '.join(f'{name}: {type_text(each, (*above, known))}' for name, each in fields.items())})"
+def plain(known: Any) -> Any:
+    """What a NewType or an Annotated stands for."""
+    while True:
+        if hasattr(known, "__supertype__"):
+            known = known.__supertype__
+        elif typing.get_origin(known) is typing.Annotated:
+            known = typing.get_args(known)[0]
+        else:
+            return known
 
 
-def _arguments(origin: Any, arguments: tuple[Any, ...], above: tuple[Any, ...]) -> str:
+def _arguments(known: Any) -> str:
+    arguments = typing.get_args(known)
     if not arguments:
         return ""
-    if origin is typing.Literal:
+    if typing.get_origin(known) is typing.Literal:
         return f"[{', '.join(map(repr, arguments))}]"
-    return f"[{', '.join('...' if each is ... else type_text(each, above) for each in arguments)}]"
+    return f"[{', '.join('...' if each is ... else type_text(each) for each in arguments)}]"
 
 
 def _name(known: Any) -> str:

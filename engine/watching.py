@@ -66,11 +66,16 @@ def show(job: str | None, seconds: float, form: Form) -> None:
 
 def running(job: str | None) -> list[Found]:
     """All running jobs of this user, or those that are so called or have that process; HeadgateError where none is."""
-    candidates = [each for each in _jobs() if job in {None, each.job, each.pid}]
+    there = list(_jobs())
+    candidates = [each for each in there if job in {None, each.job, each.pid}]
     if not candidates:
         places = " or ".join(map(str, directories()))
         which = "no job" if job is None else f"no job {job!r}"
-        raise HeadgateError(f"{which} of yours is running: its socket would be in {places}")
+        others = f"those that run are: {', '.join(sorted({each.job for each in there}))}" if there else "none runs here"
+        raise HeadgateError(
+            f"{which} of yours is running: its socket would be in {places}",
+            hint=f"{others}; it may have ended, or run as another user or on another machine",
+        )
     return candidates
 
 

@@ -77,8 +77,7 @@ class InWindows(ops.Operation):
         return f"{', '.join(each.name for each in self.aggregates)} in {self.window!r}{by_clock} by {self.key}"
 
     def meaning(self, inputs: Sequence[Input]) -> dict[str, Any]:
-        aggregates = meaning_of(self.aggregates, self.record_type)
-        return {**self.key.meaning, "aggregates": aggregates, "windows": repr(self.window)}
+        return {**self.key.meaning, **meaning_of(self.aggregates, self.record_type), "windows": repr(self.window)}
 
     def build_head(self, name: str, guard: Guard, waker: Waker) -> Head:
         instant = self.clock.instant()

@@ -210,6 +210,12 @@ class Instance:
         return late, piece.windows.held if isinstance(piece, Windowed) else getattr(piece, "held", 0)
 
 
+def written(state: OperatorState) -> Callable[[], bytes]:
+    """The bytes of `state`, when they are wanted: what may change is as it is now."""
+    chunks = freeze(state)
+    return lambda: b"".join(chunks())
+
+
 class Several:
     """Instances of a piece that share its keys."""
 
@@ -236,7 +242,7 @@ class Several:
         found = []
         for each in self.instances:
             assert each.mark(barrier(checkpoint)) == ([], [])
-            found.append(freeze(each.kept))
+            found.append(written(each.kept))
         return found
 
     def go_on(self, blobs: list[Callable[[], bytes]]) -> None:
@@ -321,7 +327,7 @@ def test_what_was_given_at_the_end_is_not_given_again(name: str, steps: list[Any
         if not isinstance(event, list | Taken):
             first.step(event)
     first.step(end())
-    then.go_on([freeze(first.instances[0].kept)])
+    then.go_on([written(first.instances[0].kept)])
     results, late, _ = then.step(end())
     assert [each for each in results if each[0] is not False] == []  # timers by the clock are due in any life
     assert late == []
@@ -333,7 +339,7 @@ def test_totals_go_on_behind_the_end_and_only_those_that_change_are_given(many: 
     for row in [(1, 0, 10), (2, 0, 20), (1, 0, 30)]:
         first.step((False, row))
     first.step(end())
-    then.go_on([freeze(first.instances[0].kept)])
+    then.go_on([written(first.instances[0].kept)])
     then.step((False, (2, 0, 1)))
     (total,), _, _ = then.step(end())
     assert total.startswith("(2, 2, 21, 1, 20, 10.5, [20, 1], 2,")
@@ -344,7 +350,7 @@ def test_windows_begin_anew_behind_the_end_where_event_time_was() -> None:
     first.step((False, (1, 25, 10)))
     first.step(watermark(20))
     first.step(end())
-    then.go_on([freeze(first.instances[0].kept)])
+    then.go_on([written(first.instances[0].kept)])
     assert then.step((False, (1, 19, 11)))[1:] == ([(1, 19, 11)], [1, 0])  # its window was over
     then.step((False, (1, 26, 12)))
     (result,), _, _ = then.step(end())
@@ -392,7 +398,7 @@ class Line:
 
     def go_on(self, states: list[OperatorState], combined: bool) -> None:
         """From what `mark(barrier())` left in `kept`; `combined`: whether others combined."""
-        *combines, windows = [freeze(state) for state in states]
+        *combines, windows = [written(state) for state in states]
         _restore(self.windowed, [windows], _Share(0, 1, GROUPS))
         for index, each in enumerate(self.combines):
             _restore(each, combines if combined else [], _Share(index, len(self.combines), GROUPS))
@@ -477,7 +483,7 @@ def test_a_table_of_a_lookup_goes_to_every_instance() -> None:
         each.push(barrier(1))
     running.run_until_idle()
     for index, successor in enumerate(successors):
-        _restore(successor, [freeze(state) for state in kept], _Share(index, 2, GROUPS))
+        _restore(successor, [written(state) for state in kept], _Share(index, 2, GROUPS))
         running, _, lane, out = task(successor)
         lane.push_rows([(1, 5, 0), (2, 5, 1), (3, 5, 2)])
         running.run_until_idle()

@@ -19,6 +19,7 @@ from cext.getter import Getter
 from cext.groups import Groups
 from cext.guard import Guard
 from cext.head import Aggregate, Expand, Head, Pass
+from cext.lanes import Lane, Lanes
 from cext.port import Port
 from cext.sink import Sink
 from cext.source import Source
@@ -250,6 +251,58 @@ def test_no_record_passes_a_barrier_in_either_direction(lanes: int, steps: list[
         assert not rig.task.done
     else:
         assert rig.got[-1] == (END, 1)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_only_equal_barriers_are_aligned(first: int) -> None:
+    """5 was given up before the source of the one lane made it, which skips it."""
+    rig = Rig(2)
+    fed = {0: ["a", barrier(5), "b", barrier(6), "c"], 1: ["d", barrier(6), "e"]}
+    for lane in (first, 1 - first):
+        rig.feed(lane, *fed[lane]).run()
+    assert sorted(rig.got[:3]) == ["a", "b", "d"]
+    assert rig.got[3] == (BARRIER, 6)
+    assert sorted(rig.got[4:]) == ["c", "e"]
+    rig.feed(first, barrier(7), "f").run()
+    assert rig.feed(1 - first, barrier(7)).run()[6:] == [(BARRIER, 7), "f"]
+
+
+def test_a_lane_goes_on_once_it_is_known_that_its_barrier_comes_to_nothing() -> None:
+    """Because it was given up, or as a newer one has begun; what other lanes bring of it goes by."""
+    rig = Rig(2).feed(0, barrier(1), "a")
+    assert rig.run() == []
+    rig.task.drop_barrier(1)
+    assert rig.run() == ["a"]
+    assert rig.feed(1, barrier(1), "b").feed(0, barrier(2), "c").run() == ["a", "b"]
+    rig.task.expect_barrier(3)
+    assert rig.feed(1, barrier(2), "d").run()[2:] in (["c", "d"], ["d", "c"])
+    assert rig.feed(0, barrier(3)).feed(1, end()).run()[4:] == [(BARRIER, 3)]
+
+
+def test_a_lane_that_brought_a_barrier_which_came_to_nothing_may_end() -> None:
+    rig = Rig(3).feed(0, barrier(1), "a", end()).feed(1, barrier(2))
+    assert rig.run() == ["a"]
+    assert rig.feed(2, barrier(1), "b", barrier(2)).run() == ["a", "b", (BARRIER, 2)]
+
+
+def test_barriers_of_a_table_that_is_read_first_are_aligned_with_their_equals() -> None:
+    """The first came to nothing while the table was read, and its other lane brings it only now."""
+    table, stream, out = channel(), channel(), channel()
+    lanes = Lanes([Lane(table, is_table=True), Lane(stream)], tables_first=True)
+    task = Task("join", Pass("pass", guard()), lanes, [], [[Port("forward", [out])]], linger=0)
+    kept: list[int] = []
+    task.checkpointed = lambda task, number, is_last, states: kept.append(number)
+    for lane, items in ((table, ["t", barrier(1), "u", barrier(2), idle()]), (stream, ["a", barrier(1), "b"])):
+        for item in items:
+            lane.push(item) if isinstance(item, Frame) else lane.push_rows([item])
+    task.run_until_idle()
+    assert kept == []
+    assert stream.push(barrier(2))
+    task.run_until_idle()
+    assert kept == [2]
+    frames = list(iter(out.pop, None))
+    assert [row for frame in frames for row in frame.rows or []] == ["t", "u", "a", "b"]
+    assert (frames[-1].kind, frames[-1].value) == (BARRIER, 2)
 
 
 # Lanes.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cext.transpose import Transpose
+from cext.transpose import Transpose, fields_of, made_of_fields, places_of
 from engine.codec import Codec
 from engine.packing import COLUMNS, ROWS
 from engine.shapes import shape_of
@@ -130,3 +130,35 @@ def test_only_a_struct_of_those_fields_is_transposed() -> None:
         Transpose(Reading, shape_of(int), 3, ())
     with pytest.raises(TypeError, match=r"wanted the fields of .*Reading.*, got 1 without a name and \('level',\)"):
         Transpose(Reading, shape_of(Reading), 1, ("level",))
+
+
+halves, whole = st.builds(Half, height=st.integers(), station=st.text()), st.builds(Named, station=st.text())
+
+
+@given(st.lists(halves | whole, max_size=5))
+def test_fields_whatever_they_hold_and_records_of_them(rows: list[Any]) -> None:
+    for cls in (Half, Named):
+        columns = fields_of(cls, rows)
+        if any(type(row) is not cls for row in rows):
+            assert columns is None
+        else:
+            assert columns is not None
+            assert made_of_fields(cls, cls.__struct_fields__, tuple(columns)) == rows
+
+
+def test_a_record_without_a_field_has_no_columns() -> None:
+    rows = [Reading("weir", 1.0), Reading("dam", 2.0)]
+    del rows[1].level
+    assert fields_of(Reading, rows) is None
+
+
+@pytest.mark.parametrize(("names", "columns"), [((), ()), (("station",), ()), (("station",), (["a"], [1.0]))])
+def test_fields_without_columns(names: tuple[str, ...], columns: tuple[list[Any], ...]) -> None:
+    with pytest.raises(TypeError, match="wanted the fields of a Struct"):
+        made_of_fields(Reading, names, columns)
+
+
+@given(st.lists(st.tuples(st.integers(), st.text()) | st.tuples() | st.tuples(st.none()) | st.none(), max_size=4))
+def test_places_are_what_zip_gives(rows: list[Any]) -> None:
+    alike = bool(rows) and all(row and len(row) == len(rows[0] or ()) for row in rows)
+    assert places_of(rows) == ([list(column) for column in zip(*rows, strict=True)] if alike else None)

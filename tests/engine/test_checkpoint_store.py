@@ -21,6 +21,7 @@ from engine.checkpoint_blobs import write_blob
 from engine.checkpoint_files import Files, LocalFiles
 from engine.checkpoint_listing import Found, checkpoints, latest, order_of, verify
 from engine.checkpoint_manifest import MANIFEST, Blob, encode
+from engine.checkpoint_removal import delete
 from engine.checkpoint_store import Pending, Store
 from tests.engine.simulated_disk import Crash, Disk
 
@@ -310,9 +311,8 @@ def test_savepoints_stay_until_they_are_deleted(store: Store) -> None:
         store.begin(5, "../x")
     saved = store.savepoint("before-the-move")
     assert content(store, saved)["source a/b", 0, "position"] == b"1"
-    store.delete("before-the-move")
-    with pytest.raises(CheckpointError, match=r"there is no savepoint 'before-the-move' in .*; there are: none"):
-        store.delete("before-the-move")
+    with pytest.raises(CheckpointError, match=r"a savepoint cannot be called '12'\n  hint: .*no number"):
+        store.begin(5, "12")
 
 
 def test_a_corrupt_checkpoint_among_them_goes_when_its_time_has_come(store: Store) -> None:
@@ -458,10 +458,12 @@ def test_checkpoints_under_a_url() -> None:
             found, (wrong,) = successor.latest()
             assert found is not None
             assert "is missing" in wrong
-            successor.delete("kept")
+            make(successor, 9)
+            assert delete(url, "kept") == "deleted memory://jobs/shop/savepoints/kept"
             assert [each.folder for each in checkpoints(successor.files)] == [
                 "checkpoints/000000000002.000001",
                 "checkpoints/000000000003.000001",
+                "checkpoints/000000000009.000002",
             ]
 
 
@@ -503,7 +505,7 @@ def test_the_command_lists_verifies_and_looks_inside(store: Store) -> None:
     root = store.files.root
     code, text = headgate(root)
     assert code == 0
-    rows = [line.split() for line in text.splitlines()[2:]]
+    rows = [line.split() for line in text.splitlines()[2:5]]
     assert [(row[0], row[1], row[-1]) for row in rows] == [
         ("1", "shop", "complete"),
         ("2", "shop", "complete"),
@@ -524,6 +526,69 @@ def test_the_command_lists_verifies_and_looks_inside(store: Store) -> None:
     assert "has 1 bytes and had 12 when it was written; it has the state 'groups' of operator 'count'" in text
     as_json = json.loads(headgate(root, "--verify", "--json")[1])
     assert [(each["name"], each["wrong"] is None) for each in as_json] == [("1", True), ("2", False), ("by-hand", True)]
+
+
+def test_the_command_says_what_the_next_run_goes_on_from(store: Store) -> None:
+    pytest.importorskip("click")
+    root = store.files.root
+    make(store, 1)
+    make(store, 2, "by-hand")
+    assert headgate(root)[1].splitlines()[-1].startswith("the next run goes on from by-hand; --verify reads all of it")
+    for found in reversed(store.checkpoints()):
+        last = headgate(root, "--verify")[1].splitlines()[-1]
+        assert last == f"the next run goes on from {found.name}"
+        Path(root, found.folder, MANIFEST).write_bytes(b"?")
+    assert headgate(root)[1].splitlines()[-1] == "no run can go on from here: none of them can be read"
+
+
+def test_the_command_deletes_what_no_job_goes_on_from(store: Store) -> None:
+    pytest.importorskip("click")
+    root = store.files.root
+    make(store, 1, "first")
+    with pytest.raises(
+        CheckpointError, match="savepoints/first is the latest: the next run goes on from it\n  hint: let"
+    ):
+        delete(root, "first")
+    make(store, 2)
+    make(store, 3, "third")
+    make(store, 4)
+    assert headgate(root, "first", "--delete") == (0, f"deleted {root}/savepoints/first\n")  # while it is open
+    assert headgate(root, "2", "--delete")[0] == 0
+    assert [each.name for each in store.checkpoints()] == ["4", "third"]
+    store.close()
+    with Store(root, "shop") as running:
+        in_use = "is in use by job 'shop', .* and has made no checkpoint of its own yet: it may go on from .*third\n"
+        with pytest.raises(CheckpointError, match=in_use):
+            delete(root, "third")
+        make(running, 5)
+        make(running, 5, "fifth")
+        delete(root, "third")
+    with pytest.raises(CheckpointError, match=r"wanted a checkpoint 'third' in .*\n  hint: there are: 4, 5, fifth"):
+        delete(root, "third")
+    Path(root, "savepoints", "fifth", MANIFEST).write_bytes(b"?")
+    delete(root, "fifth")  # of a directory that nobody has open, and which is no checkpoint any more
+    delete(root, "4")
+    Path(root, store.checkpoints()[-1].folder, MANIFEST).write_bytes(b"?")
+    delete(root, "5")
+    assert store.checkpoints() == []
+
+
+def test_of_two_that_have_one_number_it_must_be_said_which(store: Store) -> None:
+    make(store, 1)
+    store.renew()
+    make(store, 1)
+    with pytest.raises(CheckpointError, match=r"has 2 checkpoints '1'\n  hint: say which: 1\.1, 1\.2"):
+        delete(store.files.root, "1")
+    delete(store.files.root, "1.1")
+    assert [each.full_name for each in store.checkpoints()] == ["1.2"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("a", "--verify"), ("a", "--json")])
+def test_a_deletion_wants_one_name_and_nothing_else(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    pytest.importorskip("click")
+    code, text = headgate(str(tmp_path), *arguments, "--delete")
+    assert code == 2
+    assert "--delete wants the NAME of one" in text
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,17 @@ def test_who_ends_before_its_barrier_belongs_to_that_one() -> None:
     assert each.said(READ, 1, True, "read", 12) == [Store(1, {READ: "read", OTHERS[0]: "1@1", OTHERS[1]: "1@1"}, False)]
 
 
+def test_who_passed_its_barrier_and_ended_belongs_to_it_as_it_was_then_though_its_end_is_said_first() -> None:
+    each = coordinator()
+    each.tick(10)
+    say(each, 1, *OTHERS)
+    assert each.said(READ, 2, True, "read", 12) == []
+    assert each.tick(70)[0] == GiveUp(1, "1 of 3 tasks had not come to it in 60 s", 1)
+    assert each.tick(72) == [Begin(2)]
+    say(each, 2, OTHERS[0])
+    assert say(each, 2, OTHERS[1])[0].kept[READ] == "read"
+
+
 def test_when_all_have_ended_the_last_one_is_made_at_once() -> None:
     each = coordinator()
     for task in TASKS:
@@ -119,7 +130,7 @@ def test_after_one_whose_barrier_somebody_passed_comes_another_last_one() -> Non
     each.tick(10)
     say(each, 1, READ)
     for task in TASKS:
-        made = each.said(task, 2, True, "end", 11)
+        made = each.said(task, 2 if task == READ else 1, True, "end", 11)
     assert [type(what) for what in made] == [Store]
     assert isinstance(made[0], Store)
     assert (made[0].is_last, made[0].kept[READ]) == (False, "0@1")
@@ -144,12 +155,15 @@ def test_whatever_the_order_one_is_made_at_a_time_and_the_last_has_what_all_had_
     """Tasks pass barriers in order and then end, each in its own time; storing fails now and then."""
     each = coordinator(interval=1, pause=0, timeout=1e9)
     now, begun, passed, ended = 0.0, 0, dict.fromkeys(TASKS, 0), set[TaskId]()
+    barriers: dict[TaskId, set[int]] = {task: set() for task in TASKS}
+    unsaid: list[TaskId] = []
     pending: list[Any] = []
     lasting: list[Store[str]] = []
     for _ in range(data.draw(st.integers(1, 60))):
         now += 1
         moves = [("tick", READ), *[("pass", t) for t in TASKS if t not in ended and passed[t] < begun]]
         moves += [("end", t) for t in TASKS if t not in ended]
+        moves += [("say", t) for t in unsaid]
         what, task = data.draw(st.sampled_from(moves))
         if pending:
             store = pending.pop()
@@ -164,7 +178,12 @@ def test_whatever_the_order_one_is_made_at_a_time_and_the_last_has_what_all_had_
             made = each.tick(now)
         elif what == "pass":
             passed[task] = begun
-            made = each.said(task, begun, False, f"{task}@{begun}", now)
+            barriers[task].add(begun)
+            made = []
+            unsaid = [*(t for t in unsaid if t != task), task]
+        elif what == "say":
+            unsaid.remove(task)
+            made = each.said(task, passed[task], False, f"{task}@{passed[task]}", now)
         else:
             ended.add(task)
             made = each.said(task, passed[task] + 1, True, f"{task} end", now)
@@ -175,6 +194,7 @@ def test_whatever_the_order_one_is_made_at_a_time_and_the_last_has_what_all_had_
     assert numbers == sorted(set(numbers))
     for store in lasting:
         for task, kept in store.kept.items():
-            assert kept in (f"{task}@{store.checkpoint}", f"{task} end")
+            has_passed = store.checkpoint in barriers[task]
+            assert kept == (f"{task}@{store.checkpoint}" if has_passed else f"{task} end")
         assert store.is_last == all(kept.endswith("end") for kept in store.kept.values())
     assert sum(store.is_last for store in lasting) <= 1

@@ -83,6 +83,36 @@ def test_what_cannot_be_had_is_refused_and_the_job_goes_on(tmp_path: Path) -> No
         job.stop(savepoint="move")
 
 
+def test_who_stops_it_a_second_time_is_told_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Shown()
+    job = begun(tmp_path, sink)
+    monkeypatch.setattr(job.attempt, "save", lambda savepoint: None)
+    job.stop(savepoint="move")
+    job.stop(savepoint="move")
+    job.stop()
+    with pytest.raises(CheckpointError, match="'counting' is being stopped already, with the savepoint 'move'\n"):
+        job.stop(savepoint="other")
+    job.cancel()
+    job.join()
+    assert job.state == "cancelled"
+
+
+def test_a_wrong_directory_to_start_from_is_not_made(tmp_path: Path) -> None:
+    wanted = Checkpoints(into=str(tmp_path / "typo"), start_from="move")
+    with pytest.raises(CheckpointError, match=r"there is no savepoint 'move': .*typo has none\n  hint: name the dir"):
+        counting(Shown()).run(checkpoint=wanted)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_checkpoint_is_whole_it_does_not_begin_anew(tmp_path: Path) -> None:
+    sink = Shown()
+    saved(tmp_path, sink)
+    for manifest in tmp_path.rglob("manifest.json"):
+        manifest.write_bytes(b"?")
+    with pytest.raises(CheckpointError, match=r"none of the checkpoints in .* is whole:\n(.*\n)+  hint: put back"):
+        counting(sink).run(checkpoint=str(tmp_path))
+
+
 def test_one_that_cannot_be_made_ends_the_job_with_an_error_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,12 +7,14 @@ import secrets
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engine import socket_folder
 from tests.faults.far import SECONDS
 
 if TYPE_CHECKING:
@@ -22,6 +24,29 @@ RUNS = int(os.environ.get("HEADGATE_FAULT_RUNS", "5"))
 """How many runs a test makes that strikes at random moments; `make test-faults` makes many."""
 
 SEED = int(os.environ.get("HEADGATE_FAULT_SEED", "1"))
+
+
+STRUCK = "struck"
+"""Of a test's report: what it did to processes that were alive, and how often."""
+
+
+@pytest.fixture
+def struck(record_property: Callable[[str, object], None]) -> Iterator[Counter[str]]:
+    """What has struck: all of it is told at the end of the session."""
+    counted = Counter[str]()
+    yield counted
+    record_property(STRUCK, dict(counted))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Those that failed are among the failures, so here is only on how much they stand."""
+    reports = [
+        each for group in terminalreporter.stats.values() for each in group if isinstance(each, pytest.TestReport)
+    ]
+    found = [dict(each.user_properties)[STRUCK] for each in reports if each.when == "teardown" and each.user_properties]
+    if total := sum(map(Counter[str], found), Counter[str]()):
+        said = ", ".join(f"{times} {what}" for what, times in sorted(total.items()))
+        terminalreporter.write_line(f"struck in {len(found)} jobs that go on, seed {SEED}: {said}")
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
@@ -50,13 +75,20 @@ class Leftovers:
 
     @property
     def files(self) -> list[str]:
-        return [str(path) for path in self.folder.rglob("*") if "headgate-" in str(path)]
+        """They may be going while we look, which `os.walk` takes no offence at."""
+        found = (
+            os.path.join(folder, name) for folder, folders, names in os.walk(self.folder) for name in folders + names
+        )
+        return [path for path in found if "headgate-" in path]
 
     @property
     def all(self) -> list[str]:
         return [*self.processes, *self.files]
 
-    def await_none(self) -> None:
+    def await_none(self, *, is_swept: bool = False) -> None:
+        """`is_swept`: as it would be when the next job has begun."""
+        if is_swept:
+            socket_folder.sweep(str(self.folder))
         eventually(lambda: not self.all, "", 20) if self.all else None
         assert not self.all
 

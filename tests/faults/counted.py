@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +17,9 @@ from connectors.files import json_lines_file
 from connectors.sqlite import sqlite_table
 from engine import Dataflow, Reader, Settings, Source
 from engine.checkpoints import Checkpoints
+from tests.faults.timed import KEYS, Result, key_of, moment, results, wanted_results
 
-PARTS, KEYS = 3, 7
+PARTS = 3
 SINKS = ("file", "sqlite", "postgres")
 
 
@@ -71,10 +76,6 @@ class _SlowReader(Reader[tuple[int, int]]):
         self._at = position
 
 
-def key_of(record: tuple[int, int]) -> tuple[int, int]:
-    return record[0], record[1] % KEYS
-
-
 def count_up(state: int | None, record: tuple[int, int]) -> tuple[int, Row]:
     nth = (state or 0) + 1
     return nth, Row(*record, record[1] % KEYS, nth)
@@ -84,10 +85,17 @@ def wanted(count: int) -> list[Row]:
     return [Row(part, number, number % KEYS, number // KEYS + 1) for part in range(PARTS) for number in range(count)]
 
 
+def wanted_of_time(count: int) -> list[Result]:
+    return wanted_results(PARTS, count)
+
+
 def counted(folder: Path, count: int, postgres: str = "") -> Dataflow:
-    """Counted rows into a file, a SQLite table, and a PostgreSQL one where there is a server."""
+    """Counted rows into a file, a SQLite table, and a PostgreSQL one where there is a server; what event time makes of
+    them into another file."""
     flow = Dataflow("counted", settings=Settings(silence="1s"))
-    rows = flow.source(Slow(count, folder / "hurry")).key_by(key_of).stateful_map(count_up, type=Row)
+    records = flow.source(Slow(count, folder / "hurry")).event_time(moment)
+    results(records).sink(json_lines_file(folder / "results.jsonl"), name="results")
+    rows = records.key_by(key_of).stateful_map(count_up, type=Row)
     rows.sink(json_lines_file(folder / "out.jsonl"), name="file")
     rows.sink(sqlite_table(folder / "out.db", "t", timeout=20), name="sqlite")
     if postgres:
@@ -98,7 +106,9 @@ def counted(folder: Path, count: int, postgres: str = "") -> Dataflow:
 
 
 def often(folder: Path, **others: Any) -> Checkpoints:
-    return Checkpoints(into=str(folder / "kept"), interval="20ms", restarts=20, **others)
+    """`HEADGATE_TEST_SCHEME=local://` has the same directory without its lock, as all are that a URL names."""
+    into = f"{os.environ.get('HEADGATE_TEST_SCHEME', '')}{folder / 'kept'}"
+    return Checkpoints(into=into, interval="20ms", restarts=20, **others)
 
 
 # ----------------------------------------------------------------------------------------------- fault points
@@ -152,17 +162,23 @@ def plant(point: str, when: str, nth: int, strike: Callable[[], None]) -> tuple[
     return owner, name, real
 
 
-def _die_once(marker: str) -> None:
-    try:
-        os.write(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY), str(os.getpid()).encode())
-    except FileExistsError:
-        return
-    os.kill(os.getpid(), 9)
+_PR_SET_PDEATHSIG = 1
 
 
-if planned := os.environ.get("HEADGATE_TEST_DIES"):  # in whatever process of the job that comes to it
-    _point, _when, _nth, _marker = planned.split(";")
-    plant(_point, _when, int(_nth), lambda: _die_once(_marker))
+def _signal_itself_once(marker: Path, number: int) -> None:
+    """Only the first process that comes to it; `marker` is there then, with its id."""
+    mine = marker.with_suffix(f".{os.getpid()}")
+    mine.write_text(str(os.getpid()))
+    with suppress(FileExistsError):
+        os.link(mine, marker)
+        signal.pthread_kill(threading.get_ident(), number)  # this very thread gets no further
+        marker.with_suffix(".woken").touch()
+
+
+if planned := os.environ.get("HEADGATE_TEST_STRIKES"):  # whatever process of the job comes to it
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0)  # who stops there is not woken by the end of what started it
+    _point, _when, _nth, _marker, _signal = planned.split(";")
+    plant(_point, _when, int(_nth), partial(_signal_itself_once, Path(_marker), signal.Signals[_signal]))
 
 
 if __name__ == "__main__":

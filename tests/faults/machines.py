@@ -126,9 +126,9 @@ class _Placement(LocalPlacement):
         super().__init__(on_line)
         self._machine, self._far_python = machine, str(machine.python(folder))
 
-    def start(self, index: int, bootstrap: bytes) -> LocalSlot:
+    def _launch(self, index: int) -> LocalSlot:
         self._python = self._far_python if index == 2 else sys.executable
-        return super().start(index, bootstrap)
+        return super()._launch(index)
 
     def address(self, index: int) -> str:
         return (self._machine.home, self._machine.near, self._machine.far)[index]

@@ -10,12 +10,12 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,7 @@ from tests.connectors.conftest import postgres, running_postgres  # noqa: F401 -
 from tests.faults import counted
 from tests.faults.conftest import RUNS, SEED, Leftovers, eventually
 from tests.faults.counted import POINTS, Row
+from tests.faults.timed import Result
 
 if TYPE_CHECKING:
     from tests.connectors.postgres_server import PostgresServer
@@ -31,30 +32,47 @@ ROOT = Path(__file__).parents[2]
 STRIKES = 3 if RUNS <= 5 else 12
 """How many there are in a run."""
 
+COUNT = 10_000
+"""Records of each part: more than are read while a run is struck at, as they come slowly until then."""
+
 pytestmark = pytest.mark.timeout(60 + 12 * STRIKES)
 
 
 def check(folder: Path, count: int, server: PostgresServer) -> None:
-    """Every sink has each row once, those of a key in order, and nothing waits any more."""
+    """Every sink has each row once, those of a key in order, each result is there once, and nothing waits any more."""
     wanted = counted.wanted(count)
-    files = [list(map(_row, path.read_text().splitlines())) for path in folder.glob("out*.jsonl")]
+    files = [[Row(*line) for line in lines] for lines in _lines(folder, "out")]
     with closing(sqlite3.connect(folder / "out.db")) as db:
         rows = [Row(*row) for row in db.execute("SELECT part, number, key, nth FROM t ORDER BY rowid")]
         waiting = db.execute("SELECT name FROM sqlite_master WHERE name LIKE 'headgate_staged%'").fetchall()
-    assert sorted(chain(*files)) == sorted(rows) == wanted
+    in_postgres = [Row(*row) for row in server.sql("SELECT part, number, key, nth FROM t ORDER BY part, number")]
+    results = [Result(*line) for lines in _lines(folder, "results") for line in lines]
+    check_same("rows in files", list(chain(*files)), wanted)
+    check_same("rows in SQLite", rows, wanted)
+    check_same("rows in PostgreSQL", in_postgres, wanted)
+    check_same("results in files", results, counted.wanted_of_time(count))
     for found in (*files, rows):
         by_key = defaultdict(list)
         for row in found:
             by_key[row.part, row.key].append(row.nth)
         assert all(nths == sorted(nths) for nths in by_key.values()), "out of order"
-    assert [Row(*row) for row in server.sql("SELECT part, number, key, nth FROM t ORDER BY part, number")] == wanted
     waiting += server.sql("SELECT relname FROM pg_class WHERE relname LIKE 'headgate_staged%'")
-    waiting += [path.name for path in folder.glob(".out*")]
+    waiting += [path.name for path in folder.glob(".*") if path.name.startswith((".out", ".results"))]
     assert not waiting
 
 
-def _row(line: str) -> Row:
-    return Row(*json.loads(line))
+def _lines(folder: Path, name: str) -> list[list[Any]]:
+    """Of each file that is called so, whatever its number."""
+    return [list(map(json.loads, path.read_text().splitlines())) for path in folder.glob(f"{name}*.jsonl")]
+
+
+def check_same(what: str, found: list[Any], wanted: list[Any]) -> None:
+    """What is lost and what is doubled is told apart."""
+    have, want = Counter(found), Counter(wanted)
+    lost, doubled = sorted((want - have).elements()), sorted((have - want).elements())
+    told = f"{what}: {len(lost)} lost {lost[:5]}, {len(doubled)} doubled or wrong {doubled[:5]}"
+    assert not lost, told
+    assert not doubled, told
 
 
 class Lives:
@@ -62,7 +80,7 @@ class Lives:
 
     def __init__(self, folder: Path, count: int, server: PostgresServer, **env: str) -> None:
         self.folder, self.count, self.server, self.env = folder, count, server, env
-        self.log = folder / "log"
+        self.log = folder / f"log of {id(self)}"
 
     def start(self, processes: int) -> None:
         command = [sys.executable, "-m", "tests.faults.counted", str(self.folder), str(self.count), str(processes)]
@@ -90,6 +108,24 @@ class Lives:
     def is_over(self) -> bool:
         return self.child.poll() is not None
 
+    def signal(self, pid: int, number: signal.Signals) -> bool:
+        """Whether there was a process to get it: neither an ended one nor none."""
+        with suppress(ProcessLookupError, FileNotFoundError):
+            is_alive = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+            os.kill(pid, number)
+            return is_alive
+        return False
+
+    def await_checkpoint(self) -> None:
+        """Until one more has been made than there are now, or the job is over."""
+        before = self._latest
+        eventually(lambda: self._latest > before or self.is_over, f"no checkpoint: {self.log.read_text()[-5000:]}")
+
+    @property
+    def _latest(self) -> str:
+        """Folders are called by number and epoch; either only grows."""
+        return max((path.parent.name for path in self.folder.glob("kept/*/*/manifest.json")), default="")
+
     def end(self) -> None:
         (self.folder / "hurry").touch()
         assert self.child.wait(60) == 0, self.log.read_text()[-5000:]
@@ -110,22 +146,32 @@ def lives(folder: Path, count: int, server: PostgresServer, **env: str) -> Itera
         running.kill()
 
 
-def strike(running: Lives, dice: random.Random, processes: list[int], said: list[str]) -> None:
-    """Once, at some moment."""
-    threading.Event().wait(dice.uniform(0.1, 1.2))
+KILLS, STOPS = ("kill", "stop and kill"), ("stop and kill", "pause", "silence")
+
+
+def strike(running: Lives, dice: random.Random, processes: list[int], struck: Counter[str]) -> str:
+    """Once, at some moment; says what it was. Most are such at which the job has got on since the one before."""
+    if dice.random() < 0.8:
+        running.await_checkpoint()
+        threading.Event().wait(dice.uniform(0, 0.2))
+    else:
+        threading.Event().wait(dice.uniform(0.1, 1.2))
     workers = running.workers
-    what = dice.choice(["kill", "kill", "pause", "stop and kill", "silence"] if workers else ["parent"])
-    what = "parent" if dice.random() < 0.25 else what
-    pid = running.child.pid if what == "parent" else dice.choice(workers)
-    said.append(f"{what} {'' if what == 'parent' else workers.index(pid) + 1}")
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL if what in {"kill", "parent"} else signal.SIGSTOP)
-        if what in {"pause", "stop and kill", "silence"}:
-            threading.Event().wait(1.5 if what == "silence" else dice.uniform(0, 0.4))
-            os.kill(pid, signal.SIGCONT if what != "stop and kill" else signal.SIGKILL)
-    if what == "parent":
+    is_worker = bool(workers) and dice.random() < 0.7
+    pid = dice.choice(workers) if is_worker else running.child.pid
+    what = dice.choice(["kill", "kill", "kill", *STOPS])
+    who = "workers" if is_worker else "parents"
+    if what in STOPS:
+        struck[f"{who} stopped"] += running.signal(pid, signal.SIGSTOP)
+        threading.Event().wait(1.5 if what == "silence" else dice.uniform(0, 0.4))
+    if what in KILLS:
+        struck[f"{who} killed"] += running.signal(pid, signal.SIGKILL)
+    else:
+        running.signal(pid, signal.SIGCONT)
+    if what in KILLS and not is_worker:
         running.child.wait()
         running.start(dice.choice(processes))
+    return f"{what} {f'worker {workers.index(pid) + 1}' if is_worker else 'parent'}"
 
 
 @pytest.mark.parametrize("run", range(max(2, RUNS // 5)))
@@ -134,21 +180,22 @@ def test_processes_that_are_killed_and_stopped_at_random_moments(
     tmp_path: Path,
     postgres: PostgresServer,  # noqa: F811
     leftovers: Leftovers,
+    struck: Counter[str],
 ) -> None:
     dice, said = random.Random(f"{SEED} {run} goes on"), list[str]()
     processes = [[2], [1], [3], [1, 2, 3]][run % 4]
-    with lives(tmp_path, 30_000, postgres) as running:
+    with lives(tmp_path, COUNT, postgres) as running:
         running.start(dice.choice(processes))
         for _ in range(STRIKES):
             if not running.is_over:
-                strike(running, dice, processes, said)
+                said.append(strike(running, dice, processes, struck))
         try:
             running.end()
-            check(tmp_path, 30_000, postgres)
+            check(tmp_path, COUNT, postgres)
+            leftovers.await_none(is_swept=True)
         except AssertionError as error:
             error.add_note(f"seed {SEED}, run {run}, {processes} processes: {', '.join(said)}")
             raise
-    leftovers.await_none()
 
 
 @pytest.mark.skipif(RUNS <= 5, reason="takes a minute or more: of `make test-faults`")
@@ -161,14 +208,16 @@ def test_a_process_that_is_killed_between_two_steps(
     processes: int,
     tmp_path: Path,
     postgres: PostgresServer,  # noqa: F811
+    struck: Counter[str],
 ) -> None:
-    dies = f"{point};{when};{1 if point.endswith('finishes') else 3};{tmp_path}/died"
-    with lives(tmp_path, 2_000, postgres, HEADGATE_TEST_DIES=dies) as running:
+    strikes = f"{point};{when};{1 if point.endswith('finishes') else 3};{tmp_path}/died;SIGKILL"
+    with lives(tmp_path, 2_000, postgres, HEADGATE_TEST_STRIKES=strikes) as running:
         if point.endswith("finishes"):
             (tmp_path / "hurry").touch()
         running.start(processes)
         died = tmp_path / "died"
-        eventually(lambda: died.exists() and died.read_text(), f"nothing came to it: {running.log.read_text()}")
+        eventually(died.exists, f"nothing came to it: {running.log.read_text()}")
+        struck["killed between two steps"] += 1
         if int(died.read_text()) == running.child.pid:
             running.child.wait()
             running.start(processes)

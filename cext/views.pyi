@@ -1,65 +1,16 @@
-"""State: what a process keeps for each key, one value, a list or a map, for ever or for so long."""
+"""Views: what users read and write as the list or the map of whichever key is in work."""
 
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
-from typing import Any, Generic, Self, SupportsIndex, TypeVar, final, overload
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from typing import Any, Generic, Self, SupportsIndex, TypeVar, overload
 
 from typing_extensions import disjoint_base
 
-from cext.keyed import Keyed, State, Undoable
+from cext.keyed import Keyed
+from cext.states import Collected
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
-
-@disjoint_base
-class Cell(Undoable): ...
-
-@final
-class Aged(Cell): ...
-
-@final
-class Items(Cell): ...
-
-@final
-class Entries(Cell): ...
-
-@disjoint_base
-class Ageing(State):
-    renews: bool
-
-@disjoint_base
-class Value(Ageing):
-    default: Any
-    factory: Callable[[], Any] | None
-    def __new__(
-        cls,
-        *arguments: Any,
-        default: Any = None,
-        factory: Callable[[], Any] | None = None,
-        ttl: int = 0,
-        renews: bool = False,
-        **options: Any,
-    ) -> Self: ...
-    def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
-    def __set__(self, instance: Any, value: Any, /) -> None: ...
-    def __delete__(self, instance: Any, /) -> None: ...
-
-@disjoint_base
-class Collected(Ageing):
-    def __new__(
-        cls,
-        *arguments: Any,
-        view: Callable[..., View] | None = None,
-        ttl: int = 0,
-        renews: bool = False,
-        **options: Any,
-    ) -> Self: ...
-    def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
-    def __set__(self, instance: Any, value: Any, /) -> None: ...
-    def __delete__(self, instance: Any, /) -> None: ...
-
-class Listed(Collected): ...
-class Mapped(Collected): ...
 
 @disjoint_base
 class View:
