@@ -42,6 +42,8 @@ class Attempt:
         placement: Placement | None = None,
     ) -> None:
         self._failed, self._ended, self._saving = failed, ended, saving
+        self._left: list[str] = []
+        """The threads of `saving` that were left behind."""
         self.successors: Placement | None = None
         """Where workers for the next attempt start, once it is known that there is to be one."""
         epoch = secrets.randbits(63) if plan.workers else 0
@@ -62,9 +64,14 @@ class Attempt:
         if self.crew is not None:
             self.crew.start()
             return
-        self.part.start()
         if self._saving is not None:
-            self._saving.start()
+            self._saving.start()  # first, for a part may end before `start` returns
+        try:
+            self.part.start()
+        except BaseException:
+            if self._saving is not None:
+                self._saving.close(lambda: False)
+            raise
 
     def _has_failed(self, error: BaseException) -> None:
         self._failed(self, error)
@@ -77,7 +84,7 @@ class Attempt:
 
     def _end(self) -> None:
         if self._saving is not None:
-            self._saving.close()
+            self._left = self._saving.close(self.part.is_overdue)
         self._ended(self)
 
     def _tell(self, word: OfCheckpoint) -> None:
@@ -152,4 +159,4 @@ class Attempt:
     @property
     def stuck(self) -> list[str]:
         """The threads that were left behind, by name."""
-        return [*self.part.stuck, *(() if self.crew is None else self.crew.supervision.stuck)]
+        return [*self.part.stuck, *self._left, *(() if self.crew is None else self.crew.supervision.stuck)]

@@ -21,7 +21,8 @@ class Files(Protocol):
         """Make it, and those above it, unless they are there."""
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
-        """Write a new file; its content is durable on return, its name once the folder is in `sync`."""
+        """Write a file, over what a failed try has left of it; its content is durable on return, its name once the
+        folder is in `sync`."""
 
     def sync(self, folder: str) -> None:
         """Make durable which files are in the folder."""
@@ -61,14 +62,14 @@ class LocalFiles:
             self._sync(os.path.dirname(path))
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
-        self._write(self._path(path), chunks, os.O_EXCL)
+        self._write(self._path(path), chunks)
 
     def sync(self, folder: str) -> None:
         self._sync(self._path(folder))
 
     def publish(self, path: str, data: bytes) -> None:
         target = self._path(path)
-        self._write(target + PART, [data], os.O_TRUNC)
+        self._write(target + PART, [data])
         self._os.rename(target + PART, target)
         self._sync(os.path.dirname(target))
 
@@ -102,8 +103,8 @@ class LocalFiles:
     def _path(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
 
-    def _write(self, path: str, chunks: Iterable[bytes], how: int) -> None:
-        fd = self._os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o666)
+    def _write(self, path: str, chunks: Iterable[bytes]) -> None:
+        fd = self._os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             for chunk in chunks:
                 rest = memoryview(chunk)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from engine import coordinator as then
 from engine.checkpoint_blobs import files_at, read_blob, write_blob
 from engine.checkpoint_manifest import Blob, Program
@@ -45,11 +47,13 @@ class Checkpointer:
         self._bytes = 0
         """Of the last one."""
         self._events: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="headgate-checkpoints", daemon=True)
+        self._is_left = False
+        """Whether nobody waits for it any more, nor is to hear of what it finishes yet; written by `leave`."""
+        self.thread = threading.Thread(target=self._run, name="headgate-checkpoints", daemon=True)
 
     def start(self) -> None:
         """Start the thread; called once."""
-        self._thread.start()
+        self.thread.start()
 
     def say(self, word: Kept | NotKept) -> None:
         """A task has kept what it knows, or could not; from any thread."""
@@ -63,11 +67,13 @@ class Checkpointer:
         """Make one as soon as may be, perhaps a savepoint; from any thread."""
         self._events.put(lambda now: self._coordinator.want(now, savepoint))
 
-    def close(self) -> None:
-        """Make no more; what is under way is not waited for."""
+    def end(self) -> None:
+        """Do what follows from all that was said, but begin nothing for its time, and end its thread."""
         self._events.put(None)
-        if self._thread.is_alive():
-            self._thread.join()
+
+    def leave(self) -> None:
+        """Say nothing more: it does not come back from a call, and others go on without it."""
+        self._is_left = True
 
     def _run(self) -> None:
         try:
@@ -91,6 +97,8 @@ class Checkpointer:
 
     def _do(self, instructions: Iterable[Instruction[Pieces]]) -> None:
         for each in instructions:
+            if self._is_left:
+                return
             try:
                 further = self._done(each)
             except Exception as error:
@@ -137,13 +145,15 @@ class Checkpointer:
 
 
 def _blob(pending: Pending, piece: Piece) -> Blob:
-    """Of `piece`, in the checkpoint's own place."""
+    """Of `piece`, as the checkpoint is to have it; a savepoint has all that it holds in its own place."""
     chunks: Iterable[bytes]
     if piece.blob is None:
         assert piece.data is not None
         chunks = [piece.data]
     elif piece.place is None:
         return piece.blob
-    else:
+    elif pending.is_savepoint:
         chunks = read_blob(files_at(piece.place.root), piece.place.folder, piece.blob)
+    else:
+        return replace(piece.blob, folder=piece.place.folder)
     return write_blob(pending.place, piece.operator, piece.instance, STATE, chunks)

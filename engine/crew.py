@@ -234,9 +234,9 @@ class Crew:
             self._home_over.set()
         if isinstance(message, Start) and self._transport is not None and not self._home_over.is_set():
             links = self._transport.connect(part.worker.peers, message.addresses, part.worker.plan.settings.silence)
-            part.start(links if links.wires else None, self._home_drained)
             if self._saving is not None:
                 self._saving.start()
+            part.start(links if links.wires else None, self._home_drained)
         elif isinstance(message, StopSources):
             part.stop_sources(whole=message.whole)
         elif isinstance(message, Cancel):

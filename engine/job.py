@@ -23,6 +23,7 @@ from engine.graph import users_place
 from engine.metrics import JobMetrics, JobResult, State
 from engine.modules import in_worker
 from engine.outline import Outline
+from engine.part import STUCK_SECONDS
 from engine.plan import Plan
 from engine.restarts import Restarts
 from engine.snapshot import Snapshot
@@ -81,6 +82,9 @@ class Job:
         """Of each attempt that was followed by another one the first error."""
         self._asked: State = "finished"
         self._is_asked = threading.Event()
+        self._restart: threading.Thread | None = None
+        """Which makes the next attempt, while there is none."""
+        self._cancelled_at = math.inf
         self._ended = threading.Event()
         self._told = False
         """Whether somebody has waited and had the error."""
@@ -150,33 +154,55 @@ class Job:
 
     def _attempt_ended(self, attempt: Attempt) -> None:
         with self._lock:
-            delay = self._restarts.failed() if self._all_errors and self._starts_anew else None
-            if delay is not None and self._log is not None:
-                self._log.restarts_in(delay, self._all_errors[0])
+            delay = self._delay(self._all_errors[0]) if self._all_errors else None
         if delay is None:
             self._end(attempt.successors)
         else:
             name = f"headgate-restart-{self._restarts.count}"
-            threading.Thread(target=self._start_anew, args=(delay,), name=name, daemon=True).start()
+            self._restart = threading.Thread(target=self._start_anew, args=(delay,), name=name, daemon=True)
+            self._restart.start()
+
+    def _delay(self, error: BaseException) -> float | None:
+        """Seconds until the job starts anew, now that `error` has come; None: it does not."""
+        delay = self._restarts.failed() if self._starts_anew else None
+        if delay is not None and self._log is not None:
+            self._log.restarts_in(delay, error)
+        return delay
 
     def _start_anew(self, delay: float) -> None:
-        assert self._store is not None
-        self._is_asked.wait(delay)
         prepared = self.attempt.successors
         try:
-            if not self._is_asked.is_set():
-                self._store.renew()
-                attempt = self._new_attempt(prepared)  # which reads the checkpoint: others need not wait for it
+            attempt = self._next_attempt(delay, prepared)
             with self._lock:
                 self._earlier.append(self._all_errors[0])
                 self._errors = []
-                if not self._is_asked.is_set():
+                if attempt is not None and not self._is_asked.is_set():
                     self.attempt = attempt
                     attempt.start()
                     return
         except BaseException as error:
             self._errors.append(error)
         self._end(prepared)
+
+    def _next_attempt(self, delay: float, prepared: Placement | None) -> Attempt | None:
+        """Once it can be made: that it cannot, since a disk is full, say, is one more failure. None: no more is asked
+        for."""
+        from engine.checkpoint_store import TakenOver
+
+        assert self._store is not None
+        while not self._is_asked.wait(delay):
+            try:
+                self._store.renew()
+                return self._new_attempt(prepared)  # which reads the checkpoint: others need not wait for it
+            except TakenOver:
+                raise
+            except Exception as error:
+                with self._lock:
+                    again = self._delay(error)
+                if again is None:
+                    raise
+                delay = again
+        return None
 
     def _completed(self, checkpoint: Announce, size: int) -> None:
         assert self._log is not None
@@ -210,8 +236,14 @@ class Job:
                 self._errors.append(self._log.without_savepoint())
             self._beacon.close()
             if self._store is not None:
-                self._store.close()
+                self._close(self._store)
             self._ended.set()
+
+    def _close(self, store: Store) -> None:
+        if self.attempt.stuck or self._restarts_elsewhere:
+            store.leave()
+        else:
+            store.close()
 
     @property
     def state(self) -> State:
@@ -293,6 +325,7 @@ class Job:
         with self._lock:
             if not self._ended.is_set():
                 self._asked = "cancelled"
+                self._cancelled_at = min(self._cancelled_at, time.monotonic())
                 self._is_asked.set()
                 self.attempt.cancel()
 
@@ -300,13 +333,26 @@ class Job:
         """Wait for the end, at most `timeout` seconds; whether it has come."""
         until = math.inf if timeout is None else time.monotonic() + timeout
         while not self._ended.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic()))):
-            self.attempt.leave_the_stuck()
+            self._leave_the_stuck()
             if time.monotonic() >= until:
                 break
         if not self._ended.is_set():
             return False
         self._beacon.join()
         return True
+
+    def _leave_the_stuck(self) -> None:
+        """Once cancelled for long enough, end without what does not come back: a call of the attempt's, or of the
+        restart's, which reads checkpoints."""
+        self.attempt.leave_the_stuck()
+        if time.monotonic() - self._cancelled_at >= STUCK_SECONDS and self._restarts_elsewhere:
+            self._end(None)
+
+    @property
+    def _restarts_elsewhere(self) -> bool:
+        """Whether another thread makes the next attempt, and cannot be hurried."""
+        restart = self._restart
+        return restart is not None and restart.is_alive() and restart is not threading.current_thread()
 
     def wait(self, timeout: float | None = None) -> JobResult:
         """Wait for the end and return the result; raise what made it fail, or TimeoutError after `timeout` seconds."""

@@ -72,21 +72,21 @@ class Keeper:
         for at, planned in enumerate(worker.plan.tasks):
             for instance, task in worker.instances_of(planned).items():
                 task.checkpointed = partial(self._take, TaskId(at, instance))
-        self._thread = threading.Thread(target=self._run, name="headgate-keeper", daemon=True)
+        self._then: Callable[[], None] = lambda: None
+        self.thread = threading.Thread(target=self._run, name="headgate-keeper", daemon=True)
 
     def start(self) -> None:
         """Start the thread; called once."""
-        self._thread.start()
+        self.thread.start()
 
     def begin(self, checkpoint: int, place: Place) -> None:
         """Write what is kept for `checkpoint` there."""
         self._work.put(_Begun(checkpoint, place))
 
-    def close(self) -> None:
-        """Return when all that tasks have handed over is written and said."""
+    def end(self, then: Callable[[], None] = lambda: None) -> None:
+        """Write and say all that tasks have handed over, and end its thread, which calls `then` last."""
+        self._then = then
         self._work.put(None)
-        if self._thread.is_alive():
-            self._thread.join()
 
     def _take(
         self, who: TaskId, task: Task, checkpoint: int, is_last: bool, states: Mapping[str, OperatorState]
@@ -100,6 +100,8 @@ class Keeper:
             self._serve()
         except BaseException as error:
             self._broken(error)
+        finally:
+            self._then()
 
     def _serve(self) -> None:
         while (work := self._next()) is not None:

@@ -38,7 +38,8 @@ class Part:
         self._links: Links | None = None
         self._close_links: Callable[[], None] = lambda: None
         self._running = 0
-        self._over = False
+        self.is_over = False
+        """Whether all its threads have ended, or were left."""
         self._began = 0.0
         self._cpu = time.process_time()
         self._cancelled_at: float | None = None
@@ -89,7 +90,7 @@ class Part:
 
     def _end(self) -> None:
         with self._lock:
-            was_over, self._over = self._over, True
+            was_over, self.is_over = self.is_over, True
             if not was_over:
                 self.stuck += self.worker.open_threads
         if not was_over:
@@ -148,14 +149,17 @@ class Part:
     def leave_the_stuck(self) -> None:
         """Once cancelled for long enough, end without the threads that do not come back; the others close first."""
         with self._lock:
-            waited = 0.0 if self._cancelled_at is None else time.monotonic() - self._cancelled_at
-            if waited < STUCK_SECONDS or self._over:
+            if not self.is_overdue() or self.is_over:
                 return
             self.abandon()
-            if waited < STUCK_SECONDS + ABANDONED_SECONDS:
+            if not self.is_overdue(ABANDONED_SECONDS):
                 return
             self.stuck += [thread.name for thread in self._threads if thread.is_alive()]
         self._end()
+
+    def is_overdue(self, further: float = 0.0) -> bool:
+        """Whether it was cancelled so long ago, and so many `further` seconds, that nothing is waited for any more."""
+        return self._cancelled_at is not None and time.monotonic() - self._cancelled_at >= STUCK_SECONDS + further
 
     def join(self) -> None:
         """Wait for the threads that have ended, or are just about to."""

@@ -34,7 +34,7 @@ from engine.control import (
 from engine.errors import HeadgateError, JobError
 from engine.failures import pack
 from engine.line import Line
-from engine.part import Part
+from engine.part import ABANDONED_SECONDS, Part
 from engine.plan import Plan
 from engine.report import Report
 from engine.shipping import fingerprint, load
@@ -71,13 +71,20 @@ class Process:
             while not self._over:
                 self._wait(beat)
                 if self._part is not None and not self._over:
-                    self._part.leave_the_stuck()
+                    self._leave_the_stuck(self._part)
                     self._line.say(control.Beat(self._part.report()))
         except BaseException as error:
             self._line.say(control.Failed(pack(error, f"worker-{self.number}")))
             if self._part is not None:
                 self._part.abandon()
         self._leave()
+
+    def _part_ended(self) -> None:
+        """It is over once what its tasks have kept is written, which may take its time."""
+        if self._keeper is None:
+            self._inbox.put(Close())
+        else:
+            self._keeper.end(lambda: self._inbox.put(Close()))
 
     def _welcome(self) -> Welcome:
         until = time.monotonic() + _WELCOME_SECONDS
@@ -106,9 +113,15 @@ class Process:
 
             self._keeper = keep(worker, welcome.saved, self._inbox.put, self._inbox.put)
         self._transport = Transport(self._place, self.number, plan.settings.max_record_bytes, worker.refused)
-        self._part = Part(worker, self._inbox.put, lambda: self._inbox.put(Close()))
+        self._part = Part(worker, self._inbox.put, self._part_ended)
         self._line.say(control.Ready(mine, self._transport.addresses))
         return plan.settings.beat_s
+
+    def _leave_the_stuck(self, part: Part) -> None:
+        part.leave_the_stuck()
+        if self._keeper is not None and part.is_over and part.is_overdue(2 * ABANDONED_SECONDS):
+            part.stuck.append(self._keeper.thread.name)
+            self._over = True
 
     def _wait(self, seconds: float) -> None:
         """Serve the job's messages and what the part's threads say, for so long."""
@@ -168,7 +181,6 @@ class Process:
         """Say the last word and go, with threads that do not come back or without."""
         if self._part is not None:
             self._part.join()
-            self._say_what_is_kept()
             for fault in self._part.faults:
                 self._line.say(control.Failed(pack(fault, f"worker-{self.number}")))
             self._line.say(control.Ended(self._part.report(), self._part.stuck))
@@ -179,13 +191,6 @@ class Process:
         self._await_the_job()
         self._line.close()
         self._context.term()
-
-    def _say_what_is_kept(self) -> None:
-        if self._keeper is not None:
-            self._keeper.close()
-        for thing in self._inbox.take():
-            if isinstance(thing, Kept | NotKept):
-                self._line.say(thing)
 
     def _await_the_job(self) -> None:
         """Until it has the last word, maybe over a new connection."""

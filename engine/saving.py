@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,9 @@ from engine.plan import Plan
 from engine.recovery import restore
 from engine.resuming import check_partitions, resume
 from engine.worker import Worker
+
+_LOOK_SECONDS = 0.05
+"""How often it looks whether a thread that has not ended is still to be waited for."""
 
 
 def keep(
@@ -105,9 +109,23 @@ class Saving:
         assert self._checkpointer is not None
         self._checkpointer.want(savepoint)
 
-    def close(self) -> None:
-        """Nothing runs any more."""
+    def close(self, is_overdue: Callable[[], bool]) -> list[str]:
+        """Nothing runs any more: have what was handed over written and said. What has not come back from a call of its
+        own when `is_overdue()` is left behind: the names of these threads. What they finish later is no checkpoint."""
         assert self._keeper is not None
         assert self._checkpointer is not None
-        self._keeper.close()
-        self._checkpointer.close()
+        self._keeper.end()
+        left = _left(self._keeper.thread, is_overdue)
+        self._checkpointer.end()
+        left += _left(self._checkpointer.thread, is_overdue)
+        self._checkpointer.leave()
+        return left
+
+
+def _left(thread: threading.Thread, is_overdue: Callable[[], bool]) -> list[str]:
+    """The name of `thread`, if it has not ended in time."""
+    while thread.is_alive():
+        thread.join(_LOOK_SECONDS)
+        if is_overdue():
+            break
+    return [thread.name] if thread.is_alive() else []

@@ -53,8 +53,6 @@ class Disk:
         parent, name = self._parent(path)
         if flags & os.O_CREAT:
             self._step()
-            if flags & os.O_EXCL and name in parent.entries:
-                raise FileExistsError(path)
             node = parent.entries.setdefault(name, File())
             node.content = b"" if flags & os.O_TRUNC else node.content
         node = self._node(path)
