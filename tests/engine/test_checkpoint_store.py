@@ -167,8 +167,8 @@ def test_a_blob_that_failed_half_written_can_be_written_again() -> None:
     opened.files.make_folder(place.folder)
     for step in range(1, 4):
         at = disk.steps + step
-        disk.fail = lambda this, at=at: this == at
-        with pytest.raises(CheckpointError, match="cannot write a checkpoint's state to .*No space left"):
+        disk.fail = lambda now: now == at  # noqa: B023 - called in this round
+        with pytest.raises(CheckpointError, match=r"cannot write a checkpoint's state to .*No space left"):
             write_blob(place, "op", 0, "state", [b"long" * 10], opened.files)
     blob = write_blob(place, "op", 0, "state", [b"short"], opened.files)
     assert b"".join(read_blob(opened.files, place.folder, blob)) == b"short"
