@@ -59,15 +59,17 @@ debug: build
 test-schedules: build
 	HEADGATE_SCHEDULES=$${HEADGATE_SCHEDULES:-10000} $(BIN)/pytest --timeout 3600 tests/cext/test_link_simulated.py
 
-# Processes killed and stopped at many random moments: HEADGATE_FAULT_SEED=2 strikes at others.
+# For a night: processes killed and stopped at thousands of random moments, and at every step of each protocol. The last
+# lines say how many strikes have hit. HEADGATE_FAULT_SEED=2 strikes at other moments, HEADGATE_FAULT_RUNS=200 at fewer.
 test-faults: build
-	HEADGATE_FAULT_RUNS=$${HEADGATE_FAULT_RUNS:-200} $(BIN)/pytest $(AT_ONCE) tests/faults
+	HEADGATE_FAULT_RUNS=$${HEADGATE_FAULT_RUNS:-1000} $(BIN)/pytest $(AT_ONCE) tests/faults tests/connectors/test_postgres_exactly_once.py
 
 # The tests of the core and the engine under AddressSanitizer and UBSan. A crash is left to Python's faulthandler, which
-# says where in the program it was; some tests make a worker crash.
+# says where in the program it was; some tests make a worker crash. UBSan ends the process at its first finding: pytest
+# keeps what a test prints that does not fail.
 test-asan: build
 	HEADGATE_SANITIZE=address,undefined $(PY) setup.py --quiet build --build-base build/asan --build-lib build/asan/lib --parallel 2
-	ASAN_OPTIONS=detect_leaks=0:handle_segv=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0:handle_segv=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 		$(BIN)/pytest -o "pythonpath=build/asan/lib ." --timeout 600 tests/cext tests/engine
 
 bench: build

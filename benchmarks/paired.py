@@ -74,6 +74,7 @@ class Batches(Source[Any], Reader[Any]):
     """Gives lists that lie ready in memory, so that a benchmark measures what comes behind them."""
 
     blocking = False
+    resumable = True
 
     def __init__(self, batches: Sequence[list[Any]]) -> None:
         self.batches = batches
@@ -83,6 +84,13 @@ class Batches(Source[Any], Reader[Any]):
     def open(self, partition: str) -> Reader[Any]:
         self.next, self.rest = 0, []
         return self
+
+    def position(self) -> list[int]:
+        return [self.next, len(self.rest)]
+
+    def seek(self, position: list[int]) -> None:
+        self.next, left = position
+        self.rest = self.batches[self.next - 1][-left:] if left else []
 
     def read(self, limit: int) -> list[Any] | None:
         if not self.rest:

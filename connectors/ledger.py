@@ -73,8 +73,11 @@ class Ledger:
         return sorted({index, *(row.instance for row in found)})
 
     def take_over(self, instances: Sequence[int], holds_rows: Callable[[], bool] | None) -> None:
-        """Let only this life write for `instances`. `holds_rows`: whether any are in what is written to, where rows that
-        are committed again would be there twice."""
+        """Let only this life write for `instances`.
+
+        `holds_rows`: whether any are in what is written to; given where rows that are committed again would be there
+        twice.
+        """
         rows = {row.instance: row for row in self._rows(_OF_SINK, *self._who)}
         if holds_rows is not None and not self._recovery.again:
             self._check_once(rows.values(), holds_rows)
@@ -120,14 +123,14 @@ class Ledger:
                 raise self._fenced(row)
         elif self._is_superseded(row) and not self._recovery.again:
             raise ConnectorError(
-                f"cannot go on from checkpoint {self._recovery.checkpoint}: job {self._who[0]!r} with other checkpoints "
-                f"has written to the {self._where} since",
+                f"cannot go on from checkpoint {self._recovery.checkpoint}: job {self._who[0]!r} with other "
+                f"checkpoints has written to the {self._where} since",
                 hint=f"go on from those, or begin anew in another directory; {self._say_again()}",
             )
 
     def _is_superseded(self, row: _Row) -> bool:
         """Whether rows have been committed that the checkpoint which we go on from knows nothing of."""
-        is_others = row.line != self._recovery.line and row.committed_line != self._recovery.line
+        is_others = self._recovery.line not in {row.line, row.committed_line}
         return self._recovery.is_resumed and is_others and row.committed > (0, 0)
 
     def _check_once(self, rows: Iterable[_Row], holds_rows: Callable[[], bool]) -> None:
@@ -141,7 +144,8 @@ class Ledger:
                 goes_on = f"go on from checkpoint {self._recovery.checkpoint}"
                 raise ConnectorError(
                     f"cannot {goes_on if self._recovery.is_resumed else 'begin anew'}: rows that job {self._who[0]!r} "
-                    f"wrote up to checkpoint {row.checkpoint} are in the {self._where} already, and would be there twice",
+                    f"wrote up to checkpoint {row.checkpoint} are in the {self._where} already, and would be there "
+                    "twice",
                     hint=f"go on from its last checkpoint; or empty the table; {self._say_again()}",
                 )
 
@@ -158,7 +162,9 @@ class Ledger:
             message, hint = f"the row of {job} is no longer in {LEDGER}", "leave that table alone while a job runs"
         elif row.line == self._recovery.line:
             message = f"epoch {row.epoch} of {job} has taken over from epoch {self._recovery.epoch}"
-            hint = "that is the job now; where its checkpoints were put back as they were before, begin in a new directory"
+            hint = (
+                "that is the job now; where its checkpoints were put back as they were before, begin in a new directory"
+            )
         else:
             message = f"{job} with other checkpoints has taken over"
             hint = "two jobs that run at once need two names, as in Dataflow('orders-2')"

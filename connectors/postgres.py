@@ -113,16 +113,18 @@ def postgres_table(
     come into `table` when their checkpoint is complete, all those of a writer in one transaction.
     `headgate_checkpoints` says, by flow and sink, what has been committed, and keeps an earlier life of the job from
     writing; a transaction that one still has open is ended (`pg_terminate_backend`, which the same user may). A record
-    that breaks a constraint is refused when it is written; each batch is tried on the table first, which takes as long
-    again, unless all that it could break are declarations and checks of columns and, where rows are upserted, the
-    `key`. Where a row is refused only later, by one that somebody else has added meanwhile, or that waited as part of
-    an earlier checkpoint, the commit fails and so does the job; no row is lost, and it can go on once that row is out
+    that breaks a constraint, or collides with a row that waits, is refused when it is written: unique keys are looked
+    up, and where there are foreign keys, triggers, exclusion constraints, unique indexes of expressions or of some
+    rows, or, in an upsert, on other columns than `key`, each batch is tried on the table first. Where a row is refused
+    only later, by one that another writer has added meanwhile or, in an upsert, that waited with the same value in
+    another unique column, the commit fails and so does the job; no row is lost, and it can go on once that row is out
     of the way.
 
     Raises `GraphError`, when the graph is built, for records that are no rows, a `key` that is no field and a
     `conninfo` that cannot be understood; in the job, `OutputError` for a record that breaks a constraint, has other
-    fields or values that its column does not take, and `ConnectorError` where the table cannot be written, an epoch of
-    the job after this one writes to it, or inserted rows of a later checkpoint than the one to go on from are in it.
+    fields or values that its column does not take, and `ConnectorError` where the table cannot be written, another
+    life of the job writes to it, or rows that the job has inserted since the checkpoint that it goes on from, or begins
+    without, are in it (see `Checkpoints.again`).
 
     >>> postgres_table("host=db.example dbname=atlas", "totals", schema="delays", key="carrier").name
     'postgres_table'

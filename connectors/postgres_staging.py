@@ -16,7 +16,7 @@ from connectors.ledger import LEDGER, Ledger, Token, rows_missing
 from connectors.postgres_errors import OF_A_RECORD, said, sqlstate
 from connectors.postgres_server import Patience
 from connectors.postgres_session import Cursor
-from connectors.postgres_statements import BESIDE, COLUMNS, HOLDERS, MAY_REFUSE, Table
+from connectors.postgres_statements import BESIDE, COLUMNS, HOLDERS, MAY_REFUSE, UNIQUE, UNIQUE_COLUMNS, Table, Unique
 from connectors.postgres_writer import Load, TableWriter, Target
 from connectors.record_types import Field, RecordType
 from engine.errors import ConnectorError, OutputError
@@ -25,15 +25,21 @@ from engine.sink import Recovery, SinkContext
 _LAST = SQL("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
 """What is committed is to outlive a crash of the server."""
 
+_ROOM = SQL(
+    "SELECT set_config('work_mem', '64MB', true) "
+    "WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')"
+)
+"""To sort the rows of a part without files."""
+
 _TRY_LOCK = SQL("SELECT pg_try_advisory_xact_lock({})")
 
 
 class StagedTableWriter(TableWriter):
     """Rows are seen when their checkpoint is complete.
 
-    1. `write` copies rows into a table of their part alone, which is made in the same transaction. Where the table has
-       rules that such a one has not, they are inserted into the table first and that is taken back at once: so what the
-       table would refuse later it refuses now.
+    1. `write` copies rows into a table of their part alone, which is made in the same transaction, with the unique
+       indexes of the table, in which they are looked up, as in the parts that wait. Where it has other rules, they are
+       inserted into it first and that is taken back at once: so what the table would refuse later is refused now.
     2. `prepare` begins the next part: what was written is on the disk already.
     3. `commit`, in one transaction, moves a part into the table, drops that of the part and notes it in the ledger,
        where the epoch is still ours: what has been noted is not done again, and what a newer life of the job has taken
@@ -50,6 +56,12 @@ class StagedTableWriter(TableWriter):
         self._index, self._parallelism = context.index, context.parallelism
         self._names = hashlib.blake2b(f"{recovery.job}\0{self._sink}".encode(), digest_size=6).hexdigest()
         self._part, self._waiting, self._is_begun = 1, 0, False
+        self._parts: list[Table] = []
+        """Those that wait for their commit."""
+        self._looked_up: list[Unique] = []
+        """The unique indexes, where nothing else of the table may stand against a row."""
+        self._unique: list[str] = []
+        """How the unique indexes go on, behind the name of what they are on."""
         super().__init__(target, record)
 
     # ----------------------------------------------------------------------------------- to begin with
@@ -138,9 +150,31 @@ class StagedTableWriter(TableWriter):
         load = super()._planned(cursor, record, fields, wrong)
         table = self.target.table
         name = table.identifier.as_string(cursor)
-        self._is_tried = _only(cursor, MAY_REFUSE, sorted(table.key) if table.upsert else [], name)
         self._there = [row[0] for row in cursor.execute(COLUMNS, (name,)).fetchall()]
+        indexes = cursor.execute(UNIQUE_COLUMNS, (name,)).fetchall()
+        fine = [names for names, _ in indexes if set(names) == set(table.key)]
+        if not table.upsert:
+            fine = [names for names, _ in indexes if set(names) <= set(load.columns)]
+            self._unique = self._indexes_of(cursor, name, load.columns)
+        self._is_tried = len(fine) < len(indexes) or _only(cursor, MAY_REFUSE, name)
+        self._looked_up = [] if table.upsert or self._is_tried else [list(zip(*each, strict=True)) for each in indexes]
         return load
+
+    def _indexes_of(self, cursor: Cursor, table: str, columns: Sequence[str]) -> list[str]:
+        """Those unique ones that a table of these columns alone can have."""
+        found = []
+        cursor.execute(self._here.drop())
+        cursor.execute(self._here.create_as(self.target.table, columns))
+        for (index,) in cursor.execute(UNIQUE, (table,)).fetchall():
+            cursor.execute("SAVEPOINT index")
+            try:
+                cursor.execute(self._here.index(index))
+            except psycopg.ProgrammingError:  # it is on others, too
+                cursor.execute("ROLLBACK TO index")
+            else:
+                found.append(index)
+        cursor.execute(self._here.drop())
+        return found
 
     def _plan(self, record: RecordType, fields: Sequence[Field], wrong: type[ConnectorError]) -> None:
         super()._plan(record, fields, wrong)
@@ -148,7 +182,7 @@ class StagedTableWriter(TableWriter):
 
     def _enter_part(self) -> None:
         """Where nothing stands between, rows are copied into their part at once."""
-        if self._load is not None and self._load.is_plain and not self._is_tried:
+        if self._load is not None and self._load.is_plain and not self._is_tried and not self._looked_up:
             self._load = self._load._replace(copy=self._here.copy(self._load.columns), insert=None)
 
     @property
@@ -158,9 +192,11 @@ class StagedTableWriter(TableWriter):
     def _begin_part(self, cursor: Cursor, load: Load) -> None:
         if self._is_tried:
             cursor.execute(self._here.create_as(self.target.table, load.columns))
-            return
-        for statement in self._here.create_like(self.target.table, load.columns, self._there):
-            cursor.execute(statement)
+        else:
+            for statement in self._here.create_like(self.target.table, load.columns, self._there):
+                cursor.execute(statement)
+        for index in self._unique:
+            cursor.execute(self._here.index(index))
 
     # ------------------------------------------------------------------------------- rows come and wait
 
@@ -174,12 +210,19 @@ class StagedTableWriter(TableWriter):
     def _insert(self, cursor: Cursor, insert: Composed) -> None:
         load = self._load
         assert load is not None
-        if self._is_tried:
+        earlier = self._parts if self._unique else []
+        if self._is_tried or any(self._is_taken(cursor, table, load) for table in (self.target.table, *earlier)):
             cursor.execute("SAVEPOINT trial")
             cursor.execute(insert)
+            for part in earlier:
+                cursor.execute(part.insert(load.columns, load.values))
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("ROLLBACK TO trial")
         cursor.execute(self._here.insert(load.columns, load.values))
+
+    def _is_taken(self, cursor: Cursor, table: Table, load: Load) -> bool:
+        """Whether a unique index of `table` stands against what is copied; to insert it then says which record."""
+        return bool(self._looked_up and _only(cursor, table.has_any(load.columns, load.values, self._looked_up)))
 
     def write(self, records: list[Any]) -> None:
         super().write(records)
@@ -189,6 +232,8 @@ class StagedTableWriter(TableWriter):
     def prepare(self, checkpoint: int) -> Token:
         token = {"table": self.target.table.name, "instance": self._index, "epoch": self._recovery.epoch}
         token |= {"part": self._part, "rows": self._waiting, "checkpoint": checkpoint}
+        if self._waiting:
+            self._parts.append(self._here)
         self._part, self._waiting, self._is_begun = self._part + 1, 0, False
         self._enter_part()
         return token
@@ -201,6 +246,7 @@ class StagedTableWriter(TableWriter):
         part = self._stage(prepared["instance"], prepared["epoch"], prepared["part"])
         with self._trying_to("commit rows to"), self._naming_what_stays(part):
             self._session.run(lambda cursor: self._commit(cursor, prepared, part))
+        self._parts = [each for each in self._parts if each != part]
 
     def _commit(self, cursor: Cursor, token: Token, part: Table) -> None:
         self._lock(cursor, token["instance"])
@@ -213,6 +259,7 @@ class StagedTableWriter(TableWriter):
         if found != token["rows"]:
             raise rows_missing(token, found, f"table {part} of {self.target.server.name}")
         table = replace(self.target.table, name=token["table"])
+        cursor.execute(_ROOM)
         cursor.execute(table.insert(columns, list(map(Identifier, columns)), part.identifier))
         cursor.execute(part.drop())
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from types import NoneType
-from typing import Any
+from typing import Any, TypeAlias
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
@@ -16,6 +17,15 @@ from connectors.rows import listed
 _LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones
 _STAGE_NAME = "headgate's staged rows"
 _STAGE = Identifier("pg_temp", _STAGE_NAME)
+
+Unique: TypeAlias = list[tuple[str, str | None]]
+"""Columns that no two rows may have in common, each with its collation."""
+
+ONE_BY_ONE = SQL(
+    "SELECT set_config('synchronize_seqscans', 'off', false), set_config('enable_hashjoin', 'off', false), "
+    "set_config('enable_mergejoin', 'off', false)"
+)
+"""A table is read from its first row on, and a few rows are looked up in an index one by one."""
 
 COLUMNS = SQL(
     "SELECT a.attname, t.typname, t.typcategory, a.atttypid::regtype::text, "
@@ -33,12 +43,27 @@ TABLES = SQL(
 MAY_REFUSE = SQL(
     "SELECT c.relkind <> 'r' OR c.relrowsecurity OR c.relhastriggers OR c.relhasrules OR EXISTS ("
     "SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL "
-    "OR i.indisexclusion OR i.indisunique AND ARRAY(SELECT a.attname::text FROM pg_attribute a "
-    'WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey) ORDER BY a.attname::text COLLATE "C") <> %s::text[])) '
+    "OR i.indisexclusion OR (to_jsonb(i) ->> 'indnullsnotdistinct')::boolean IS TRUE)) "
     "FROM pg_class c WHERE c.oid = to_regclass(%s)"
 )
-"""Whether a table may refuse rows for more than what its columns and checks declare, and a unique index on the columns
-of a key, which are given in order."""
+"""Whether a table may refuse rows for more than what its columns, checks and unique indexes on columns say."""
+
+UNIQUE_COLUMNS = SQL(
+    "SELECT array_agg(a.attname::text ORDER BY k.at), "
+    "array_agg(quote_ident(n.nspname) || '.' || quote_ident(l.collname) ORDER BY k.at) FROM pg_index i "
+    "CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[]) WITH ORDINALITY AS k (number, rule, at) "
+    "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number "
+    "LEFT JOIN pg_collation l ON l.oid = k.rule LEFT JOIN pg_namespace n ON n.oid = l.collnamespace "
+    "WHERE i.indisunique AND k.at <= i.indnkeyatts AND i.indrelid = to_regclass(%s) GROUP BY i.indexrelid"
+)
+"""Of each unique index of a table its columns, and their collations, None for those that need none."""
+
+UNIQUE = SQL(
+    "SELECT substr(d.said, strpos(d.said, d.name || ' USING ') + length(d.name)) FROM ("
+    "SELECT pg_get_indexdef(i.indexrelid) AS said, quote_ident(c.relname) AS name "
+    "FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE i.indisunique AND c.oid = to_regclass(%s)) AS d"
+)
+"""How each unique index of a table is defined, behind the name of that table."""
 
 BESIDE = SQL(
     "SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, %s) "
@@ -103,6 +128,25 @@ class Table:
         create = SQL("CREATE TABLE IF NOT EXISTS {} AS SELECT {} FROM {} WITH NO DATA")
         return create.format(self.identifier, _names(columns), other.identifier)
 
+    def has_any(self, columns: Sequence[str], values: Sequence[Composable], unique: Sequence[Unique]) -> Composed:
+        """Find whether the table has rows that are equal to staged ones where they must not be."""
+        named = map(SQL("{} AS {}").format, values, map(Identifier, columns))
+        staged = SQL("(SELECT {} FROM {}) AS staged").format(SQL(", ").join(named), _STAGE)
+
+        def same(column: str, collation: str | None) -> Composed:
+            collate = SQL(f" COLLATE {collation}" if collation else "")
+            return SQL("there.{0} = staged.{0}{1}").format(Identifier(column), collate)
+
+        def one(index: Unique) -> Composed:
+            on = SQL(" AND ").join(starmap(same, index))
+            return SQL("EXISTS (SELECT FROM {} AS there WHERE {})").format(self.identifier, on)
+
+        return SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(staged, SQL(" OR ").join(map(one, unique)))
+
+    def index(self, rest: str) -> Composed:
+        """Have a unique index on this one, which goes on so behind its name."""
+        return SQL("CREATE UNIQUE INDEX ON {}{}").format(self.identifier, SQL(rest))
+
     def drop(self) -> Composed:
         return SQL("DROP TABLE IF EXISTS {}").format(self.identifier)
 
@@ -125,7 +169,7 @@ class Table:
         rows = SQL("SELECT {} FROM {}").format(SQL(", ").join(values), staged)
         insert = SQL("INSERT INTO {} ({}) ").format(self.identifier, _names(columns))
         if not self.upsert:
-            return insert + rows + SQL(" ORDER BY ctid")
+            return insert + rows  # in their order: see ONE_BY_ONE
         last = SQL("SELECT DISTINCT ON ({0}) {1} FROM {2} ORDER BY {0}, ctid DESC").format(
             SQL(", ").join(value for column, value in zip(columns, values, strict=True) if column in self.key),
             SQL(", ").join(values),

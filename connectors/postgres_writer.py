@@ -15,7 +15,7 @@ from psycopg.sql import Composable, Composed
 from connectors.postgres_errors import OF_A_RECORD, failure, is_outage, sqlstate
 from connectors.postgres_server import Server
 from connectors.postgres_session import Cursor, InDoubt, Session
-from connectors.postgres_statements import COLUMNS, DROP_STAGE, TABLES, Table, cast, copy_to_stage, stage
+from connectors.postgres_statements import COLUMNS, DROP_STAGE, ONE_BY_ONE, TABLES, Table, cast, copy_to_stage, stage
 from connectors.postgres_types import Sent, TableColumn, cut_short, misfit, sent
 from connectors.record_types import Field, RecordType, record_type
 from connectors.rows import Row, listed, row_encoder, tuple_fields
@@ -221,6 +221,7 @@ class TableWriter(Writer[Any]):
 
     def _connected(self, cursor: Cursor) -> None:
         """Make ready a connection that took the place of another."""
+        cursor.execute(ONE_BY_ONE)
         if self._load is not None and self._load.insert is not None:
             cursor.execute(stage(self._load.columns, self._load.types))
 
@@ -279,6 +280,7 @@ class TableWriter(Writer[Any]):
         if self._may_copy and can_copy and is_plain and not table.upsert:
             return Load(columns, types, values, is_plain, table.copy(columns), None, row)
         load = Load(columns, types, values, is_plain, copy_to_stage(columns), table.insert(columns, values), row)
+        cursor.execute(ONE_BY_ONE)
         cursor.execute(DROP_STAGE)
         cursor.execute(stage(columns, types))
         self._try_out(cursor, load)

@@ -105,17 +105,18 @@ def sqlite_table(
     Exactly once in a job that makes checkpoints: rows wait in another table of the database, on the disk, and come into
     `table` when their checkpoint is complete, all those of a writer in one transaction. `headgate_checkpoints` says, by
     flow and sink, what has been committed, and keeps an earlier life of the job from writing. A record that breaks a
-    constraint is refused when it is written, also where only a row that waits stands against it; each batch is tried
-    on the table first, which takes as long again, unless all that it could break are declarations of columns and,
-    where rows are upserted, the `key`. Where a row is refused only later, by one that somebody else has
-    added meanwhile, or that waited where the constraint is on part of the rows, on an expression or, in an upsert,
-    on other columns than `key`, the commit fails and so does the job; no row is lost, and it can go on once
-    that row is out of the way.
+    constraint is refused when it is written, also where only a row that waits stands against it: unique keys are looked
+    up, and where there are checks, triggers, unique indexes of expressions or of some rows, or, in an upsert, on other
+    columns than `key`, each batch is tried on the table first, which takes as long again. Where a row is refused only
+    later, by one that somebody else has added meanwhile, or that waited where the constraint is on part of the rows, on
+    an expression or, in an upsert, on other columns than `key`, the commit fails and so does the job; no row is lost,
+    and it can go on once that row is out of the way.
 
     Raises `GraphError`, when the graph is built, for records that are no rows and a `key` that is no field;
     in the job, `OutputError` for a record that breaks a constraint, has other fields or values that SQLite cannot
-    keep, and `ConnectorError` where the database cannot be written, an epoch of the job after this one writes to
-    it, or inserted rows of a later checkpoint than the one to go on from are in `table`.
+    keep, and `ConnectorError` where the database cannot be written, another life of the job writes to
+    it, or rows that the job has inserted since the checkpoint that it goes on from, or begins without, are in `table`
+    (see `Checkpoints.again`).
 
     >>> import tempfile
     >>> from typing import NamedTuple

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -48,8 +48,15 @@ def write_blob(
             size += len(chunk)
             yield chunk
 
-    with trying_to("write a checkpoint's state to", f"{files.root}/{place.folder}/{file}"):
-        files.write(f"{place.folder}/{file}", measured())
+    path = f"{place.folder}/{file}"
+    with trying_to("write a checkpoint's state to", f"{files.root}/{path}"):
+        try:
+            files.write(path, measured())
+        except OSError as error:
+            if not isinstance(error, FileExistsError):  # a part of it would be in the way of a second try
+                with suppress(OSError):
+                    files.remove(path)
+            raise
     return Blob(operator, instance, name, file, size, digest.hexdigest())
 
 
@@ -63,6 +70,7 @@ def _file_name(operator: str, instance: int, name: str) -> str:
 def read_blob(files: Files, folder: str, blob: Blob) -> Iterator[bytes]:
     """The content of a blob, piece by piece. Raises `CheckpointError` at its end at the latest if it is not what was
     written: so believe nothing before the last piece has come."""
+    folder = blob.folder or folder
     where = f"{files.root}/{folder}/{blob.file}"
     whose = f"the state {blob.name!r} of operator {blob.operator!r}, instance {blob.instance}"
     digest, size = hashlib.sha256(), 0

@@ -19,7 +19,8 @@ MANIFEST = "manifest.json"
 class Blob(msgspec.Struct, frozen=True):
     """One piece of state: of which operator and instance, what its snapshot calls it, and the file that has it.
 
-    `checksum` is the SHA-256 of its `bytes` bytes, in hexadecimal digits.
+    `checksum` is the SHA-256 of its `bytes` bytes, in hexadecimal digits. `folder`: where the file is, unless it is in
+    the checkpoint's own folder: what a task kept at its end is written once, and is in all later checkpoints.
     """
 
     operator: str
@@ -28,6 +29,7 @@ class Blob(msgspec.Struct, frozen=True):
     file: str
     bytes: int
     checksum: str
+    folder: str | None = None
 
 
 class Meaning(msgspec.Struct, frozen=True):

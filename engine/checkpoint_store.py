@@ -30,6 +30,7 @@ from engine.checkpoint_manifest import MANIFEST, Blob, Manifest, Program, encode
 from engine.errors import CheckpointError
 
 EPOCH = "epoch.json"
+_ENDED = "ended."
 _NAME = re.compile(r"(?![0-9.]*$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
@@ -130,8 +131,8 @@ class Store:
 
     @property
     def ended(self) -> Place:
-        """Where tasks that have ended put what is large and every later checkpoint copies; gone with this opening."""
-        return Place(self.files.root, f"{CHECKPOINTS}/ended.{self.epoch:06}")
+        """Where tasks that have ended put what is large and every later checkpoint has; gone with the last of these."""
+        return Place(self.files.root, f"{CHECKPOINTS}/{_ENDED}{self.epoch:06}")
 
     def check_epoch(self, epoch: int | None = None) -> None:
         """Raise `TakenOver` if somebody else has opened the store since, or this job itself after `epoch`."""
@@ -185,9 +186,10 @@ class Store:
         oldest = whole[-self._keep].folder if len(whole) >= self._keep else None
         for each in there:
             if each.folder == oldest:
-                return
+                break
             if oldest is not None:
                 self._remove(each.folder)
+        self._clean_ended(self.ended.folder)
 
     def _remove(self, folder: str) -> None:
         with self._changing, trying_to("remove", f"{self.files.root}/{folder}"):
@@ -199,8 +201,23 @@ class Store:
         """Remove what was begun and never completed."""
         for parent in (CHECKPOINTS, SAVEPOINTS):
             for name in self.files.names(parent):
-                if MANIFEST not in self.files.names(f"{parent}/{name}"):
+                if not name.startswith(_ENDED) and MANIFEST not in self.files.names(f"{parent}/{name}"):
                     self.files.remove_folder(f"{parent}/{name}")
+        self._clean_ended()
+
+    def _clean_ended(self, *needed: str) -> None:
+        """Remove what tasks have left at their ends, where no checkpoint has it, nor one may that is yet to come.
+
+        As long as there is a checkpoint that cannot be read all stays: it may have some, and be put right.
+        """
+        ended = [f"{CHECKPOINTS}/{name}" for name in self.files.names(CHECKPOINTS) if name.startswith(_ENDED)]
+        if not set(ended) - set(needed):
+            return
+        there = [each.manifest for each in self.checkpoints()]
+        used = {blob.folder for manifest in there if manifest for blob in manifest.blobs}
+        for folder in ended:
+            if None not in there and folder not in used and folder not in needed:
+                self.files.remove_folder(folder)
 
     # ------------------------------------------------------------------------------- reading
 
@@ -244,10 +261,10 @@ class Store:
         )
 
     def close(self) -> None:
-        """Let others open it. What tasks have left at their ends is removed now, or else by the next one."""
+        """Let others open it. What tasks have left at their ends, and is needed no more, is removed now or by them."""
         try:
             with suppress(OSError):
-                self.files.remove_folder(self.ended.folder)
+                self._clean_ended()
         finally:
             self._unlock()
 
@@ -282,6 +299,11 @@ class Pending:
         """Where `write_blob` writes, in whatever process."""
         return Place(self._store.files.root, self._folder)
 
+    @property
+    def is_savepoint(self) -> bool:
+        """Whether it stays until somebody deletes it."""
+        return self._manifest.savepoint is not None
+
     def add(self, blob: Blob) -> None:
         """Have the checkpoint hold a blob that has been written."""
         if blob.file in self._blobs:
@@ -303,7 +325,8 @@ class Pending:
         manifest = msgspec.structs.replace(self._manifest, blobs=blobs)
         with trying_to("commit a checkpoint in", f"{files.root}/{self._folder}"):
             self._store.check_epoch(manifest.epoch)
-            files.sync(self._folder)
+            for folder in {self._folder, *(blob.folder for blob in blobs if blob.folder is not None)}:
+                files.sync(folder)
             self._store.check_epoch(manifest.epoch)  # again, as close to the commit as can be
             files.publish(path, encode(manifest))
         self._is_over = True

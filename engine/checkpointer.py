@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from engine import coordinator as then
 from engine.checkpoint_blobs import files_at, read_blob, write_blob
 from engine.checkpoint_manifest import Blob, Program
@@ -143,13 +145,15 @@ class Checkpointer:
 
 
 def _blob(pending: Pending, piece: Piece) -> Blob:
-    """Of `piece`, in the checkpoint's own place."""
+    """Of `piece`, as the checkpoint is to have it; a savepoint has all that it holds in its own place."""
     chunks: Iterable[bytes]
     if piece.blob is None:
         assert piece.data is not None
         chunks = [piece.data]
     elif piece.place is None:
         return piece.blob
-    else:
+    elif pending.is_savepoint:
         chunks = read_blob(files_at(piece.place.root), piece.place.folder, piece.blob)
+    else:
+        return replace(piece.blob, folder=piece.place.folder)
     return write_blob(pending.place, piece.operator, piece.instance, STATE, chunks)

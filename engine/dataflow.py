@@ -138,7 +138,7 @@ class Dataflow:
         """
         from engine.plan import Plan
 
-        return Plan.of(self, processes).text(checkpoint=checkpoint)
+        return Plan.of(self, processes, saves=checkpoint).text(checkpoint=checkpoint)
 
     def to_mermaid(self) -> str:
         """The graph as Mermaid flowchart text."""

@@ -68,7 +68,7 @@ class Job:
                 f"flow {flow.name!r} is run while a worker process imports the module that it stands in",
                 hint='put flow.run(...) under if __name__ == "__main__":',
             )
-        self.plan = Plan.of(flow, processes)
+        self.plan = Plan.of(flow, processes, saves=checkpoint is not None)
         if clock is not None:
             _check_clock(clock, self.plan)
         self.name = flow.name
@@ -133,8 +133,8 @@ class Job:
     def _failed(self, attempt: Attempt, error: BaseException) -> None:
         """A task has failed, or a process: read no more, and let what was read before it reach the sinks.
 
-        Where the job makes checkpoints, what is in none is read again, by its next attempt or the next run: then nothing
-        of it is to arrive, and nobody may wait for one that is complete, as there will be none.
+        Where the job makes checkpoints, what is in none is read again, by its next attempt or the next run: nothing of
+        it is to arrive, and nobody is to wait for another checkpoint, as none will be complete.
         """
         with self._lock:
             if attempt is not self.attempt:  # a call that was left behind has come back
@@ -154,9 +154,7 @@ class Job:
 
     def _attempt_ended(self, attempt: Attempt) -> None:
         with self._lock:
-            delay = self._restarts.failed() if self._all_errors and self._starts_anew else None
-            if delay is not None and self._log is not None:
-                self._log.restarts_in(delay, self._all_errors[0])
+            delay = self._delay(self._all_errors[0]) if self._all_errors else None
         if delay is None:
             self._end(attempt.successors)
         else:
@@ -164,24 +162,47 @@ class Job:
             self._restart = threading.Thread(target=self._start_anew, args=(delay,), name=name, daemon=True)
             self._restart.start()
 
+    def _delay(self, error: BaseException) -> float | None:
+        """Seconds until the job starts anew, now that `error` has come; None: it does not."""
+        delay = self._restarts.failed() if self._starts_anew else None
+        if delay is not None and self._log is not None:
+            self._log.restarts_in(delay, error)
+        return delay
+
     def _start_anew(self, delay: float) -> None:
-        assert self._store is not None
-        self._is_asked.wait(delay)
         prepared = self.attempt.successors
         try:
-            if not self._is_asked.is_set():
-                self._store.renew()
-                attempt = self._new_attempt(prepared)  # which reads the checkpoint: others need not wait for it
+            attempt = self._next_attempt(delay, prepared)
             with self._lock:
                 self._earlier.append(self._all_errors[0])
                 self._errors = []
-                if not self._is_asked.is_set():
+                if attempt is not None and not self._is_asked.is_set():
                     self.attempt = attempt
                     attempt.start()
                     return
         except BaseException as error:
             self._errors.append(error)
         self._end(prepared)
+
+    def _next_attempt(self, delay: float, prepared: Placement | None) -> Attempt | None:
+        """Once it can be made: that it cannot, since a disk is full, say, is one more failure. None: no more is asked
+        for."""
+        from engine.checkpoint_store import TakenOver
+
+        assert self._store is not None
+        while not self._is_asked.wait(delay):
+            try:
+                self._store.renew()
+                return self._new_attempt(prepared)  # which reads the checkpoint: others need not wait for it
+            except TakenOver:
+                raise
+            except Exception as error:
+                with self._lock:
+                    again = self._delay(error)
+                if again is None:
+                    raise
+                delay = again
+        return None
 
     def _completed(self, checkpoint: Announce, size: int) -> None:
         assert self._log is not None

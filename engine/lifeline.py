@@ -30,7 +30,7 @@ def read_bootstrap() -> bytes:
 
     Standard input is empty from then on. Raises EOFError if the parent goes away before it has said everything.
     """
-    global _pipe, _parent  # noqa: PLW0603 - a process has one parent
+    global _pipe, _parent
     _pipe, _parent = os.dup(0), os.getppid()
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)

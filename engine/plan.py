@@ -95,6 +95,8 @@ class TaskPlan:
     """In which process each of its instances runs."""
     inputs: list[Edge] = field(default_factory=list)
     outputs: list[Edge] = field(default_factory=list)
+    saves: bool = False
+    """Whether it runs in a job that makes checkpoints."""
 
     @property
     def name(self) -> str:
@@ -108,11 +110,14 @@ class TaskPlan:
 
     @property
     def own_thread(self) -> bool:
-        """Whether it waits for the outside world and so gets a thread of its own."""
+        """Whether it waits for the outside world and so gets a thread of its own.
+
+        A sink that need not wait to write waits for the disk where it prepares and commits.
+        """
         operation = self.nodes[0].operation
         if isinstance(operation, FromSource):
             return operation.source.blocking
-        return isinstance(operation, ToSink) and operation.sink.blocking
+        return isinstance(operation, ToSink) and (operation.sink.blocking or (self.saves and operation.sink.commits))
 
     @property
     def merges(self) -> bool:
@@ -141,8 +146,9 @@ class Plan:
     tasks: list[TaskPlan]
 
     @classmethod
-    def of(cls, flow: Dataflow, processes: int | None = None) -> Plan:
-        """Plan `flow` for so many processes (see engine.layout); GraphError if it is not whole."""
+    def of(cls, flow: Dataflow, processes: int | None = None, *, saves: bool = False) -> Plan:
+        """Plan `flow` for so many processes (see engine.layout), in a job that makes checkpoints if it `saves`;
+        GraphError if it is not whole."""
         flow.graph.validate()
         if processes is not None and (not isinstance(processes, int) or processes < 1):
             raise GraphError(f"flow {flow.name!r} runs in a number of processes of at least 1, not {processes!r}")
@@ -154,6 +160,8 @@ class Plan:
             for producer, source in _producers(flow.graph, home, consumer.nodes[0]):
                 plan._feed(flow.graph, producer, consumer, source)
             plan.tasks.append(consumer)
+        for task in plan.tasks:
+            task.saves = saves
         plan._size()
         settle_drift(plan.tasks)
         return plan

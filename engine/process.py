@@ -105,7 +105,7 @@ class Process:
                 f"worker-{self.number} has another flow {flow.name!r} than the job that started it",
                 hint="the main module must build the same graph each time that it is imported",
             )
-        plan = Plan.of(flow, welcome.processes)
+        plan = Plan.of(flow, welcome.processes, saves=welcome.saved is not None)
         life = None if welcome.saved is None else welcome.saved.life
         worker = Worker(plan, pickle.loads(welcome.partitions), self.number, welcome.epoch, life)
         if welcome.saved is not None:

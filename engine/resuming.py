@@ -18,6 +18,7 @@ from engine.graph import Node
 from engine.meaning import meaning_of
 from engine.plan import Plan
 from engine.record_form import misfits
+from engine.second_runs import tell_of_totals
 from engine.state_codec import thaw
 
 _logger = logging.getLogger("headgate")
@@ -179,21 +180,24 @@ def _changed_records(before: Meaning, now: Meaning) -> Iterator[str]:
 def check_partitions(saved: Saved, listed: Mapping[str, Sequence[str]], plan: Plan, drop: tuple[str, ...]) -> None:
     """CheckpointError where a source has lost what it had not read to the end; it may be dropped, all else goes on."""
     nodes = {node.name: node for task in plan.tasks for node in task.nodes}
+    known = {name: _known(saved, name) for name in listed}
     lost = []
     for name, partitions in listed.items():
         there = set(partitions)
-        gone = [each for each in _unread(saved, name) if each not in there]
+        gone = [each for each, reached in known[name].items() if reached is not None and each not in there]
         if gone:
             which = ", ".join(repr(each) for each in gone[:3]) + (f" and {len(gone) - 3:,} more" if gone[3:] else "")
             why = f"source {nodes[name]} had begun to read {which}, and finds it no more"
             lost.append(Misfit(name, None, why))
     check_dropped(lost, drop, f"the flow {plan.name!r} cannot read on where it was:")
+    tell_of_totals(plan, known, listed)
 
 
-def _unread(saved: Saved, source: str) -> Iterator[str]:
-    """The partitions of a source that were begun, and not read to their ends."""
+def _known(saved: Saved, source: str) -> dict[str, object]:
+    """How far each partition of a source was read; None: to its end."""
     assert saved.place is not None
+    known: dict[str, object] = {}
     files = files_at(saved.place.root)
     for blob in saved.of(source):
-        known = thaw(b"".join(read_blob(files, saved.place.folder, blob))).single["partitions"]
-        yield from (partition for partition, reached in known.items() if reached is not None)
+        known.update(thaw(b"".join(read_blob(files, saved.place.folder, blob))).single["partitions"])
+    return known

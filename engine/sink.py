@@ -119,6 +119,12 @@ class Sink(Generic[T_contra]):
     """What a job that makes checkpoints delivers when it goes on from one: "exactly once" where writers have `prepare`
     and `commit`; else what was written after that checkpoint is written again."""
 
+    @property
+    def commits(self) -> bool:
+        """Whether it prepares and commits outside of this process: that may wait, so in a job that makes checkpoints it
+        has a thread of its own in any case."""
+        return self.delivery == "exactly once" and not self.at_home
+
     batch_records: int = 0
     """How many records make a good `write`. A batch that is not full is written once nothing more has come for
     `linger` (1 ms), so up to this many records is all that a `write` may get and fewer must do.

@@ -50,7 +50,8 @@ class Worker:
 
     `partitions`: those of every source (see `list_partitions`), of which each instance has its share; nothing is opened
     before the loops run. `epoch` is the job's incarnation, which every message to and from another process carries;
-    `life` which of the job's it is, where that makes checkpoints; `clock`, if it is not the system's, tells processing time.
+    `life` which of the job's it is, where that makes checkpoints; `clock`, if it is not the system's, tells processing
+    time.
     """
 
     def __init__(

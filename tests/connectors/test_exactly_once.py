@@ -568,6 +568,22 @@ def test_the_table_is_as_without_checkpoints(
     assert found[0] == found[1]
 
 
+def test_unique_keys_are_looked_up_and_not_tried(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.db")
+    _sql(path, "CREATE TABLE t (n INTEGER PRIMARY KEY, text TEXT UNIQUE)")
+    writer = _open(sqlite_table(path, "t"), type=Row)
+    said: list[str] = []
+    writer._db.set_trace_callback(said.append)  # type: ignore[attr-defined]
+    for number in range(3):
+        writer.write([Row(number, str(number))])
+        writer.commit(writer.prepare(number))
+    assert "SAVEPOINT trial" not in said
+    with pytest.raises(OutputError, match=r"UNIQUE constraint failed: t\.text; record 2 of 2"):
+        writer.write([Row(50, "50"), Row(51, "1")])
+    assert "SAVEPOINT trial" in said
+    writer.finish()
+
+
 def test_a_row_that_is_refused_only_at_commit_is_not_lost(database: str) -> None:
     sink = sqlite_table(database, "t")
     writer = _open(sink, type=Row)
@@ -598,7 +614,10 @@ def test_an_older_checkpoint_than_the_table_has(database: str) -> None:
             writer.commit(tokens[-1])
         writer.finish()
         if key is None:
-            with pytest.raises(ConnectorError, match=r"cannot go on from checkpoint 1: rows that job 'by None' wrote up to checkpoint 2 are in"):
+            with pytest.raises(
+                ConnectorError,
+                match=r"cannot go on from checkpoint 1: rows that job 'by None' wrote up to checkpoint 2 are in",
+            ):
                 _open(sink, 2, tokens[:1], 1, type=Row, job=job)
         else:
             writer = _open(sink, 2, tokens[:1], 1, type=Row, job=job)
@@ -612,7 +631,9 @@ def test_an_older_checkpoint_than_the_table_has(database: str) -> None:
 def test_an_epoch_that_is_too_low(database: str) -> None:
     sink = sqlite_table(database, "t")
     _open(sink, 5, type=Row).finish()
-    with pytest.raises(ConnectorError, match=r"epoch 5 of job 'job' has taken over from epoch 4\n  hint: that is the job now"):
+    with pytest.raises(
+        ConnectorError, match=r"epoch 5 of job 'job' has taken over from epoch 4\n  hint: that is the job now"
+    ):
         _open(sink, 4, type=Row)
     _open(sink, 1, type=Row, job="other").finish()
     _sql(database, "DELETE FROM headgate_checkpoints WHERE job = 'job'")

@@ -329,6 +329,70 @@ def test_savepoints_stay_until_they_are_deleted(store: Store) -> None:
         store.begin(5, "12")
 
 
+def keep_ended(store: Store) -> Blob:
+    """As a task does that comes to its end."""
+    store.files.make_folder(store.ended.folder)
+    blob = write_blob(store.ended, "table", 0, "state", [b"much"], store.files)
+    return msgspec.structs.replace(blob, folder=store.ended.folder)
+
+
+def test_what_a_task_kept_at_its_end_stays_with_the_last_checkpoint_that_has_it(store: Store) -> None:
+    def with_ended(number: int) -> None:
+        pending = store.begin(number)
+        pending.add(ended)
+        pending.commit()
+
+    ended = keep_ended(store)
+    make(store, 1)
+    with_ended(2)
+    store.renew()
+    unused = keep_ended(store)
+    with_ended(3)
+    found, refused = store.latest()
+    assert found is not None
+    assert refused == []
+    assert b"".join(store.read(found, "table", 0, "state")) == b"much"
+    Path(store.files.root, store.checkpoints()[0].folder, MANIFEST).write_bytes(b"?")
+    for number in (4, 5):
+        make(store, number)
+    there = Path(store.files.root, "checkpoints")
+    assert [path.name for path in there.glob("ended.*")] == ["ended.000002"], "the job may have use for its own"
+    assert unused.folder == store.ended.folder
+    store.close()
+    assert not list(there.glob("ended.*"))
+
+
+def test_what_a_checkpoint_that_cannot_be_read_may_have_stays(store: Store) -> None:
+    ended = keep_ended(store)
+    pending = store.begin(1)
+    pending.add(ended)
+    pending.commit()
+    make(store, 2)
+    manifest = Path(store.files.root, store.checkpoints()[0].folder, MANIFEST)
+    content, blob = manifest.read_bytes(), Path(store.files.root, ended.folder or "", ended.file)
+    manifest.write_bytes(b"?")
+    store.renew()
+    assert blob.read_bytes() == b"much"
+    manifest.write_bytes(content)
+    assert verify(store.files, store.checkpoints()[0]) is None
+    blob.write_bytes(b"more")
+    assert "ended.000001/table-state-0" in (verify(store.files, store.checkpoints()[0]) or "")
+
+
+def test_a_blob_that_could_not_be_written_is_no_hindrance_to_a_second_try() -> None:
+    disk = Disk()
+    with on(disk) as store:
+        store.files.make_folder(store.ended.folder)
+
+        def stops() -> Iterator[bytes]:
+            yield b"some of it"
+            raise OSError(28, "No space left on device")
+
+        with pytest.raises(CheckpointError, match="No space left"):
+            write_blob(store.ended, "table", 0, "state", stops(), store.files)
+        assert write_blob(store.ended, "table", 0, "state", [b"all"], store.files).bytes == 3
+
+
 def test_a_corrupt_checkpoint_among_them_goes_when_its_time_has_come(store: Store) -> None:
     for number in (1, 2):
         make(store, number)

@@ -13,13 +13,15 @@ import pytest
 
 from cext.operator_state import OperatorState
 from connectors.memory import collect, from_iterable
-from engine import Dataflow, checkpointer, keeper
+from engine import Dataflow, checkpointer, count, keeper, restarts, sum_
 from engine.checkpoint_blobs import write_blob
+from engine.checkpoint_files import LocalFiles
+from engine.checkpoint_manifest import MANIFEST
 from engine.checkpoint_store import Store
 from engine.checkpoints import Checkpoints
 from engine.control import Kept, NotKept
 from engine.coordinator import TaskId
-from engine.errors import GraphError, OperatorError
+from engine.errors import CheckpointError, GraphError, OperatorError
 from engine.job import MOST_FAILURES, Job
 from engine.part import Part
 from tests.engine.saved import Numbers, Shown
@@ -151,6 +153,22 @@ def test_new_partitions_are_read_from_their_beginning(tmp_path: Path) -> None:
     assert Counter(sink.rows) == WANTED
 
 
+def test_who_would_take_in_the_totals_of_two_runs_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def run(parts: int) -> list[Any]:
+        flow, sink = Dataflow("totals"), Shown()
+        totals = flow.source(Numbers(10, parts)).key_by(by_key).aggregate(n=count(), name="of keys")
+        totals.key_by().aggregate(n=sum_("n"), name="of all").map(lambda result: result.n).sink(sink)
+        flow.run(checkpoint=str(tmp_path))
+        return sink.rows[-1:]
+
+    assert run(1) == [10]
+    run(1)
+    assert caplog.text == ""
+    assert run(2) == [10 + 20]
+    assert "operator 'of all' (test_checkpoints.py:" in caplog.text
+    assert "has taken in the totals of 'of keys', and now takes in those of this run too" in caplog.text
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_much_that_is_kept_at_the_end_is_there_for_the_next_run(tmp_path: Path, processes: int) -> None:
     sink = Shown()
@@ -163,7 +181,7 @@ def test_much_that_is_kept_at_the_end_is_there_for_the_next_run(tmp_path: Path, 
 
     assert counted(1) == COUNT
     assert max(path.stat().st_size for path in tmp_path.rglob("stateful_map*.blob")) > keeper.LITTLE
-    assert not list(tmp_path.rglob("ended.*"))
+    assert {path.parent.name[:6] for path in tmp_path.rglob("stateful_map*.blob")} == {"ended."}, "written once"
     assert counted(2) == COUNT
     assert Counter(sink.rows) == {0: COUNT, 1: COUNT}
 
@@ -199,6 +217,47 @@ def test_a_source_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
 def test_wrong_wishes_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(GraphError, match=r"checkpoints go into|Checkpoints\."):
         Checkpoints(**wrong)
+
+
+@pytest.mark.parametrize("times", [2, 5])
+def test_an_attempt_that_cannot_even_begin_is_one_more_failure(
+    times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the store is to be opened anew, say."""
+    real, left = Store.renew, times
+
+    def renew(store: Store) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise CheckpointError("no room")
+        real(store)
+
+    monkeypatch.setattr(Store, "renew", renew)
+    monkeypatch.setattr(restarts, "FIRST_SECONDS", 0.001)
+    sink = Shown()
+    job = counting(sink, Trouble(1000, 1)).start(checkpoint=often(tmp_path, restarts=4))
+    if times == 2:
+        assert job.wait().state == "finished"
+        assert Counter(sink.rows) == WANTED
+        assert job._restarts.count == 3
+        return
+    with pytest.raises(OperatorError, match="planted") as error:
+        job.wait()
+    assert "after that: no room" in error.value.__notes__
+
+
+def test_a_job_whose_checkpoints_were_taken_over_ends_and_does_not_take_them_back(tmp_path: Path) -> None:
+    """As where there is no lock: two jobs would take them from each other for ever."""
+    sink = Shown()
+    with counting(sink, None, Numbers(COUNT, PARTS, until=COUNT // 2)).start(checkpoint=often(tmp_path)) as job:
+        while not any(tmp_path.rglob(MANIFEST)):
+            job.join(0.001)
+        other = Store(str(tmp_path), "counting", files=LocalFiles(str(tmp_path)))
+        with pytest.raises(CheckpointError, match="was taken over by job 'counting'"):
+            job.wait()
+    other.check_epoch()
+    other.close()
 
 
 def test_stopping_while_it_waits_to_start_anew_ends_it(tmp_path: Path) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine import CheckpointError, Checkpoints, checkpointer, keeper
+from engine import CheckpointError, Checkpoints, Dataflow, checkpointer, keeper
 from engine.coordinator import Announce, Begin
 from engine.job import Job
 from tests.engine.saved import Numbers, Shown
-from tests.engine.test_checkpoints import COUNT, PARTS, WANTED, counting, often
+from tests.engine.test_checkpoints import COUNT, PARTS, WANTED, by_key, counting, numbered, often
 from tests.engine.test_coordinator import TASKS, coordinator, say
 
 
@@ -95,6 +96,26 @@ def test_who_stops_it_a_second_time_is_told_of_the_first(tmp_path: Path, monkeyp
     job.cancel()
     job.join()
     assert job.state == "cancelled"
+
+
+def test_it_holds_what_a_branch_kept_that_had_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "LITTLE", 0)
+
+    def flow(until: int | None) -> Dataflow:
+        made = counting(sink, None, Numbers(COUNT, PARTS, until=until))
+        short = made.source(Numbers(10), name="short").key_by(by_key)
+        short.stateful_map(numbered, name="ended").sink(Shown(), name="short sink")
+        return made
+
+    sink = Shown()
+    with flow(COUNT // 2).start(checkpoint=often(tmp_path)) as job:
+        while not (list(tmp_path.glob("checkpoints/ended.*/ended-*.blob")) and sink.rows):
+            job.join(0.001)
+        job.stop(savepoint="move")
+    for checkpoint in (tmp_path / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint)
+    assert flow(None).run(checkpoint=str(tmp_path)).state == "finished"
+    assert Counter(sink.rows) == WANTED
 
 
 def test_a_wrong_directory_to_start_from_is_not_made(tmp_path: Path) -> None:

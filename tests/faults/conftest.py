@@ -43,10 +43,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [
         each for group in terminalreporter.stats.values() for each in group if isinstance(each, pytest.TestReport)
     ]
-    found = [dict(each.user_properties)[STRUCK] for each in reports if each.when == "teardown" and each.user_properties]
-    if total := sum(map(Counter[str], found), Counter[str]()):
+    found = [dict(each.user_properties).get(STRUCK) for each in reports if each.when == "teardown"]
+    total, runs = Counter[str](), 0
+    for each in found:
+        if isinstance(each, dict):
+            total.update(each)
+            runs += 1
+    if total:
         said = ", ".join(f"{times} {what}" for what, times in sorted(total.items()))
-        terminalreporter.write_line(f"struck in {len(found)} jobs that go on, seed {SEED}: {said}")
+        terminalreporter.write_line(f"struck in {runs} runs, seed {SEED}: {said}")
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:

@@ -115,8 +115,8 @@ def often(folder: Path, **others: Any) -> Checkpoints:
 
 
 def _points() -> dict[str, tuple[Any, str]]:
-    from connectors import postgres_staging, sqlite_staging, staged_file
-    from engine import attempt, checkpoint_store, checkpointer, keeper
+    from connectors import claim, postgres_staging, sqlite_staging, staged_file
+    from engine import attempt, checkpoint_store, checkpointer, keeper, saving
 
     writers = {
         "file": staged_file.StagedFile,
@@ -124,11 +124,20 @@ def _points() -> dict[str, tuple[Any, str]]:
         "postgres": postgres_staging.StagedTableWriter,
     }
     return {
+        "begins": (checkpoint_store.Store, "begin"),
         "keeper takes": (keeper.Keeper, "_take"),
         "keeper writes": (keeper, "write_blob"),
         "keeper says": (checkpointer.Checkpointer, "say"),
         "manifest": (checkpoint_store.Pending, "commit"),
+        "old ones go": (checkpoint_store.Store, "let_go_of_old_ones"),
         "tell": (attempt.Attempt, "_tell"),
+        "store opens": (checkpoint_store.Store, "_open"),
+        "resumes": (saving, "resume"),
+        "restores": (saving, "restore"),
+        "file claims": (claim.Claim, "__init__"),
+        "file recovers": (staged_file.StagedFile, "_remove_leftovers"),
+        "sqlite recovers": (sqlite_staging.StagedTableWriter, "_recover"),
+        "postgres recovers": (postgres_staging.StagedTableWriter, "_recover"),
         **{f"{name} prepares": (cls, "prepare") for name, cls in writers.items()},
         **{f"{name} commits": (cls, "commit") for name, cls in writers.items()},
         **{f"{name} finishes": (cls, "finish") for name, cls in writers.items()},
@@ -136,9 +145,13 @@ def _points() -> dict[str, tuple[Any, str]]:
 
 
 POINTS = [
-    *("keeper takes", "keeper writes", "keeper says", "manifest", "tell"),
+    *("begins", "keeper takes", "keeper writes", "keeper says", "manifest", "old ones go", "tell"),
     *(f"{name} {does}" for name in SINKS for does in ("prepares", "commits", "finishes")),
 ]
+
+
+RECOVERING = ["store opens", "resumes", "restores", "file claims", *(f"{name} recovers" for name in SINKS)]
+"""What comes to these goes on from a checkpoint."""
 
 
 def plant(point: str, when: str, nth: int, strike: Callable[[], None]) -> tuple[Any, str, Any]:
@@ -165,8 +178,10 @@ def plant(point: str, when: str, nth: int, strike: Callable[[], None]) -> tuple[
 _PR_SET_PDEATHSIG = 1
 
 
-def _signal_itself_once(marker: Path, number: int) -> None:
-    """Only the first process that comes to it; `marker` is there then, with its id."""
+def _signal_itself_once(marker: Path, number: int, before: Path | None = None) -> None:
+    """Only the first process that comes to it once `before` is there; then `marker` is, with its id."""
+    if before is not None and not before.exists():
+        return
     mine = marker.with_suffix(f".{os.getpid()}")
     mine.write_text(str(os.getpid()))
     with suppress(FileExistsError):
@@ -175,10 +190,18 @@ def _signal_itself_once(marker: Path, number: int) -> None:
         marker.with_suffix(".woken").touch()
 
 
-if planned := os.environ.get("HEADGATE_TEST_STRIKES"):  # whatever process of the job comes to it
+def _plant_what_is_planned(planned: str) -> None:
+    """One after the other, in whatever process of the job comes to it: "point;when;nth;marker;signal|..."."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0)  # who stops there is not woken by the end of what started it
-    _point, _when, _nth, _marker, _signal = planned.split(";")
-    plant(_point, _when, int(_nth), partial(_signal_itself_once, Path(_marker), signal.Signals[_signal]))
+    before = None
+    for each in planned.split("|"):
+        point, when, nth, marker, number = each.split(";")
+        plant(point, when, int(nth), partial(_signal_itself_once, Path(marker), signal.Signals[number], before))
+        before = Path(marker)
+
+
+if _planned := os.environ.get("HEADGATE_TEST_STRIKES"):
+    _plant_what_is_planned(_planned)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import pytest
 from tests.connectors.conftest import postgres, running_postgres  # noqa: F401 - fixtures
 from tests.faults import counted
 from tests.faults.conftest import RUNS, SEED, Leftovers, eventually
-from tests.faults.counted import POINTS, Row
+from tests.faults.counted import POINTS, RECOVERING, Row
 from tests.faults.timed import Result
 
 if TYPE_CHECKING:
@@ -198,7 +198,10 @@ def test_processes_that_are_killed_and_stopped_at_random_moments(
             raise
 
 
-@pytest.mark.skipif(RUNS <= 5, reason="takes a minute or more: of `make test-faults`")
+MANY = pytest.mark.skipif(RUNS <= 5, reason="takes a minute or more: of `make test-faults`")
+
+
+@MANY
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("point", POINTS)
@@ -215,21 +218,50 @@ def test_a_process_that_is_killed_between_two_steps(
         if point.endswith("finishes"):
             (tmp_path / "hurry").touch()
         running.start(processes)
-        died = tmp_path / "died"
-        eventually(died.exists, f"nothing came to it: {running.log.read_text()}")
-        struck["killed between two steps"] += 1
-        if int(died.read_text()) == running.child.pid:
-            running.child.wait()
-            running.start(processes)
+        await_death(running, "died", processes, struck)
         running.end()
-        check(tmp_path, 2_000, postgres)
+    check(tmp_path, 2_000, postgres)
 
 
+@MANY
+@pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("point", [point for point in POINTS if not point.endswith("finishes")])
-def test_a_failure_between_two_steps(
+@pytest.mark.parametrize("point", RECOVERING)
+def test_a_process_that_is_killed_while_it_recovers(
     point: str,
     when: str,
+    processes: int,
+    tmp_path: Path,
+    postgres: PostgresServer,  # noqa: F811
+    struck: Counter[str],
+) -> None:
+    """From a death right before the last of what a checkpoint has was committed."""
+    nth = 1 if processes == 1 or point not in {"store opens", "resumes"} else 2  # in the parent, which lives on
+    strikes = f"postgres commits;before;3;{tmp_path}/died;SIGKILL|{point};{when};{nth};{tmp_path}/again;SIGKILL"
+    with lives(tmp_path, 2_000, postgres, HEADGATE_TEST_STRIKES=strikes) as running:
+        running.start(processes)
+        for marker in ("died", "again"):
+            await_death(running, marker, processes, struck)
+        running.end()
+    check(tmp_path, 2_000, postgres)
+
+
+def await_death(running: Lives, marker: str, processes: int, struck: Counter[str]) -> None:
+    """Until a process has died at its fault point; the program is run again if it was that."""
+    died = running.folder / marker
+    eventually(died.exists, f"nothing came to it: {running.log.read_text()}")
+    struck["killed between two steps"] += 1
+    if int(died.read_text()) == running.child.pid:
+        assert running.child.wait(20) == -signal.SIGKILL
+        running.start(processes)
+
+
+FAILURES = [f"{when} {point}" for point in POINTS if not point.endswith("finishes") for when in ("before", "after")]
+
+
+@pytest.mark.parametrize("moment", FAILURES[1::3] if RUNS <= 5 else FAILURES)
+def test_a_failure_between_two_steps(
+    moment: str,
     tmp_path: Path,
     postgres: PostgresServer,  # noqa: F811
 ) -> None:
@@ -238,6 +270,7 @@ def test_a_failure_between_two_steps(
     def fail() -> None:
         raise RuntimeError("planned")
 
+    when, _, point = moment.partition(" ")
     (tmp_path / "hurry").touch()
     owner, name, real = counted.plant(point, when, 2, fail)
     try:

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -152,11 +153,14 @@ def test_signals_while_workers_start_end_the_job_before_it_began(
 
 
 @pytest.mark.parametrize("run", range(RUNS))
-def test_whenever_the_program_is_killed_nothing_is_left(tmp_path: Path, run: int, leftovers: Leftovers) -> None:
+def test_whenever_the_program_is_killed_nothing_is_left(
+    tmp_path: Path, run: int, leftovers: Leftovers, struck: Counter[str]
+) -> None:
     moment = random.Random(f"{SEED} {run}").uniform(0.1, 1.3)
     with program(tmp_path) as running:
         with suppress(subprocess.TimeoutExpired):
             running.child.wait(moment)
+        struck["parents killed"] += running.child.poll() is None
         running.child.kill()
         running.child.wait()
         eventually(lambda: not leftovers.all, f"seed {SEED}, run {run}, killed after {moment:.3f} s", 20)

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sqlite3
+from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def numbers(database: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("run", range(RUNS))
-def test_nothing_is_doubled_and_nothing_lost_of_what_was_promised(tmp_path: Path, run: int) -> None:
+def test_nothing_is_doubled_and_nothing_lost_of_what_was_promised(
+    tmp_path: Path, run: int, struck: Counter[str]
+) -> None:
     dice = random.Random(f"{SEED} {run}")
     what = ("kill", "pause", "stop", "cancel")[run % 4]
     moment, worker = dice.uniform(0.0, 1.0), dice.randrange(1, 4)
@@ -58,6 +61,7 @@ def test_nothing_is_doubled_and_nothing_lost_of_what_was_promised(tmp_path: Path
         if what in {"kill", "pause"} and pid is not None and not ended:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL if what == "kill" else signal.SIGSTOP)
+                struck["workers killed" if what == "kill" else "workers stopped"] += 1
             if what == "pause":
                 job.join(0.3)
                 with suppress(ProcessLookupError):

@@ -7,7 +7,7 @@ import logging
 import os
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,9 @@ from engine import Dataflow
 from engine.errors import CheckpointError
 from tests.connectors.conftest import postgres, running_postgres  # noqa: F401 - fixtures
 from tests.faults.conftest import eventually
-from tests.faults.counted import Row, Slow, count_up, counted, key_of, often, wanted
+from tests.faults.counted import Row, Slow, count_up, counted, often, wanted
 from tests.faults.test_jobs_go_on import check
+from tests.faults.timed import key_of
 
 if TYPE_CHECKING:
     from tests.connectors.postgres_server import PostgresServer
@@ -85,7 +86,7 @@ def test_a_database_that_stays_locked_for_too_long(tmp_path: Path) -> None:
 @contextmanager
 def small_disk(path: Path) -> Iterator[None]:
     path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "headgate-test", str(path)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "headgate-test", str(path)]
     if subprocess.run(mount, capture_output=True, timeout=20, check=False).returncode:
         pytest.skip("needs the right to mount a file system, to have a full one")
     try:
@@ -128,23 +129,50 @@ def test_a_full_disk_under_the_checkpoints(tmp_path: Path, caplog: pytest.LogCap
     assert file_rows(tmp_path) == wanted(COUNT)
 
 
+def test_a_full_disk_under_the_sink_and_the_checkpoints(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Attempts fail one after the other, until there is room."""
+    disk = tmp_path / "disk"
+    with small_disk(disk), caplog.at_level(logging.WARNING, "headgate"):
+        with into_file(disk, COUNT).start(checkpoint=often(disk)) as job:
+            await_checkpoints(disk)
+            with pytest.raises(OSError, match="No space left"):
+                fill(disk / "filler")
+            eventually(lambda: "(restart 2 of 20)" in caplog.text, "the full disk was never met")
+            (disk / "filler").unlink()
+            await_checkpoints(disk)
+            (disk / "hurry").touch()
+            assert job.wait(40).state == "finished"
+        assert "No space left on device" in caplog.text
+        assert file_rows(disk) == wanted(COUNT)
+
+
+def _flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 0x40]) + data[middle + 1 :]
+
+
+def _cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize("damage", [_flip, _cut])
+@pytest.mark.parametrize("what", ["blob", "manifest"])
 def test_a_checkpoint_that_was_damaged_is_named_and_the_one_before_it_used(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    what: str, damage: Callable[[bytes], bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = into_file(tmp_path, COUNT).start(checkpoint=often(tmp_path))
     await_checkpoints(tmp_path, 3)
     job.stop()
     job.wait(40)
     last = manifests(tmp_path)[-1].parent
-    blob = max((path for path in last.iterdir() if "manifest" not in path.name), key=lambda path: path.stat().st_size)
-    damaged = bytearray(blob.read_bytes())
-    damaged[len(damaged) // 2] ^= 0x40
-    blob.write_bytes(damaged)
+    blobs = sorted(last.glob("*.blob"), key=lambda path: path.stat().st_size)
+    damaged = blobs[-1] if what == "blob" else last / "manifest.json"
+    damaged.write_bytes(damage(damaged.read_bytes()))
     (tmp_path / "hurry").touch()
     with caplog.at_level(logging.WARNING, "headgate"):
         assert into_file(tmp_path, COUNT).run(checkpoint=often(tmp_path)).state == "finished"
     assert "a checkpoint is not used" in caplog.text
-    assert last.name in caplog.text
+    assert f"{last.name}/{damaged.name}" in caplog.text
     assert file_rows(tmp_path) == wanted(COUNT)
 
 

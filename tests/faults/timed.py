@@ -46,11 +46,13 @@ def is_right(record: Record) -> bool:
 
 
 def _tumbling(window: Any) -> Result:
-    return Result("tumbling", *window.key, window.window_start, window.n)
+    part, key = window.key
+    return Result("tumbling", part, key, window.window_start, window.n)
 
 
 def _session(window: Any) -> Result:
-    return Result("session", *window.key, window.window_start, window.n)
+    part, key = window.key
+    return Result("session", part, key, window.window_start, window.n)
 
 
 def _pair(left: Record, right: Record) -> Result:
@@ -67,7 +69,8 @@ class Blocks(KeyedProcess[Record, Result]):
         self.event_timers.at(moment(record) // (BLOCK + PAUSE) * (BLOCK + PAUSE) + BLOCK + 5)
 
     def on_timer(self, timer: Timer) -> Iterator[Result]:
-        yield Result("block", *self.key, timer.time, self.seen)
+        part, key = self.key
+        yield Result("block", part, key, timer.time, self.seen)
 
 
 def results(records: Stream[Record]) -> Stream[Result]:
