@@ -91,7 +91,7 @@ cdef class Source(Head):
         cdef dict known = {}
         for _, single in states:
             known.update(single["partitions"])
-        self.finished.update([partition for partition in self.unopened if known.get(partition, partition) is None])
+        self.finished.update([partition for partition, reached in known.items() if reached is None])
         self.unopened = [partition for partition in self.unopened if partition not in self.finished]
         self.earlier = {partition: known[partition] for partition in self.unopened if partition in known}
 

@@ -9,6 +9,11 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 Kept = TypeVar("Kept")
 
 
+AGAIN_SECONDS = 10.0
+"""How long after one that was given up the next begins at the latest, unless the pause is longer. At once it would not
+do: what is in the way, as a full disk, seldom goes in a moment."""
+
+
 class TaskId(NamedTuple):
     """One instance of a planned task, by where that stands in the plan."""
 
@@ -79,8 +84,9 @@ class Coordinator(Generic[Kept]):
     """Events in, instructions out; times are seconds of any clock.
 
     One checkpoint is made at a time, every `interval`, with at least `pause` between the end of one and the beginning
-    of the next; one that is not complete after `timeout` is given up. Their numbers go on from `last`. A task that has
-    come to its end says so once: what it keeps then belongs to every checkpoint that completes later.
+    of the next. One that is not complete after `timeout` is given up, and the next begins an interval later, or after
+    AGAIN_SECONDS if that is less. Their numbers go on from `last`. A task that has come to its end says so once: what
+    it keeps then belongs to every checkpoint that completes later.
     """
 
     def __init__(
@@ -93,6 +99,8 @@ class Coordinator(Generic[Kept]):
         self._pending: _Pending[Kept] | None = None
         self._ended: dict[TaskId, _Ended[Kept]] = {}
         self._failures = 0
+        self._is_wanted = False
+        """Whether somebody waits for one that was not complete when it was wanted."""
         self._savepoint: str | None = None
         """What the next one is to be called, where that is to be a savepoint."""
         self.is_over = False
@@ -108,6 +116,7 @@ class Coordinator(Generic[Kept]):
     def want(self, now: float, savepoint: str | None = None) -> list[Instruction[Kept]]:
         """A checkpoint, or a savepoint of that name, is wanted as soon as may be: now, or after the one under way."""
         self._due = now
+        self._is_wanted = self._pending is not None
         self._savepoint = savepoint
         return self.tick(now)
 
@@ -139,6 +148,7 @@ class Coordinator(Generic[Kept]):
         pending, self._pending = self._pending, None
         assert pending is not None
         self._failures = 0
+        self._is_wanted = False
         self.is_over = self._is_last(pending)
         self._due = now if self._savepoint else max(pending.began + self._interval, now + self._pause)
         if self._have_all_ended and not self.is_over:
@@ -184,5 +194,6 @@ class Coordinator(Generic[Kept]):
         assert self._pending is not None
         gone, self._pending = self._pending, None
         self._failures += 1
-        self._due = now + self._pause if self._have_all_ended else max(self._due, now + self._pause)
+        self._due = now if self._is_wanted else now + max(self._pause, min(self._interval, AGAIN_SECONDS))
+        self._is_wanted = False
         return [GiveUp(gone.checkpoint, why, self._failures, gone.savepoint)]

@@ -52,7 +52,7 @@ def restore(
                     name = native.name
                     share = _Share(index, planned.parallelism, worker.plan.settings.max_parallelism)
                     reading = _Reading(classes, {part for operator, part in without if operator == name}, name in drop)
-                    _restore(native, blobs, share, cuts.get(name), reading)
+                    _restore(native, blobs, share, cuts.get(name), reading, worker.partitions.get(name, ()))
 
 
 class _Reading(NamedTuple):
@@ -96,6 +96,7 @@ def _restore(
     share: _Share,
     cut: Callable[[Any], Any] | None = None,
     reading: _Reading = _PLAINLY,
+    listed: Sequence[str] = (),
 ) -> None:
     index, parallelism, _ = share
     is_moved = len(blobs) != parallelism
@@ -106,8 +107,12 @@ def _restore(
     states = _read(native.name, blobs, reading)
     if states is None:
         return
+    if isinstance(native, Source):
+        states = [_of_partitions(state, share, listed) for state in states]
+    elif is_moved:
+        states = [_shared(state, share, cut) for state in states]
     try:
-        native.restore([_shared(state, share, cut) for state in states] if is_moved else states)
+        native.restore(states)
     except Exception as error:
         why = f"the state of operator {native.name!r} cannot be read: {type(error).__name__}: {error}"
         hint = "it must be the same operator, over records of the same type, as the one that kept it"
@@ -130,6 +135,20 @@ def _read(operator: str, blobs: Sequence[Callable[[], bytes]], reading: _Reading
         OperatorState({name: table for name, table in tables.items() if name not in reading.without}, single)
         for tables, single in states
     ]
+
+
+def _of_partitions(state: OperatorState, share: _Share, listed: Sequence[str]) -> OperatorState:
+    """Where the partitions stand that one instance of a source reads.
+
+    The first also remembers those that were read to their end and are not `listed` now, as they may be again.
+    """
+    mine, all_listed = set(listed[share.which :: share.parallelism]), set(listed)
+    partitions = {
+        partition: reached
+        for partition, reached in state.single["partitions"].items()
+        if partition in mine or (reached is None and share.which == 0 and partition not in all_listed)
+    }
+    return OperatorState(state.tables, {**state.single, "partitions": partitions})
 
 
 def _shared(state: OperatorState, share: _Share, cut: Callable[[Any], Any] | None) -> OperatorState:

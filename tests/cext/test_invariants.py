@@ -407,7 +407,7 @@ def shuffle_through(acts: list[Callable[[], bool]], dice: random.Random, after: 
             return
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(specs(), st.integers(0, 1 << 32), st.booleans())
 def test_graphs_stepped_at_random_lose_double_and_overtake_nothing(spec: Spec, seed: int, is_hasty: bool) -> None:
     """Nor is anything of a checkpoint that a record before its barrier has not come to, or one behind it has."""

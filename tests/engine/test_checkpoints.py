@@ -169,6 +169,26 @@ def test_who_would_take_in_the_totals_of_two_runs_is_told(tmp_path: Path, caplog
     assert "has taken in the totals of 'of keys', and now takes in those of this run too" in caplog.text
 
 
+class Listed(Numbers):
+    """Whose partitions are those that are `there` now."""
+
+    there: tuple[str, ...] = ()
+
+    def partitions(self) -> tuple[str, ...]:
+        return self.there
+
+
+def test_a_partition_that_was_read_is_not_read_again_though_it_was_not_there_for_a_while(tmp_path: Path) -> None:
+    sink, source = Shown(), Listed(10)
+    read = []
+    for there, processes in (("abcd", 1), ("ab", 2), ("", 1), ("bc", 1), ("abcde", 1)):
+        source.there = tuple(there)
+        flow = Dataflow("listed")
+        flow.source(source).map(int, type=int).sink(sink)
+        read.append(flow.run(processes=processes, checkpoint=str(tmp_path)).records_read)
+    assert read == [40, 0, 0, 0, 10]
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_much_that_is_kept_at_the_end_is_there_for_the_next_run(tmp_path: Path, processes: int) -> None:
     sink = Shown()

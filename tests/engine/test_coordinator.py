@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,10 +59,29 @@ def test_what_is_said_of_another_one_does_not_count() -> None:
     each.tick(10)
     say(each, 1, READ)
     assert each.tick(15) == [GiveUp(1, "2 of 3 tasks had not come to it in 5 s", 1)]
-    assert each.tick(20) == [Begin(2)]
+    assert each.tick(25) == [Begin(2)]
     assert say(each, 1, *OTHERS) == []
     assert say(each, 2, READ) == []
     assert say(each, 2, *OTHERS)[0].kept[READ] == "0@2"
+
+
+@pytest.mark.parametrize(("interval", "pause", "next_at"), [(4, 2, 24), (4, 5, 25), (3600, 2, 30), (3600, 60, 80)])
+def test_after_one_that_was_given_up_comes_another_an_interval_later(interval: int, pause: int, next_at: int) -> None:
+    """For a disk that is full is so a moment later too; but nobody goes for long without."""
+    each = coordinator(interval=interval, pause=pause)
+    each.want(0)
+    assert each.failed(1, "disk full", 20) == [GiveUp(1, "disk full", 1)]
+    assert each.deadline == next_at
+
+
+def test_but_one_that_somebody_wants_meanwhile_comes_at_once() -> None:
+    each = coordinator()
+    each.tick(10)
+    assert each.want(11) == []
+    assert each.failed(1, "disk full", 12) == [GiveUp(1, "disk full", 1)]
+    assert each.tick(12) == [Begin(2)]
+    assert each.failed(2, "disk full", 13) == [GiveUp(2, "disk full", 2)]
+    assert each.deadline == 23
 
 
 def test_failures_in_a_row_are_counted_until_one_lasts() -> None:
@@ -109,7 +129,7 @@ def test_who_passed_its_barrier_and_ended_belongs_to_it_as_it_was_then_though_it
     say(each, 1, *OTHERS)
     assert each.said(READ, 2, True, "read", 12) == []
     assert each.tick(70)[0] == GiveUp(1, "1 of 3 tasks had not come to it in 60 s", 1)
-    assert each.tick(72) == [Begin(2)]
+    assert each.tick(80) == [Begin(2)]
     say(each, 2, OTHERS[0])
     assert say(each, 2, OTHERS[1])[0].kept[READ] == "read"
 
@@ -139,7 +159,7 @@ def test_after_one_whose_barrier_somebody_passed_comes_another_last_one() -> Non
 
 
 def test_a_last_one_that_cannot_be_stored_is_tried_again() -> None:
-    each = coordinator(pause=3)
+    each = coordinator(interval=3)
     for task in TASKS:
         each.said(task, 1, True, "end", 1)
     assert each.failed(1, "disk full", 2) == [GiveUp(1, "disk full", 1)]
