@@ -106,9 +106,11 @@ class Store:
     def _open(self, who: Holder) -> None:
         with trying_to("open the checkpoints in", self.files.root):
             before = opened(self.files)
-            folders = (order_of(f"{CHECKPOINTS}/{name}")[0] for name in self.files.names(CHECKPOINTS))
+            epochs = [order_of(f"{CHECKPOINTS}/{name}")[0] for name in self.files.names(CHECKPOINTS)]
+            # A savepoint's name has none, and it may have been copied here from a store that was opened more often.
+            epochs += [each.manifest.epoch for each in checkpoints(self.files) if each.manifest is not None]
             line = before.line if before and before.line else uuid.uuid4().hex
-            self._mine = Epoch(1, max(before.epoch if before else 0, 0, *folders) + 1, who, line)
+            self._mine = Epoch(1, max(before.epoch if before else 0, 0, *epochs) + 1, who, line)
             self.files.publish(EPOCH, msgspec.json.encode(self._mine))
             self.check_epoch()
             self._clean()

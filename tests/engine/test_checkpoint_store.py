@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -710,3 +711,19 @@ def test_what_the_command_does_not_find(tmp_path: Path, name: str | None, messag
     with pytest.raises(CheckpointError, match=message):
         look(str(tmp_path), name, whole=False)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_savepoint_copied_to_a_fresh_directory_does_not_outrank_what_follows(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for number in (1, 2, 3):
+        with Store(str(old), "shop") as store:
+            make(store, number)
+    with Store(str(old), "shop") as store:
+        make(store, 4, "kept")
+    shutil.copytree(old / "savepoints", new / "savepoints")
+    with Store(str(new), "shop") as store:
+        assert number_of(store) == 4
+        assert store.epoch == 5, "one more than the savepoint's"
+        make(store, 5)
+    with Store(str(new), "shop") as store:
+        assert number_of(store) == 5
