@@ -24,6 +24,7 @@ cdef class Sink(Head):
     cdef public bint prepares     # it is such a writer
     cdef list prepared            # (checkpoint, what its prepare gave) of what is not to be seen yet, in order
     cdef readonly list earlier    # what earlier writers had prepared for the checkpoint that the job goes on from
+    cdef object unseen            # why records of a complete checkpoint could not be made visible at the end, or None
     cdef int64_t completed        # the last complete checkpoint; written by any thread
     cdef readonly uint64_t written
     cdef readonly Histogram latency  # from the source to here, ns

@@ -196,12 +196,12 @@ cdef class Sink(Head):
             raise self.guard.described(None, error)
 
     cdef int _commit_the_complete(self) noexcept:
-        """A job that is stopped ends with a checkpoint, whose records are then seen. Where they cannot be, the next run
-        commits them."""
+        """A job that is stopped ends with a checkpoint, whose records are then seen. Where they cannot be, it is told,
+        and the next run commits them."""
         try:
             self.commit()
-        except BaseException:
-            pass
+        except BaseException as error:
+            self.unseen = error
         return 0
 
     cpdef Py_ssize_t discard(self):

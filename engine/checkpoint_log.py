@@ -14,6 +14,10 @@ from engine.restarts import Restarts
 _logger = logging.getLogger("headgate")
 
 
+LAST_TRIES = 2
+"""Checkpoints that may be given up once a job is to stop: one that was under way may be the first of them."""
+
+
 class CheckpointLog:
     """Of the job `name`, which makes checkpoints `into` somewhere, goes on from number `last`, and is started anew as
     `restarts` says. Not for two threads at a time."""
@@ -22,6 +26,8 @@ class CheckpointLog:
         self.metrics = CheckpointMetrics(into, last)
         self.awaited: str | None = None
         """The savepoint that the job is to end with, while it is not made."""
+        self.last_tries = LAST_TRIES
+        """How many more checkpoints may be given up before a job that is stopped ends without one."""
         self._name, self._restarts = name, restarts
 
     def completed(self, checkpoint: Announce, size: int) -> None:
@@ -43,7 +49,7 @@ class CheckpointLog:
         """It is none."""
         what = f"checkpoint {checkpoint.checkpoint}" if checkpoint.savepoint is None else repr(checkpoint.savepoint)
         self.metrics = replace(self.metrics, given_up=self.metrics.given_up + 1, why=checkpoint.why)
-        _logger.warning("job %r: %s was given up: %s; the job goes on", self._name, what, checkpoint.why)
+        _logger.warning("job %r: %s was given up: %s", self._name, what, checkpoint.why)
 
     def restarts_in(self, seconds: float, error: BaseException) -> None:
         """The job is started anew after so long, since `error` came."""
@@ -53,11 +59,14 @@ class CheckpointLog:
         how = f"it goes on from checkpoint {last}" if last else "it begins again, as there is no checkpoint yet"
         _logger.warning("job %r: %s; in %.1f s %s (%s)", self._name, why, seconds, how, str(self._restarts))
 
-    def without_savepoint(self) -> CheckpointError:
-        """The error of a job that was to end with a savepoint, and ended otherwise."""
+    def without_the_last(self) -> CheckpointError | None:
+        """The error of a job that was to end with a checkpoint or savepoint, and ended otherwise; None: it did not."""
+        if self.awaited is None and self.last_tries:
+            return None
+        what = "its last checkpoint" if self.awaited is None else f"the savepoint {self.awaited!r}"
         last = self.metrics.last
         return CheckpointError(
-            f"job {self._name!r} was stopped, but the savepoint {self.awaited!r} could not be made: "
+            f"job {self._name!r} was stopped, but {what} could not be made: "
             f"{self.metrics.why or 'the job was about to be started anew'}",
             hint=f"the next run goes on from checkpoint {last}" if last else "the next run begins again",
         )

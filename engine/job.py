@@ -215,11 +215,21 @@ class Job:
         with self._lock:
             self._log.given_up(checkpoint)
             if self._asked == "stopped":
-                if checkpoint.savepoint == self._log.awaited:
-                    self.attempt.cancel()
+                self._try_the_last_again(checkpoint)
             elif checkpoint.failures >= MOST_FAILURES:
                 many = f"{checkpoint.failures} checkpoints in a row could not be made"
                 self._failed(self.attempt, CheckpointError(f"{many}; the last: {checkpoint.why}"))
+
+    def _try_the_last_again(self, given_up: GiveUp) -> None:
+        assert self._log is not None
+        if self._log.awaited is None:
+            self._log.last_tries -= 1
+            if self._log.last_tries:
+                self.attempt.save(None)
+                return
+        elif given_up.savepoint != self._log.awaited:  # it is still to come
+            return
+        self.attempt.cancel()
 
     def _end(self, unused: Placement | None) -> None:
         """Of the job; `unused` has the workers of an attempt that there will not be."""
@@ -229,8 +239,8 @@ class Job:
             if self._ended.is_set():
                 return
             self._seconds = time.monotonic() - self._began
-            if self._asked == "stopped" and self._log is not None and self._log.awaited and not self._all_errors:
-                self._errors.append(self._log.without_savepoint())
+            if self._asked == "stopped" and self._log is not None and not self._all_errors:
+                self._errors += filter(None, [self._log.without_the_last()])
             self._beacon.close()
             if self._store is not None:
                 self._close(self._store)
