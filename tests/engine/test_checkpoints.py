@@ -386,5 +386,5 @@ def await_records(job: Job) -> None:
 
 def endless(sink: Shown) -> Dataflow:
     flow = Dataflow("endless")
-    flow.source(Numbers(1_000_000)).sink(sink)
+    flow.source(Numbers(1_001, until=1_000)).sink(sink)
     return flow
