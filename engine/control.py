@@ -114,6 +114,14 @@ class NotKept(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
+class Visible(msgspec.Struct, frozen=True, tag=True):
+    """One instance of a planned task, a sink, shows all that complete checkpoints up to this one have."""
+
+    planned: int
+    instance: int
+    checkpoint: int
+
+
 class Drained(msgspec.Struct, frozen=True, tag=True):
     """Its tasks are done, and its channels to and from others have ended; it still answers those."""
 
@@ -184,7 +192,8 @@ class Close(msgspec.Struct, frozen=True, tag=True):
     """Everybody has drained: end."""
 
 
-FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Kept | NotKept | Drained | Ended
+SaidOfCheckpoint: TypeAlias = Kept | NotKept | Visible
+FromWorker: TypeAlias = Hello | Ready | Beat | Failed | SaidOfCheckpoint | Drained | Ended
 OfCheckpoint: TypeAlias = BeginCheckpoint | GiveUpCheckpoint | CompleteCheckpoint
 ToWorker: TypeAlias = Welcome | Start | StopSources | OfCheckpoint | Cancel | Abandon | Close
 
