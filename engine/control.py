@@ -50,6 +50,8 @@ class Saved(msgspec.Struct, frozen=True):
     """(operator, what it kept) that is left out."""
     drop: tuple[str, ...] = ()
     """The operators that go on without their state where that cannot be read."""
+    start: str | None = None
+    """The savepoint that this line of checkpoints was last told to begin at."""
 
     def of(self, operator: str) -> list[Blob]:
         """What each instance of an operator kept, in order."""

@@ -29,7 +29,7 @@ def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
     found = _found(store, wanted.start_from)
     life = Life(store.epoch, store.line, wanted.again)
     if found is None or found.manifest is None:
-        return Saved(life, store.ended)
+        return Saved(life, store.ended, start=wanted.start_from)
     manifest = found.manifest
     dropped = _dropped(manifest, f"{store.files.root}/{found.folder}", plan, wanted.drop)
     whole = {each.operator for each in dropped if each.part is None}
@@ -41,6 +41,7 @@ def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
         tuple(blob for blob in manifest.blobs if blob.operator not in whole),
         tuple((each.operator, each.part) for each in dropped if each.part is not None),
         wanted.drop,
+        wanted.start_from or manifest.program.start,
     )
 
 

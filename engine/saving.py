@@ -66,7 +66,7 @@ class Saving:
         self._wanted, self._store = wanted, store
         self._watching = given_up, completed, seen
         self.saved = resume(store, wanted, plan)
-        self._program = program_of(plan, wanted.start_from)
+        self._program = program_of(plan, self.saved.start)
         self._keeper: Keeper | None = None
         self._checkpointer: Checkpointer | None = None
 

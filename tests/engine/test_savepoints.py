@@ -60,6 +60,8 @@ def test_the_wish_to_begin_at_one_may_stay_and_another_one_goes_back(tmp_path: P
     assert shown + rest == PARTS * COUNT, "all that is in the savepoint is to be seen when the job has ended"
     assert shown > 0
     assert counting(sink).run(checkpoint=wanted).records_read == 0
+    assert counting(sink).run(checkpoint=often(tmp_path)).records_read == 0
+    assert counting(sink).run(checkpoint=wanted).records_read == 0, "nor after a run that did not name it"
     (there / "move").rename(there / "moved")
     assert counting(Shown()).run(checkpoint=often(tmp_path, start_from="moved")).records_read == rest
 
