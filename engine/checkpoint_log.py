@@ -38,7 +38,7 @@ class CheckpointLog:
         """It is none."""
         what = f"checkpoint {checkpoint.checkpoint}" if checkpoint.savepoint is None else repr(checkpoint.savepoint)
         self.metrics = replace(self.metrics, given_up=self.metrics.given_up + 1, why=checkpoint.why)
-        _logger.warning("job %r: %s was given up: %s; the job goes on", self._name, what, checkpoint.why)
+        _logger.warning("job %r: %s was given up: %s", self._name, what, checkpoint.why)
 
     def restarts_in(self, seconds: float, error: BaseException) -> None:
         """The job is started anew after so long, since `error` came."""

@@ -52,7 +52,8 @@ def test_a_program_that_wakes_up_behind_its_successor(
     postgres: PostgresServer,  # noqa: F811
 ) -> None:
     """Where checkpoints have no lock; it ends, and does not take the job back."""
-    places = {"HEADGATE_TEST_SCHEME": "local://"}
+    has_sqlite = point.startswith("sqlite")
+    places = {"HEADGATE_TEST_SCHEME": "local://", counted.NO_SQLITE: "" if has_sqlite else "1"}
     with (
         lives(tmp_path, COUNT, postgres, HEADGATE_TEST_STRIKES=stopping(tmp_path, point), **places) as first,
         lives(tmp_path, COUNT, postgres, **places) as second,
@@ -67,7 +68,7 @@ def test_a_program_that_wakes_up_behind_its_successor(
         assert first.child.wait(40) == 1
         assert "was taken over by job 'counted', process" in first.log.read_text()
         second.end()
-    check(tmp_path, COUNT, postgres)
+    check(tmp_path, COUNT, postgres, has_sqlite)
 
 
 @pytest.mark.parametrize("point", ["sqlite commits", "postgres prepares", "postgres commits", "file commits"][:SIZE])
@@ -77,7 +78,9 @@ def test_a_worker_out_of_reach_that_wakes_up_behind_its_successor(
     postgres: PostgresServer,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    has_sqlite = point.startswith("sqlite")
     monkeypatch.setenv("HEADGATE_TEST_STRIKES", stopping(tmp_path, point))
+    monkeypatch.setenv(counted.NO_SQLITE, "" if has_sqlite else "1")
     lost = out_of_reach(tmp_path, monkeypatch)
     flow = counted.counted(tmp_path, COUNT, postgres.conninfo())
     try:
@@ -98,7 +101,7 @@ def test_a_worker_out_of_reach_that_wakes_up_behind_its_successor(
             slot.close()
     for begun in tmp_path.glob(".*-1-*.partial"):  # by one that was killed at last: the next life would remove it
         begun.unlink()
-    check(tmp_path, COUNT, postgres)
+    check(tmp_path, COUNT, postgres, has_sqlite)
 
 
 def out_of_reach(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[LocalSlot]:
