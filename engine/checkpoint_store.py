@@ -232,8 +232,12 @@ class Store:
         return checkpoints(self.files)
 
     def latest(self) -> tuple[Found | None, list[str]]:
-        """The latest checkpoint or savepoint that is whole, and what is wrong with later ones. Reads all of it."""
-        return latest(self.files)
+        """The latest checkpoint or savepoint that is whole, and what is wrong with later ones. Reads all of it.
+
+        Raises `Unreadable` where one of these cannot be read now.
+        """
+        with trying_to("look for checkpoints in", self.files.root):
+            return latest(self.files)
 
     def savepoint(self, name: str) -> Found:
         """The savepoint of that name, verified."""

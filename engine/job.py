@@ -91,14 +91,14 @@ class Job:
         self._checkpoints = None if checkpoint is None else checked_checkpoints(checkpoint, self.plan)
         self._restarts = Restarts(0 if self._checkpoints is None else self._checkpoints.restarts)
         self._store = None if self._checkpoints is None else _open_store(self._checkpoints, self.name)
+        self._log: CheckpointLog | None = None
+        """Used under the lock."""
         try:
             self.attempt = self._new_attempt(None)
         except BaseException:
             if self._store is not None:
                 self._store.close()
             raise
-        self._log: CheckpointLog | None = None
-        """Used under the lock."""
         self._last: LastCheckpoint | None = None
         """Once it is to be stopped. Used under the lock."""
         self._is_complete = False
@@ -111,7 +111,9 @@ class Job:
         if self._checkpoints is not None and self._store is not None:
             from engine.saving import Saving
 
-            saving = Saving(self._checkpoints, self._store, self.plan, self._given_up, self._completed, self._seen)
+            told = (self._given_up, self._completed, self._seen)
+            last = 0 if self._log is None else self._log.metrics.last
+            saving = Saving(self._checkpoints, self._store, self.plan, *told, at_least=last)
         parts = (self._flow, self.plan, self._processes, self._clock)
         return Attempt(*parts, self._failed, self._attempt_ended, saving, placement)
 

@@ -52,7 +52,7 @@ def _broken(error: BaseException) -> CheckpointError:
 
 class Saving:
     """Of one attempt, at home. `given_up(why)`, `completed(it, bytes)` and `seen(number)`, once all sinks show it, are
-    called in the checkpointer's thread."""
+    called in the checkpointer's thread. `at_least`: the number of the last checkpoint that is known to be there."""
 
     def __init__(
         self,
@@ -62,10 +62,11 @@ class Saving:
         given_up: Callable[[GiveUp], None],
         completed: Callable[[Announce, int], None],
         seen: Callable[[int], None],
+        at_least: int = 0,
     ) -> None:
         self._wanted, self._store = wanted, store
         self._watching = given_up, completed, seen
-        self.saved = resume(store, wanted, plan)
+        self.saved = resume(store, wanted, plan, at_least)
         self._program = program_of(plan, self.saved.start)
         self._keeper: Keeper | None = None
         self._checkpointer: Checkpointer | None = None
