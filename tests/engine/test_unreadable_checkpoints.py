@@ -29,9 +29,7 @@ def test_nobody_goes_back_since_the_latest_cannot_be_read_now(
         make(store, 2)
         with monkeypatch.context() as patched:
             fail_reading(patched, "000000000002", suffix, times=10)
-            with pytest.raises(
-                Unreadable, match=rf"0002\.000001/.*{suffix} cannot be read: .*\n  hint: try"
-            ):
+            with pytest.raises(Unreadable, match=rf"0002\.000001/.*{suffix} cannot be read: .*\n  hint: try"):
                 store.latest()
         assert number_of(store) == 2
 
@@ -62,7 +60,7 @@ def failing(directory: Path, sink: Shown, then: Callable[[], None]) -> Job:
 def test_a_restart_tries_again_where_it_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restarts, "FIRST_SECONDS", 0.001)
     sink = Shown()
-    job = failing(tmp_path, sink, lambda: fail_reading(monkeypatch, MANIFEST, times=1))
+    job = failing(tmp_path, sink, lambda: fail_reading(monkeypatch, ".blob", times=1))
     assert job.wait().state == "finished"
     assert Counter(sink.rows) == WANTED
 
