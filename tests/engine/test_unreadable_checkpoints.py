@@ -48,7 +48,7 @@ def fail_reading(monkeypatch: pytest.MonkeyPatch, *parts: str, times: int) -> No
 
 def failing(directory: Path, sink: Shown, then: Callable[[], None]) -> Job:
     """A job that has made two checkpoints, does `then`, and fails once after that; it has two restarts."""
-    numbers, trouble = Numbers(COUNT, PARTS, until=COUNT // 2), Trouble(1, 0)
+    numbers, trouble = Numbers(COUNT, PARTS, until=COUNT // 2), Trouble(COUNT, 0)
     job = counting(sink, trouble, numbers).start(checkpoint=often(directory, restarts=2))
     while (made := job.metrics().checkpoints) is None or made.made < 2:
         job.join(0.001)
@@ -57,12 +57,16 @@ def failing(directory: Path, sink: Shown, then: Callable[[], None]) -> Job:
     return job
 
 
-def test_a_restart_tries_again_where_it_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restart_tries_again_where_it_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(restarts, "FIRST_SECONDS", 0.001)
     sink = Shown()
     job = failing(tmp_path, sink, lambda: fail_reading(monkeypatch, ".blob", times=1))
     assert job.wait().state == "finished"
     assert Counter(sink.rows) == WANTED
+    assert "Input/output error" in caplog.text
+    assert "is not used" not in caplog.text
 
 
 def test_a_restart_goes_on_from_nothing_before_the_last_that_it_knows(
