@@ -1,9 +1,12 @@
 """Runner: one thread's loop over its tasks."""
 
 cimport cython
+
 from cext.clock cimport monotonic_ns
 from cext.debug cimport HEADGATE_DEBUG, RUNNERS, born as count_born, died as count_died
 from cext.task cimport BUSY, Task
+
+from cext.turns import give_way
 
 cdef int64_t TURN_NS = 1_000_000  # then links and sources have theirs
 
@@ -95,8 +98,7 @@ cdef class Runner:
             at += 1
             if task.step() != BUSY:
                 continue
-            with nogil:
-                pass  # a thread that has asked for the GIL gets it here, though no Python function runs
+            give_way()
             moved = True
             ended |= task.done or task.failure is not None
             if task.source is None and task.since - begin < TURN_NS:
