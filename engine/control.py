@@ -230,11 +230,13 @@ def versions() -> tuple[str, str]:
 class Inbox:
     """What other threads hand to one that waits on sockets: it polls `fd` beside them."""
 
+    fd = -1
+
     def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._things: deque[Any] = deque()
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         """Over `fd`, whose number may be another file's as soon as it is closed."""
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def put(self, thing: Any) -> None:
         """Hand `thing` over; from any thread. Nothing happens once it is closed."""
@@ -255,4 +257,8 @@ class Inbox:
         """Let go of the descriptor."""
         with self._lock:
             fd, self.fd = self.fd, -1
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()  # of an attempt that was made and not started any more, as the job was stopped

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,17 @@ def test_one_that_cannot_be_made_ends_the_job_with_an_error_and_nothing_is_lost(
     assert job.state == "failed"
     counting(sink).run(checkpoint=str(tmp_path))
     assert Counter(sink.rows) == WANTED
+
+
+def test_an_attempt_that_is_never_started_leaves_nothing_open() -> None:
+    """As when the job is stopped while its next one is made."""
+    gc.collect()
+    before = os.listdir("/proc/self/fd")
+    job = Job(counting(Shown()), 2)
+    assert os.listdir("/proc/self/fd") != before
+    del job
+    gc.collect()
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_who_stops_a_job_whose_last_checkpoint_lasts_changes_nothing(tmp_path: Path) -> None:
