@@ -37,6 +37,8 @@ class StagedTableWriter(TableWriter):
         self._index, self._parallelism = context.index, context.parallelism
         self._job, self._sink = recovery.job, context.operator
         self._part, self._rows = 1, 0
+        self._is_moved = False
+        """Whether rows have been committed that a power cut may still take back."""
         super().__init__(target, record)
 
     # ----------------------------------------------------------------------------------- to begin with
@@ -117,9 +119,10 @@ class StagedTableWriter(TableWriter):
     def prepare(self, checkpoint: int) -> Token:
         token = {"table": self.target.table.name, "instance": self._index, "epoch": self._recovery.epoch}
         token |= {"part": self._part, "rows": self._rows, "checkpoint": checkpoint}
-        if self._rows:
+        if self._rows or self._is_moved:  # a checkpoint after this one does not know any more what was committed before
             with self._trying_to("prepare rows for"), self._durable(), self._transaction():
                 self._ledger.prepared(self._index, self._part)
+            self._is_moved = False
         self._part, self._rows = self._part + 1, 0
         return token
 
@@ -139,6 +142,7 @@ class StagedTableWriter(TableWriter):
         with self._trying_to("commit rows to"), self._transaction():
             if self._ledger.commits(prepared):
                 self._move(prepared)
+        self._is_moved = True
 
     def _move(self, token: Token) -> None:
         staging, part = self._staging(token["instance"]), token["part"]

@@ -703,3 +703,22 @@ def test_what_cannot_take_back_says_so() -> None:
 def test_a_crash_is_one() -> None:
     """So that no handler of an error takes it for one."""
     assert not issubclass(Crash, Exception)
+
+
+def test_a_checkpoint_without_rows_brings_what_was_committed_before_it_to_disk(tmp_path: Path) -> None:
+    """It does not know the part before it any more, so no power cut may take that back."""
+    path = tmp_path / "out.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+    writer: Any = _open(sqlite_table(path, "t"), type=Row)
+    writer.write([Row(1, "a")])
+    writer.commit(writer.prepare(1))
+    said: list[str] = []
+    writer._db.set_trace_callback(said.append)
+    writer.prepare(2)
+    assert said[0] == "PRAGMA synchronous = FULL"
+    assert any(each.startswith("UPDATE") for each in said)
+    said.clear()
+    writer.prepare(3)
+    assert said == []
+    writer.abort()
