@@ -144,6 +144,8 @@ class Job:
             if attempt is not self.attempt:  # a call that was left behind has come back
                 return
             self._errors.append(error)
+            if self._is_taken_over(error):
+                self._restarts.forbid()
             if self._starts_anew:
                 attempt.give_way()
             elif self._checkpoints is None:
@@ -155,6 +157,14 @@ class Job:
     def _starts_anew(self) -> bool:
         """Whether a failure now is followed by another attempt."""
         return self._asked == "finished" and self._restarts.is_left
+
+    def _is_taken_over(self, error: BaseException) -> bool:
+        """Whether somebody else has its checkpoints, and would lose them again to the next attempt."""
+        if self._store is None:
+            return False
+        from engine.checkpoint_store import TakenOver
+
+        return isinstance(error, TakenOver)
 
     def _attempt_ended(self, attempt: Attempt) -> None:
         with self._lock:

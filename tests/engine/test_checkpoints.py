@@ -17,7 +17,7 @@ from engine import Dataflow, checkpointer, count, keeper, restarts, sum_
 from engine.checkpoint_blobs import write_blob
 from engine.checkpoint_files import LocalFiles
 from engine.checkpoint_manifest import MANIFEST
-from engine.checkpoint_store import Store
+from engine.checkpoint_store import Store, TakenOver
 from engine.checkpoints import Checkpoints
 from engine.control import Kept, NotKept
 from engine.coordinator import TaskId
@@ -274,8 +274,9 @@ def test_a_job_whose_checkpoints_were_taken_over_ends_and_does_not_take_them_bac
         while not any(tmp_path.rglob(MANIFEST)):
             job.join(0.001)
         other = Store(str(tmp_path), "counting", files=LocalFiles(str(tmp_path)))
-        with pytest.raises(CheckpointError, match="was taken over by job 'counting'"):
+        with pytest.raises(TakenOver, match=r"was taken over by job 'counting', process \d+ on .*, since \d"):
             job.wait()
+        assert job._restarts.count == 0
     other.check_epoch()
     other.close()
 
