@@ -38,6 +38,8 @@ _NAME = re.compile(r"(?![0-9.]*$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 class TakenOver(CheckpointError):
     """Somebody else has opened the store since: nothing that is done here counts any more."""
 
+    final = True  # another attempt would take it back
+
 
 class Epoch(msgspec.Struct, frozen=True):
     """The last opening of a store; `holder` also tells it from one that was made at the same moment elsewhere.

@@ -15,7 +15,7 @@ from engine.beacon import Beacon
 from engine.checkpoint_log import CheckpointLog
 from engine.checkpoints import Checkpoints, checked_checkpoints
 from engine.coordinator import Announce, GiveUp
-from engine.errors import CheckpointError, GraphError, JobCancelled, JobError
+from engine.errors import CheckpointError, GraphError, JobCancelled, JobError, is_final
 from engine.graph import users_place
 from engine.last_checkpoint import LastCheckpoint
 from engine.metrics import JobMetrics, JobResult, State
@@ -144,8 +144,6 @@ class Job:
             if attempt is not self.attempt:  # a call that was left behind has come back
                 return
             self._errors.append(error)
-            if self._is_taken_over(error):
-                self._restarts.forbid()
             if self._starts_anew:
                 attempt.give_way()
             elif self._checkpoints is None:
@@ -156,15 +154,7 @@ class Job:
     @property
     def _starts_anew(self) -> bool:
         """Whether a failure now is followed by another attempt."""
-        return self._asked == "finished" and self._restarts.is_left
-
-    def _is_taken_over(self, error: BaseException) -> bool:
-        """Whether somebody else has its checkpoints, and would lose them again to the next attempt."""
-        if self._store is None:
-            return False
-        from engine.checkpoint_store import TakenOver
-
-        return isinstance(error, TakenOver)
+        return self._asked == "finished" and self._restarts.is_left and not any(map(is_final, self._errors))
 
     def _attempt_ended(self, attempt: Attempt) -> None:
         with self._lock:
@@ -178,7 +168,7 @@ class Job:
 
     def _delay(self, error: BaseException) -> float | None:
         """Seconds until the job starts anew, now that `error` has come; None: it does not."""
-        delay = self._restarts.failed() if self._starts_anew else None
+        delay = self._restarts.failed() if self._starts_anew and not is_final(error) else None
         if delay is not None and self._log is not None:
             self._log.restarts_in(delay, error)
         return delay
@@ -201,15 +191,11 @@ class Job:
     def _next_attempt(self, delay: float, prepared: Placement | None) -> Attempt | None:
         """Once it can be made: that it cannot, since a disk is full, say, is one more failure. None: no more is asked
         for."""
-        from engine.checkpoint_store import TakenOver
-
         assert self._store is not None
         while not self._is_asked.wait(delay):
             try:
                 self._store.renew()
                 return self._new_attempt(prepared)  # which reads the checkpoint: others need not wait for it
-            except TakenOver:
-                raise
             except Exception as error:
                 with self._lock:
                     again = self._delay(error)

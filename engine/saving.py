@@ -9,7 +9,7 @@ from functools import partial
 
 from engine.checkpoint_blobs import files_at, read_blob
 from engine.checkpoint_manifest import Blob
-from engine.checkpoint_store import Store, TakenOver
+from engine.checkpoint_store import Store
 from engine.checkpointer import Checkpointer, Pieces
 from engine.checkpoints import Checkpoints
 from engine.control import BeginCheckpoint, OfCheckpoint, SaidOfCheckpoint, Saved
@@ -45,7 +45,7 @@ def keep(
 
 def _broken(error: BaseException) -> CheckpointError:
     """What fails a job that would else wait for checkpoints which nobody makes."""
-    if isinstance(error, TakenOver):
+    if isinstance(error, CheckpointError) and error.final:
         return error
     broken = CheckpointError(f"checkpoints cannot be made any more: {type(error).__name__}: {error}")
     broken.__cause__ = error
