@@ -120,6 +120,12 @@ class TaskPlan:
         return isinstance(operation, ToSink) and (operation.sink.blocking or (self.saves and operation.sink.commits))
 
     @property
+    def shows(self) -> bool:
+        """Whether it shows what it has written once that is in a complete checkpoint, where there are any."""
+        operation = self.nodes[0].operation
+        return isinstance(operation, ToSink) and operation.sink.delivery == "exactly once"
+
+    @property
     def merges(self) -> bool:
         """Whether some of its records come as partial results."""
         return any(

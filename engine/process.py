@@ -24,8 +24,7 @@ from engine.control import (
     CompleteCheckpoint,
     GiveUpCheckpoint,
     Inbox,
-    Kept,
-    NotKept,
+    SaidOfCheckpoint,
     Start,
     StopSources,
     ToWorker,
@@ -145,7 +144,7 @@ class Process:
     def _heard_inside(self, thing: object) -> None:
         if isinstance(thing, BaseException):
             self._line.say(control.Failed(pack(thing, f"worker-{self.number}")))
-        elif isinstance(thing, Kept | NotKept):
+        elif isinstance(thing, SaidOfCheckpoint):
             self._line.say(thing)
         elif isinstance(thing, control.Drained):
             if self._transport is not None:

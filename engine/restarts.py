@@ -41,6 +41,10 @@ class Restarts:
         self.count += 1
         return delay * self._random.uniform(1 - SPREAD, 1 + SPREAD)
 
+    def forbid(self) -> None:
+        """What has happened is final: nothing is started anew any more."""
+        self._limit = 0
+
     def progressed(self) -> None:
         """A checkpoint is complete: what comes now is another trouble."""
         self._in_a_row = 0
