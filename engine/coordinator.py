@@ -14,7 +14,7 @@ AGAIN_SECONDS = 10.0
 do: what is in the way, as a full disk, seldom goes in a moment."""
 
 WANTED_AGAIN_SECONDS = 1.0
-"""The same for one that somebody waits for."""
+"""The same for one that somebody waits for, as the whole job does at its end; twice as long after each further one."""
 
 
 class TaskId(NamedTuple):
@@ -138,7 +138,7 @@ class Coordinator(Generic[Kept]):
 
     def want(self, now: float, savepoint: str | None = None) -> list[Instruction[Kept]]:
         """A checkpoint, or a savepoint of that name, is wanted as soon as may be: now, or after the one under way.
-        If it is given up it is made again, after WANTED_AGAIN_SECONDS, until it lasts."""
+        If it is given up it is made again, soon, until it lasts."""
         self._due = now
         self._is_wanted, self._savepoint = True, savepoint
         return self.tick(now)
@@ -229,8 +229,14 @@ class Coordinator(Generic[Kept]):
         assert self._pending is not None
         gone, self._pending = self._pending, None
         self._failures += 1
-        again = max(self._pause, min(self._interval, AGAIN_SECONDS))
-        if self._is_wanted:
-            again = WANTED_AGAIN_SECONDS if gone.is_wanted else 0
-        self._due = now + again
+        self._due = now + self._until_next(gone)
         return [GiveUp(gone.checkpoint, why, self._failures, gone.savepoint)]
+
+    def _until_next(self, gone: _Pending[Kept]) -> float:
+        """How long after the one that is `gone` the next begins."""
+        again = max(self._pause, min(self._interval, AGAIN_SECONDS))
+        if self._is_wanted and not gone.is_wanted:
+            return 0.0
+        if self._is_wanted or self._have_all_ended:
+            return min(again, WANTED_AGAIN_SECONDS * 2 ** min(self._failures - 1, 10))
+        return again

@@ -83,11 +83,11 @@ def test_but_one_that_somebody_wants_meanwhile_comes_at_once() -> None:
     assert each.failed(1, "disk full", 12) == [GiveUp(1, "disk full", 1)]
     assert each.tick(12) == [Begin(2)]
     assert each.failed(2, "disk full", 13) == [GiveUp(2, "disk full", 2)]
-    assert each.deadline == 13 + WANTED_AGAIN_SECONDS, "and again, until one lasts"
-    assert each.tick(14) == [Begin(3)]
+    assert each.deadline == 13 + 2 * WANTED_AGAIN_SECONDS, "and again, until one lasts"
+    assert each.tick(15) == [Begin(3)]
     say(each, 3, *TASKS)
-    each.stored(15)
-    assert each.deadline == 24
+    each.stored(16)
+    assert each.deadline == 25
 
 
 def test_failures_in_a_row_are_counted_until_one_lasts() -> None:
@@ -108,9 +108,9 @@ def test_a_savepoint_that_was_given_up_is_tried_again_under_its_name() -> None:
     each.tick(10)
     each.want(11, "move")
     assert each.failed(1, "disk full", 12) == [GiveUp(1, "disk full", 1)]
-    for number in (2, 3):
-        assert each.tick(12 + number) == [Begin(number, "move")]
-        assert each.failed(number, "disk full", 12 + number) == [GiveUp(number, "disk full", number, "move")]
+    for number, now in ((2, 12), (3, 14)):
+        assert each.tick(now) == [Begin(number, "move")]
+        assert each.failed(number, "disk full", now) == [GiveUp(number, "disk full", number, "move")]
 
 
 def test_one_is_seen_once_all_sinks_show_it() -> None:
@@ -191,14 +191,17 @@ def test_after_one_whose_barrier_somebody_passed_comes_another_last_one() -> Non
     assert each.stored(13) == [Announce(2, True, seconds=1), Seen(2)]
 
 
-def test_a_last_one_that_cannot_be_stored_is_tried_again() -> None:
-    each = coordinator(interval=3)
+def test_a_last_one_that_cannot_be_stored_is_tried_again_soon_and_then_less_often() -> None:
+    each = coordinator(interval=60)
     for task in TASKS:
         each.said(task, 1, True, "end", 1)
-    assert each.failed(1, "disk full", 2) == [GiveUp(1, "disk full", 1)]
-    assert not each.is_over
-    assert each.deadline == 5
-    assert each.tick(5) == [Store(2, dict.fromkeys(TASKS, "end"), True)]
+    now = 2.0
+    for number, again in enumerate([1, 2, 4, 8, 10, 10], start=1):
+        assert each.failed(number, "disk full", now) == [GiveUp(number, "disk full", number)]
+        assert not each.is_over
+        now += again
+        assert each.deadline == now
+        assert each.tick(now) == [Store(number + 1, dict.fromkeys(TASKS, "end"), True)]
 
 
 @given(st.data())
