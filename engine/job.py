@@ -83,6 +83,8 @@ class Job:
         self._restart: threading.Thread | None = None
         """Which makes the next attempt, while there is none."""
         self._cancelled_at = math.inf
+        self._is_ending = False
+        """Whether nothing runs any more, and only the store is to be closed."""
         self._ended = threading.Event()
         self._told = False
         """Whether somebody has waited and had the error."""
@@ -233,17 +235,20 @@ class Job:
 
     def _end(self, unused: Placement | None) -> None:
         """Of the job; `unused` has the workers of an attempt that there will not be."""
-        if unused is not None:
-            unused.close()
         with self._lock:
-            if self._ended.is_set():
+            if self._is_ending:
                 return
+            self._is_ending = True
             self._seconds = time.monotonic() - self._began
             if self._asked == "stopped" and not self._all_errors:
                 self._check_last()
+        try:
+            if unused is not None:
+                unused.close()
             self._beacon.close()
-            if self._store is not None:
+            if self._store is not None:  # without the lock: it may take its time, and others ask how the job does
                 self._close(self._store)
+        finally:
             self._ended.set()
 
     def _check_last(self) -> None:
@@ -269,7 +274,7 @@ class Job:
 
     def snapshot(self) -> Snapshot:
         """What its processes have reported so far."""
-        seconds = self._seconds if self._ended.is_set() or not self._began else time.monotonic() - self._began
+        seconds = self._seconds if self._is_ending or not self._began else time.monotonic() - self._began
         attempt = self.attempt
         return Snapshot(
             self.name,
@@ -296,7 +301,7 @@ class Job:
         """
         self._check_savepoint(savepoint)  # which may take its time where the store is far away
         with self._lock:
-            is_ending = self._is_complete or self._ended.is_set() or (self._errors and not self._starts_anew)
+            is_ending = self._is_complete or self._is_ending or (self._errors and not self._starts_anew)
             if self._asked != "finished" or is_ending:
                 self._check_awaited(savepoint)
                 return
@@ -335,7 +340,7 @@ class Job:
         event loop go on) has 5 s to come back from it; then its thread is left behind, and the job counts as ended.
         """
         with self._lock:
-            if not self._ended.is_set():
+            if not self._is_ending:
                 self._asked = "cancelled"
                 self._cancelled_at = min(self._cancelled_at, time.monotonic())
                 self._is_asked.set()

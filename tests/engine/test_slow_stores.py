@@ -60,7 +60,7 @@ def hanging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             thread.join()
 
 
-WRITE, COMMIT, RENEW = (keeper, "write_blob"), (Pending, "commit"), (Store, "renew")
+WRITE, COMMIT, RENEW, CLOSE = (keeper, "write_blob"), (Pending, "commit"), (Store, "renew"), (Store, "close")
 
 
 @pytest.mark.usefixtures("hurry")
@@ -106,6 +106,23 @@ def test_a_job_that_is_cancelled_while_it_starts_anew_does_not_wait_for_the_stor
     assert hanging.came.wait(LONG)
     job.cancel()
     assert job.join(LONG)
+
+
+@pytest.mark.parametrize("hanging", [CLOSE], indirect=True)
+def test_who_asks_how_a_job_does_need_not_wait_for_the_store_to_close(tmp_path: Path, hanging: Hanging) -> None:
+    job = counting(Shown()).start(checkpoint=often(tmp_path))
+    assert hanging.came.wait(LONG)
+    asked = threading.Event()
+
+    def ask() -> None:
+        assert job.metrics().state == "running"
+        job.stop()
+        asked.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert asked.wait(LONG)
+    hanging.answer.set()
+    assert job.wait(LONG).state == "finished"
 
 
 def test_a_checkpoint_of_an_earlier_life_is_none(tmp_path: Path) -> None:
