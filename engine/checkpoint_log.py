@@ -20,10 +20,13 @@ class CheckpointLog:
     def __init__(self, name: str, into: str, last: int, restarts: Restarts) -> None:
         self.metrics = CheckpointMetrics(into, last)
         self._name, self._restarts = name, restarts
+        self._told: str | None = None
+        """Why the last one was given up, if none was made since: that is told once."""
 
     def completed(self, checkpoint: Announce, size: int) -> None:
         """It lasts, with so many bytes of state."""
         self._restarts.progressed()
+        self._told = None
         now = self.metrics
         self.metrics = replace(
             now,
@@ -38,7 +41,9 @@ class CheckpointLog:
         """It is none."""
         what = f"checkpoint {checkpoint.checkpoint}" if checkpoint.savepoint is None else repr(checkpoint.savepoint)
         self.metrics = replace(self.metrics, given_up=self.metrics.given_up + 1, why=checkpoint.why)
-        _logger.warning("job %r: %s was given up: %s", self._name, what, checkpoint.why)
+        level = logging.DEBUG if checkpoint.why == self._told else logging.WARNING
+        _logger.log(level, "job %r: %s was given up: %s", self._name, what, checkpoint.why)
+        self._told = checkpoint.why
 
     def restarts_in(self, seconds: float, error: BaseException) -> None:
         """The job is started anew after so long, since `error` came."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -99,7 +99,7 @@ class Coordinator(Generic[Kept]):
     of the next. One that is not complete after `timeout` is given up, and the next begins an interval later, or after
     AGAIN_SECONDS if that is less. Their numbers go on from `last`. A task that has come to its end says so once: what
     it keeps then belongs to every checkpoint that completes later. `sinks`: the tasks that show what belongs to a
-    checkpoint once it lasts.
+    checkpoint once it lasts. `sources`: those that read, by name, for everybody else waits for these.
     """
 
     def __init__(
@@ -111,8 +111,10 @@ class Coordinator(Generic[Kept]):
         timeout: float,
         now: float,
         sinks: Iterable[TaskId] = (),
+        sources: Mapping[TaskId, str] | None = None,
     ) -> None:
         self._tasks = frozenset(tasks)
+        self._sources = sources or {}
         self._shown = dict.fromkeys(sinks, last)
         """Up to which checkpoint each shows everything."""
         self._announced = self._seen = last
@@ -147,10 +149,7 @@ class Coordinator(Generic[Kept]):
         """Time goes by."""
         pending, gave_up = self._pending, list[Instruction[Kept]]()
         if pending is not None and not pending.is_complete and now >= pending.began + self._timeout:
-            missing = len(self._tasks - self._kept_for(pending).keys())
-            gave_up = self._give_up(
-                f"{missing} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s", now
-            )
+            gave_up = self._give_up(self._late(pending), now)
         if self._pending is not None or self.is_over or now < self._due:
             return gave_up
         begun = self._begin(now)
@@ -224,6 +223,18 @@ class Coordinator(Generic[Kept]):
             return []
         self._seen = self._announced
         return [Seen(self._seen)]
+
+    def _late(self, pending: _Pending[Kept]) -> str:
+        """Why one is given up for its time; the same text as long as it is the same sources that are waited for."""
+        missing = self._tasks - self._kept_for(pending).keys()
+        silent = [name for task, name in self._sources.items() if task in missing]
+        if not silent:
+            return f"{len(missing)} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s"
+        others = f" and {len(silent) - 1:,} more" if silent[1:] else ""
+        return (
+            f"source {silent[0]!r}{others} had not come to it in {self._timeout:g} s, "
+            "being inside one read or held up by what is behind it; if that is as it should be, raise the timeout"
+        )
 
     def _give_up(self, why: str, now: float) -> list[Instruction[Kept]]:
         assert self._pending is not None

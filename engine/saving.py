@@ -91,8 +91,10 @@ class Saving:
     def _coordinator(self, plan: Plan) -> Coordinator[Pieces]:
         instances = {TaskId(at, each): task for at, task in enumerate(plan.tasks) for each in range(task.parallelism)}
         sinks = [who for who, task in instances.items() if task.shows]
+        sources = {who: task.nodes[0].name for who, task in instances.items() if not task.inputs}
         interval, pause, timeout = (self._wanted.seconds(name) for name in ("interval", "pause", "timeout"))
-        return Coordinator(instances, self.saved.checkpoint, interval, pause, timeout, time.monotonic(), sinks)
+        times = interval, pause, timeout, time.monotonic()
+        return Coordinator(instances, self.saved.checkpoint, *times, sinks, sources)
 
     def start(self) -> None:
         """Everybody runs."""

@@ -67,6 +67,16 @@ def test_what_is_said_of_another_one_does_not_count() -> None:
     assert say(each, 2, *OTHERS)[0].kept[READ] == "0@2"
 
 
+def test_who_waits_for_a_source_is_told_for_which() -> None:
+    names = {TASKS[0]: "tables", TASKS[1]: "events", TASKS[2]: "events"}
+    each: Coordinator[str] = Coordinator(TASKS, 0, 10, 2, 5, 0.0, sources=names)
+    each.tick(10)
+    say(each, 1, OTHERS[0])
+    (late,) = each.tick(15)
+    assert isinstance(late, GiveUp)
+    assert late.why.startswith("source 'tables' and 1 more had not come to it in 5 s")
+
+
 @pytest.mark.parametrize(("interval", "pause", "next_at"), [(4, 2, 24), (4, 5, 25), (3600, 2, 30), (3600, 60, 80)])
 def test_after_one_that_was_given_up_comes_another_an_interval_later(interval: int, pause: int, next_at: int) -> None:
     """For a disk that is full is so a moment later too; but nobody goes for long without."""
