@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -99,12 +99,12 @@ class Coordinator(Generic[Kept]):
     of the next. One that is not complete after `timeout` is given up, and the next begins an interval later, or after
     AGAIN_SECONDS if that is less. Their numbers go on from `last`. A task that has come to its end says so once: what
     it keeps then belongs to every checkpoint that completes later. `sinks`: the tasks that show what belongs to a
-    checkpoint once it lasts.
+    checkpoint once it lasts. `tasks`: all of them, and what each is called.
     """
 
     def __init__(
         self,
-        tasks: Iterable[TaskId],
+        tasks: Mapping[TaskId, str],
         last: int,
         interval: float,
         pause: float,
@@ -112,7 +112,7 @@ class Coordinator(Generic[Kept]):
         now: float,
         sinks: Iterable[TaskId] = (),
     ) -> None:
-        self._tasks = frozenset(tasks)
+        self._tasks = tasks
         self._shown = dict.fromkeys(sinks, last)
         """Up to which checkpoint each shows everything."""
         self._announced = self._seen = last
@@ -147,10 +147,7 @@ class Coordinator(Generic[Kept]):
         """Time goes by."""
         pending, gave_up = self._pending, list[Instruction[Kept]]()
         if pending is not None and not pending.is_complete and now >= pending.began + self._timeout:
-            missing = len(self._tasks - self._kept_for(pending).keys())
-            gave_up = self._give_up(
-                f"{missing} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s", now
-            )
+            gave_up = self._give_up(f"{self._missing(pending)} had not come to it in {self._timeout:g} s", now)
         if self._pending is not None or self.is_over or now < self._due:
             return gave_up
         begun = self._begin(now)
@@ -209,7 +206,7 @@ class Coordinator(Generic[Kept]):
 
     def _store_if_complete(self) -> list[Instruction[Kept]]:
         pending = self._pending
-        if pending is None or pending.is_complete or (kept := self._kept_for(pending)).keys() != self._tasks:
+        if pending is None or pending.is_complete or (kept := self._kept_for(pending)).keys() != self._tasks.keys():
             return []
         pending.is_complete = True
         return [Store(pending.checkpoint, kept, self._is_last(pending), pending.savepoint)]
@@ -218,6 +215,12 @@ class Coordinator(Generic[Kept]):
         """What is known so far. What one kept at its end may be said before what it kept at this barrier."""
         ended = {task: each.kept for task, each in self._ended.items() if each.checkpoint <= pending.checkpoint}
         return {**ended, **pending.said}
+
+    def _missing(self, pending: _Pending[Kept]) -> str:
+        """Who has not kept anything for it: who holds up others stands before them in the plan."""
+        first, *others = sorted(self._tasks.keys() - self._kept_for(pending).keys())
+        more = f" and {len(others)} more of {len(self._tasks)} tasks" if others else ""
+        return f"{self._tasks[first]}{more}"
 
     def _see(self) -> list[Instruction[Kept]]:
         if self._seen == self._announced or any(each < self._announced for each in self._shown.values()):

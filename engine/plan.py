@@ -103,6 +103,10 @@ class TaskPlan:
         """Its operators' names."""
         return " | ".join(node.name for node in self.nodes)
 
+    def instance_name(self, instance: int) -> str:
+        """That of one of its instances, for a reader."""
+        return f"{self.name!r}, instance {instance}" if self.parallelism > 1 else repr(self.name)
+
     @property
     def parallelism(self) -> int:
         """How many instances of it run."""

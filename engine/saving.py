@@ -92,7 +92,8 @@ class Saving:
         instances = {TaskId(at, each): task for at, task in enumerate(plan.tasks) for each in range(task.parallelism)}
         sinks = [who for who, task in instances.items() if task.shows]
         interval, pause, timeout = (self._wanted.seconds(name) for name in ("interval", "pause", "timeout"))
-        return Coordinator(instances, self.saved.checkpoint, interval, pause, timeout, time.monotonic(), sinks)
+        names = {who: task.instance_name(who.instance) for who, task in instances.items()}
+        return Coordinator(names, self.saved.checkpoint, interval, pause, timeout, time.monotonic(), sinks)
 
     def start(self) -> None:
         """Everybody runs."""
