@@ -8,7 +8,8 @@ from engine.checks import call_it, checked_policy
 from engine.errors import GraphError
 from engine.graph import LETTERS, Graph, Input, Node, OnError, feeding, stage_of, users_place
 from engine.letters import DeadLetter
-from engine.operations import FromSource, Operation
+from engine.operation import Operation
+from engine.operations import FromSource
 from engine.settings import Settings
 from engine.source import Source
 from engine.stream import Stream

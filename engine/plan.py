@@ -15,7 +15,8 @@ from engine.event_time import EventTime, follows_source
 from engine.graph import ASIDE, LETTERS, Graph, Input, Key, Node, Route
 from engine.layout import HOME, feeders, layout
 from engine.lookups import LookupStream
-from engine.operations import FromSource, MapAsync, MapBatch, Operation, ToSink
+from engine.operation import Operation
+from engine.operations import FromSource, MapAsync, MapBatch, ToSink
 from engine.settings import Settings
 from engine.waiting import check_waits
 

@@ -36,7 +36,8 @@ from engine.graph import ASIDE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.lookups import LookupStream
-from engine.operations import FromSource, Operation, Split, ToSink
+from engine.operation import Operation
+from engine.operations import FromSource, Split, ToSink
 from engine.plan import Edge, Plan, TaskPlan, letters_per_record
 from engine.sink import Recovery, Sink, SinkContext, Writer
 from engine.source import BadRecord
