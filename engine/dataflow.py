@@ -137,9 +137,10 @@ class Dataflow:
              discard, at least once
         ...
         """
+        from engine.explain import explained
         from engine.plan import Plan
 
-        return Plan.of(self, processes, saves=checkpoint).text(checkpoint=checkpoint)
+        return explained(Plan.of(self, processes, saves=checkpoint), checkpoint=checkpoint)
 
     def to_mermaid(self) -> str:
         """The graph as Mermaid flowchart text."""
