@@ -3,6 +3,8 @@
 import time
 
 cimport cython
+from libc.stdint cimport INT64_MAX
+
 from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.guard cimport FAIL, Guard
@@ -128,13 +130,23 @@ cdef class Sink(Head):
 
     cdef bint commit(self) except -1:
         """Make visible what may be; whether anything is still not to be seen."""
+        cdef int64_t completed = self.completed  # which may grow meanwhile
+        if completed == self.seen:
+            return len(self.prepared) > 0
         try:
-            while self.prepared and (<tuple>self.prepared[0])[0] <= self.completed:
+            while self.prepared and (<tuple>self.prepared[0])[0] <= completed:
                 self.writer.commit((<tuple>self.prepared[0])[1])
                 del self.prepared[0]
         except BaseException as error:
             raise self.guard.described(None, error)
+        self._tell(completed)
         return len(self.prepared) > 0
+
+    cdef int _tell(self, int64_t seen) except -1:
+        self.seen = seen
+        if self.shown is not None:
+            self.shown(seen)
+        return 0
 
     cdef bint _write(self, list rows, Sideline side) except -1:
         """All of `rows`; where a refused record does not end the job, it is found by trying each alone. Whether the
@@ -194,14 +206,15 @@ cdef class Sink(Head):
                 self.writer.abort()
         except BaseException as error:
             raise self.guard.described(None, error)
+        if whole:
+            self._tell(INT64_MAX)
 
     cdef int _commit_the_complete(self) noexcept:
-        """A job that is stopped ends with a checkpoint, whose records are then seen. Where they cannot be, it is told,
-        and the next run commits them."""
+        """What a cancelled job had still to show. Where it cannot be, the next run shows it."""
         try:
             self.commit()
-        except BaseException as error:
-            self.unseen = error
+        except BaseException:
+            pass
         return 0
 
     cpdef Py_ssize_t discard(self):

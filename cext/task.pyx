@@ -365,8 +365,6 @@ cdef class Task:
                     return IDLE
                 self.closed = True
                 self.head.close(self.mark.value)
-                if self.sink is not None and self.failure is None:
-                    self.failure = self.sink.unseen
             if self.head.open_thread() is not None and not self.abandoned:
                 return IDLE
         self.passing = True
