@@ -14,7 +14,7 @@ from engine.layout import HOME
 from engine.report import Report
 from engine.transport import Addresses
 
-STARTUP_SECONDS = 60.0
+STARTUP_SECONDS = 120.0
 """How long a worker may take to import the user's modules and build its part."""
 
 CANCEL_SECONDS = 8.0
