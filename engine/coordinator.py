@@ -99,22 +99,20 @@ class Coordinator(Generic[Kept]):
     of the next. One that is not complete after `timeout` is given up, and the next begins an interval later, or after
     AGAIN_SECONDS if that is less. Their numbers go on from `last`. A task that has come to its end says so once: what
     it keeps then belongs to every checkpoint that completes later. `sinks`: the tasks that show what belongs to a
-    checkpoint once it lasts. `sources`: those that read, by name, for everybody else waits for these.
+    checkpoint once it lasts. `tasks`: all of them, and what each is called.
     """
 
     def __init__(
         self,
-        tasks: Iterable[TaskId],
+        tasks: Mapping[TaskId, str],
         last: int,
         interval: float,
         pause: float,
         timeout: float,
         now: float,
         sinks: Iterable[TaskId] = (),
-        sources: Mapping[TaskId, str] | None = None,
     ) -> None:
-        self._tasks = frozenset(tasks)
-        self._sources = sources or {}
+        self._tasks = tasks
         self._shown = dict.fromkeys(sinks, last)
         """Up to which checkpoint each shows everything."""
         self._announced = self._seen = last
@@ -149,7 +147,7 @@ class Coordinator(Generic[Kept]):
         """Time goes by."""
         pending, gave_up = self._pending, list[Instruction[Kept]]()
         if pending is not None and not pending.is_complete and now >= pending.began + self._timeout:
-            gave_up = self._give_up(self._late(pending), now)
+            gave_up = self._give_up(f"{self._missing(pending)} had not come to it in {self._timeout:g} s", now)
         if self._pending is not None or self.is_over or now < self._due:
             return gave_up
         begun = self._begin(now)
@@ -208,7 +206,7 @@ class Coordinator(Generic[Kept]):
 
     def _store_if_complete(self) -> list[Instruction[Kept]]:
         pending = self._pending
-        if pending is None or pending.is_complete or (kept := self._kept_for(pending)).keys() != self._tasks:
+        if pending is None or pending.is_complete or (kept := self._kept_for(pending)).keys() != self._tasks.keys():
             return []
         pending.is_complete = True
         return [Store(pending.checkpoint, kept, self._is_last(pending), pending.savepoint)]
@@ -218,23 +216,17 @@ class Coordinator(Generic[Kept]):
         ended = {task: each.kept for task, each in self._ended.items() if each.checkpoint <= pending.checkpoint}
         return {**ended, **pending.said}
 
+    def _missing(self, pending: _Pending[Kept]) -> str:
+        """Who has not kept anything for it: who holds up others stands before them in the plan."""
+        first, *others = sorted(self._tasks.keys() - self._kept_for(pending).keys())
+        more = f" and {len(others)} more of {len(self._tasks)} tasks" if others else ""
+        return f"{self._tasks[first]}{more}"
+
     def _see(self) -> list[Instruction[Kept]]:
         if self._seen == self._announced or any(each < self._announced for each in self._shown.values()):
             return []
         self._seen = self._announced
         return [Seen(self._seen)]
-
-    def _late(self, pending: _Pending[Kept]) -> str:
-        """Why one is given up for its time; the same text as long as it is the same sources that are waited for."""
-        missing = self._tasks - self._kept_for(pending).keys()
-        silent = [name for task, name in self._sources.items() if task in missing]
-        if not silent:
-            return f"{len(missing)} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s"
-        others = f" and {len(silent) - 1:,} more" if silent[1:] else ""
-        return (
-            f"source {silent[0]!r}{others} had not come to it in {self._timeout:g} s, "
-            "being inside one read or held up by what is behind it; if that is as it should be, raise the timeout"
-        )
 
     def _give_up(self, why: str, now: float) -> list[Instruction[Kept]]:
         assert self._pending is not None

@@ -91,10 +91,9 @@ class Saving:
     def _coordinator(self, plan: Plan) -> Coordinator[Pieces]:
         instances = {TaskId(at, each): task for at, task in enumerate(plan.tasks) for each in range(task.parallelism)}
         sinks = [who for who, task in instances.items() if task.shows]
-        sources = {who: task.nodes[0].name for who, task in instances.items() if not task.inputs}
         interval, pause, timeout = (self._wanted.seconds(name) for name in ("interval", "pause", "timeout"))
-        times = interval, pause, timeout, time.monotonic()
-        return Coordinator(instances, self.saved.checkpoint, *times, sinks, sources)
+        names = {who: task.instance_name(who.instance) for who, task in instances.items()}
+        return Coordinator(names, self.saved.checkpoint, interval, pause, timeout, time.monotonic(), sinks)
 
     def start(self) -> None:
         """Everybody runs."""

@@ -60,7 +60,7 @@ def hanging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             thread.join()
 
 
-WRITE, COMMIT, RENEW, CLOSE = (keeper, "write_blob"), (Pending, "commit"), (Store, "renew"), (Store, "close")
+WRITE, COMMIT, RENEW = (keeper, "write_blob"), (Pending, "commit"), (Store, "renew")
 
 
 @pytest.mark.usefixtures("hurry")
@@ -106,23 +106,6 @@ def test_a_job_that_is_cancelled_while_it_starts_anew_does_not_wait_for_the_stor
     assert hanging.came.wait(LONG)
     job.cancel()
     assert job.join(LONG)
-
-
-@pytest.mark.parametrize("hanging", [CLOSE], indirect=True)
-def test_who_asks_how_a_job_does_need_not_wait_for_the_store_to_close(tmp_path: Path, hanging: Hanging) -> None:
-    job = counting(Shown()).start(checkpoint=often(tmp_path))
-    assert hanging.came.wait(LONG)
-    asked = threading.Event()
-
-    def ask() -> None:
-        assert job.metrics().state == "running"
-        job.stop()
-        asked.set()
-
-    threading.Thread(target=ask, daemon=True).start()
-    assert asked.wait(LONG)
-    hanging.answer.set()
-    assert job.wait(LONG).state == "finished"
 
 
 def test_a_checkpoint_of_an_earlier_life_is_none(tmp_path: Path) -> None:
@@ -201,3 +184,15 @@ def test_a_worker_that_writes_what_it_keeps_at_its_end_is_not_lost(tmp_path: Pat
             os.close(fd)
         assert job.wait(LONG).state == "finished"
     assert sorted(sink.rows) == list(range(2_000))
+
+
+@pytest.mark.parametrize("hanging", [(Store, "close")], indirect=True)
+def test_a_store_that_is_slow_to_close_stops_nobody_who_asks(tmp_path: Path, hanging: Hanging) -> None:
+    job = counting(Shown()).start(checkpoint=str(tmp_path))
+    assert hanging.came.wait(LONG)
+    assert job.metrics().records_read == PARTS * COUNT
+    job.stop()
+    job.cancel()
+    assert not job.join(0.01)
+    hanging.answer.set()
+    assert job.wait(LONG).state == "finished"
