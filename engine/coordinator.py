@@ -241,5 +241,5 @@ class Coordinator(Generic[Kept]):
         if self._is_wanted and not gone.is_wanted:
             return 0.0
         if self._is_wanted or self._have_all_ended:
-            return min(again, WANTED_AGAIN_SECONDS * 2 ** min(self._failures - 1, 10))
+            return min(again, WANTED_AGAIN_SECONDS * 2.0 ** min(self._failures - 1, 10))
         return again
