@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from engine.checkpoint_blobs import Unreadable, read_blob
@@ -58,11 +60,14 @@ def remove(files: Files, folder: str) -> None:
 
 def checkpoints(files: Files) -> list[Found]:
     """All that are complete or were so, the latest last; savepoints too, the last of all."""
-    found = [found_in(files, CHECKPOINTS, name) for name in files.names(CHECKPOINTS)]
-    there = [each for each in found if each is not None]
     named = (found_in(files, SAVEPOINTS, name) for name in files.names(SAVEPOINTS))
-    there.sort(key=age)
-    return [*there, *(each for each in named if each is not None)]
+    return [*numbered(files, files.names(CHECKPOINTS)), *(each for each in named if each is not None)]
+
+
+def numbered(files: Files, names: Iterable[str]) -> list[Found]:
+    """The checkpoints in folders of these names, the latest last."""
+    found = (found_in(files, CHECKPOINTS, name) for name in names)
+    return sorted((each for each in found if each is not None), key=age)
 
 
 def found_in(files: Files, folder: str, name: str) -> Found | None:

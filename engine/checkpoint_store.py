@@ -17,9 +17,11 @@ from engine.checkpoint_listing import (
     CHECKPOINTS,
     SAVEPOINTS,
     Found,
+    age,
     checkpoints,
     found_in,
     latest,
+    numbered,
     order_of,
     remove,
     verify,
@@ -184,17 +186,24 @@ class Store:
                 raise CheckpointError(f"{self.files.root}/{folder} is there already", hint="take another name")
 
     def let_go_of_old_ones(self) -> None:
-        """Remove all but the last checkpoints to keep."""
-        there = [each for each in checkpoints(self.files) if each.folder.startswith(f"{CHECKPOINTS}/")]
+        """Remove all but the last checkpoints to keep, and what was written of others after these were given up."""
+        names = [name for name in self.files.names(CHECKPOINTS) if not name.startswith(_ENDED)]
+        there = numbered(self.files, names)
         whole = [each for each in there if each.manifest is not None]
-        oldest = whole[-self._keep].folder if len(whole) >= self._keep else None
-        for each in there:
-            if each.folder == oldest:
-                break
-            if oldest is not None:
-                with trying_to("remove", f"{self.files.root}/{each.folder}"):
-                    remove(self.files, each.folder)
+        kept = age(whole[-self._keep]) if len(whole) >= self._keep else (0, 0)
+        unneeded = [each.folder for each in there if age(each) < kept]
+        unneeded += self._late({f"{CHECKPOINTS}/{name}" for name in names} - {each.folder for each in there}, whole)
+        for folder in unneeded:
+            with trying_to("remove", f"{self.files.root}/{folder}"):
+                remove(self.files, folder)
         self._clean_ended(self.ended.folder)
+
+    @staticmethod
+    def _late(without_manifest: set[str], whole: list[Found]) -> list[str]:
+        """Those given up for good: one is made at a time, and a later one lasts. On an object store, where there are no
+        folders, a blob that was under way then makes its folder anew."""
+        last = age(whole[-1]) if whole else (0, 0)
+        return [folder for folder in without_manifest if (0, 0) < order_of(folder) < last]
 
     def _clean(self) -> None:
         """Remove what was begun and never completed."""

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import CheckpointError, cli
-from engine.checkpoint_blobs import read_blob, write_blob
+from engine.checkpoint_blobs import Place, read_blob, write_blob
 from engine.checkpoint_files import Files, LocalFiles
-from engine.checkpoint_listing import Found, checkpoints, latest, order_of, verify
+from engine.checkpoint_listing import CHECKPOINTS, Found, checkpoints, latest, order_of, verify
 from engine.checkpoint_manifest import MANIFEST, Blob, encode
 from engine.checkpoint_removal import delete
 from engine.checkpoint_store import Pending, Store
@@ -577,6 +577,21 @@ def test_checkpoints_under_a_url() -> None:
                 "checkpoints/000000000003.000001",
                 "checkpoints/000000000009.000002",
             ]
+
+
+def test_what_is_written_of_one_after_it_was_given_up_goes_with_the_next() -> None:
+    """There it makes its folder anew; what an earlier life began goes too, and what another one has begun stays."""
+    pytest.importorskip("fsspec")
+    with Store("memory://jobs/late", "shop") as before:
+        of_earlier = before.begin(1)
+    with Store("memory://jobs/late", "shop") as store:
+        given_up, of_a_later = store.begin(1), f"{CHECKPOINTS}/000000000001.000009"
+        given_up.abort()
+        for folder in (given_up.place.folder, of_earlier.place.folder, of_a_later):
+            write_blob(Place(store.files.root, folder), "count", 0, "groups", [b"late"])
+        make(store, 2)
+        assert sorted(store.files.names(CHECKPOINTS)) == ["000000000001.000009", "000000000002.000002"]
+        assert number_of(store) == 2
 
 
 def test_a_url_that_cannot_be_used() -> None:
