@@ -116,6 +116,7 @@ cdef class Sink(Head):
             return None
         if self.writer is None:
             self._open()
+        self.await_commits()  # for what was committed is in no later checkpoint
         try:
             self.prepared.append((checkpoint, self.writer.prepare(checkpoint)))
         except BaseException as error:
@@ -135,6 +136,16 @@ cdef class Sink(Head):
         except BaseException as error:
             raise self.guard.described(None, error)
         return len(self.prepared) > 0
+
+    cdef int await_commits(self) except -1:
+        """Wait until what was made visible is."""
+        if not self.prepares:
+            return 0
+        try:
+            self.writer.settle()
+        except BaseException as error:
+            raise self.guard.described(None, error)
+        return 0
 
     cdef bint _write(self, list rows, Sideline side) except -1:
         """All of `rows`; where a refused record does not end the job, it is found by trying each alone. Whether the
@@ -200,6 +211,7 @@ cdef class Sink(Head):
         and the next run commits them."""
         try:
             self.commit()
+            self.await_commits()
         except BaseException as error:
             self.unseen = error
         return 0

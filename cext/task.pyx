@@ -412,7 +412,12 @@ cdef class Task:
         if not self.kept:
             self.kept = True
             self._keep(self.checkpoint + 1, True)
-        return self.sink is None or not self.sink.commit()
+        if self.sink is None:
+            return True
+        if self.sink.commit():
+            return False
+        self.sink.await_commits()
+        return True
 
     # The end.
 
