@@ -344,11 +344,14 @@ class StagedTableWriter(TableWriter):
         try:
             self.settle()
         finally:
-            super().finish()
-            if self._mover is not None:
-                self._mover.close()
+            self._let_go()
 
     abort = finish
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        if self._mover is not None:
+            self._mover.close()
 
     def _moves(self) -> Session:
         """The connection over which parts are moved."""

@@ -89,7 +89,7 @@ class TableWriter(Writer[Any]):
                 if record.kind != "dict":
                     self._plan(record, record.fields, ConnectorError)
         except BaseException:
-            self._session.close()
+            self._let_go()
             raise
 
     def write(self, records: list[Any]) -> None:
@@ -110,9 +110,12 @@ class TableWriter(Writer[Any]):
                 raise blamed from error.__cause__ or error
 
     def finish(self) -> None:
-        self._session.close()
+        self._let_go()
 
     abort = finish
+
+    def _let_go(self) -> None:
+        self._session.close()
 
     def _recover(self) -> None:
         """What is to be done before the table is looked at."""

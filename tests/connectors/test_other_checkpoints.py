@@ -61,6 +61,7 @@ def _committed(writer: Writer[Any], checkpoint: int, *rows: Row) -> Any:
     writer.write(list(rows))
     token = writer.prepare(checkpoint)
     writer.commit(token)
+    writer.settle()
     return token
 
 
@@ -103,6 +104,7 @@ def test_by_key_whoever_begins_anew_takes_over_and_nobody_else_goes_on(database:
     old = _open(sink, "a", 8, [token], 3)
     with pytest.raises(ConnectorError, match="with other checkpoints has taken over"):
         new.commit(prepared)
+        new.settle()
     new.abort()
     old.finish()
     new = _open(sink, "b", 2)
