@@ -11,6 +11,8 @@ from libc.string cimport memcpy
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject, PyTypeObject
 
+from cext.ahead cimport AHEAD, prefetch
+
 cdef extern from "Python.h":
     PyTypeObject *Py_TYPE(PyObject *item) noexcept nogil
     PyObject *NONE "Py_None"
@@ -31,11 +33,7 @@ cdef extern from "Python.h":
 cdef extern from "<endian.h>":
     uint64_t htobe64(uint64_t number) noexcept nogil
 
-cdef extern from *:
-    void prefetch "__builtin_prefetch"(const void *address) noexcept nogil
-
 cdef enum:
-    AHEAD = 16   # items that are called into the cache before they are looked at
     FOREIGN = -1  # the size of what this cannot pack
 
     NIL = 0xC0
@@ -120,6 +118,8 @@ cdef void put_all(unsigned char *to, PyObject **items, Py_ssize_t count) noexcep
     for at in range(count):
         if at + AHEAD < count:
             prefetch(items[at + AHEAD])
+            prefetch(<char *>items[at + AHEAD] + 64)  # the content of a str that is not very short
+            prefetch(<char *>items[at + AHEAD] + 128)
         to = put(to, items[at])
 
 

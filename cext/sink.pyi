@@ -15,6 +15,7 @@ class Sink(Head):
     latency: Histogram
     prepares: bool
     earlier: list[Any]
+    shown: Callable[[int], None] | None
     def __new__(
         cls,
         name: str,

@@ -3,6 +3,8 @@
 import time
 
 cimport cython
+from libc.stdint cimport INT64_MAX
+
 from cext.channel cimport Channel
 from cext.frame cimport Frame
 from cext.guard cimport FAIL, Guard
@@ -128,23 +130,36 @@ cdef class Sink(Head):
             self.earlier += single["prepared"]
 
     cdef bint commit(self) except -1:
-        """Make visible what may be; whether anything is still not to be seen."""
+        """Make visible what may be; whether anything has still to be told to the writer."""
+        cdef int64_t completed = self.completed  # which may grow meanwhile
+        if completed == self.told:
+            return len(self.prepared) > 0
         try:
-            while self.prepared and (<tuple>self.prepared[0])[0] <= self.completed:
-                self.writer.commit((<tuple>self.prepared[0])[1])
+            while self.prepared and (<tuple>self.prepared[0])[0] <= completed:
+                self.under_way = bool(self.writer.commit((<tuple>self.prepared[0])[1]))
                 del self.prepared[0]
         except BaseException as error:
             raise self.guard.described(None, error)
+        self.told = completed
+        if not self.under_way:
+            self._tell(completed)
         return len(self.prepared) > 0
 
     cdef int await_commits(self) except -1:
-        """Wait until what was made visible is."""
-        if not self.prepares:
+        """Wait until all that the writer was told to make visible is."""
+        if not self.under_way:
             return 0
+        self.under_way = False
         try:
             self.writer.settle()
         except BaseException as error:
             raise self.guard.described(None, error)
+        self._tell(self.told)
+        return 0
+
+    cdef int _tell(self, int64_t seen) except -1:
+        if self.shown is not None:
+            self.shown(seen)
         return 0
 
     cdef bint _write(self, list rows, Sideline side) except -1:
@@ -205,15 +220,16 @@ cdef class Sink(Head):
                 self.writer.abort()
         except BaseException as error:
             raise self.guard.described(None, error)
+        if whole:
+            self._tell(INT64_MAX)
 
     cdef int _commit_the_complete(self) noexcept:
-        """A job that is stopped ends with a checkpoint, whose records are then seen. Where they cannot be, it is told,
-        and the next run commits them."""
+        """What a cancelled job had still to show. Where it cannot be, the next run shows it."""
         try:
             self.commit()
             self.await_commits()
-        except BaseException as error:
-            self.unseen = error
+        except BaseException:
+            pass
         return 0
 
     cpdef Py_ssize_t discard(self):

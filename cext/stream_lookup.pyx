@@ -6,6 +6,7 @@ in it, as it is then.
 
 cimport cython
 
+from cext.gather cimport keys_and_values
 from cext.guard cimport Guard
 
 from cext.operator_state import OperatorState
@@ -60,7 +61,8 @@ cdef class StreamLookup(Holding):
     # Checkpoints. Every instance has the whole table, so it belongs to no key.
 
     cpdef object snapshot(self, int64_t checkpoint):
-        return OperatorState({}, {"keys": list(self.table), "rows": list(self.table.values())})
+        keys, rows = keys_and_values(self.table)
+        return OperatorState({}, {"keys": keys, "rows": rows})
 
     cpdef restore(self, list states):
         _, single = states[0]

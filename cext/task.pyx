@@ -139,7 +139,11 @@ cdef class Task:
             fed = True
             rows = self.head.more(room, now, self.side)
         if rows is None:
-            return BUSY if fed else self._rest(now)  # it took a mark, or gathers a batch
+            if fed:
+                return BUSY  # it took a mark, or gathers a batch
+            if self.sink is not None:  # which has nothing else to do meanwhile
+                self.sink.await_commits()
+            return self._rest(now)
         self._through(rows, now)
         if not self._has_rest():
             self.head.settle()
@@ -365,8 +369,6 @@ cdef class Task:
                     return IDLE
                 self.closed = True
                 self.head.close(self.mark.value)
-                if self.sink is not None and self.failure is None:
-                    self.failure = self.sink.unseen
             if self.head.open_thread() is not None and not self.abandoned:
                 return IDLE
         self.passing = True

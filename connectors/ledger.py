@@ -134,6 +134,7 @@ class Ledger:
                 f"cannot go on from checkpoint {self._recovery.checkpoint}: job {self._who[0]!r} with other "
                 f"checkpoints has written to the {self._where} since",
                 hint=f"go on from those, or begin anew in another directory; {self._say_again()}",
+                final=True,
             )
 
     def _is_superseded(self, row: _Row) -> bool:
@@ -155,6 +156,7 @@ class Ledger:
                     f"wrote up to checkpoint {row.checkpoint} are in the {self._where} already, and would be there "
                     "twice",
                     hint=f"go on from its last checkpoint; or empty the table; {self._say_again()}",
+                    final=True,
                 )
 
     def _say_again(self) -> str:
@@ -176,7 +178,7 @@ class Ledger:
         else:
             message = f"{job} with other checkpoints has taken over"
             hint = "two jobs that run at once need two names, as in Dataflow('orders-2')"
-        return ConnectorError(f"cannot write to {self._where}: {message}", hint=hint)
+        return ConnectorError(f"cannot write to {self._where}: {message}", hint=hint, final=True)
 
     # ------------------------------------------------------------------------------------------ its rows
 

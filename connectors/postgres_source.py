@@ -178,7 +178,7 @@ class _QueryReader(Reader[T]):
         columns = self._columns = [column.name for column in description]
         if missing := [name for name in self._query.key if name not in columns]:
             message = f"wanted {listed(missing)} of the key in {where}"
-            raise ConnectorError(message, hint=did_you_mean(missing[0], columns))
+            raise ConnectorError(message, hint=did_you_mean(missing[0], columns), final=True)
         self._key_places = [columns.index(name) for name in self._query.key]
         self._decoder = RowDecoder(
             record,

@@ -313,10 +313,10 @@ class StagedTableWriter(TableWriter):
 
     # --------------------------------------------------------------------------------- rows can be seen
 
-    def commit(self, prepared: Token) -> None:
+    def commit(self, prepared: Token) -> bool:
         self.settle()
         if not prepared["rows"]:
-            return
+            return False
         instance = prepared["instance"]
         part = self._stage(instance, prepared["epoch"], prepared["part"])
 
@@ -327,6 +327,7 @@ class StagedTableWriter(TableWriter):
         self._moving = _Moving(Background(move, f"commit of {part}"), instance, part)
         if self._is_tried:  # what is tried on the table meanwhile would come across these rows
             self.settle()
+        return self._moving is not None
 
     def settle(self) -> None:
         if (moving := self._moving) is None:

@@ -261,7 +261,7 @@ class TableWriter(Writer[Any]):
         if not fields:
             blamed = ConnectorError if record.kind == "tuple" else wrong
             message = f"a {record.cls.__name__} names no columns, and there is no {where} to take them from"
-            raise blamed(message, hint="create the table, or use a NamedTuple")
+            raise blamed(message, hint="create the table, or use a NamedTuple", final=True)
         self._check(fields, there, wrong)
         types = [sent(field, there.get(field.column)) for field in fields]
         if not there:
@@ -296,18 +296,20 @@ class TableWriter(Writer[Any]):
         """Raise `wrong` unless a table can have columns for `fields`, and the one that is `there` has them."""
         columns, where = [field.column for field in fields], self.target.where
         if complaint := self.target.table.complaint(columns):
-            raise wrong(f"cannot write to {where}: {complaint}")
+            raise wrong(f"cannot write to {where}: {complaint}", final=True)
         if not there:
             return
         if missing := [column for column in columns if column not in there]:
             raise wrong(
                 f"wanted {listed(missing)} in {where}",
                 hint=f"{did_you_mean(missing[0], there)}; ALTER TABLE ... ADD COLUMN, or map the records to these",
+                final=True,
             )
         for field in fields:
             if lost := cut_short(field, there[field.column]):
                 message = f"{where} has column {field.column!r} of type {there[field.column].sql_type}"
-                raise wrong(f"{message}, which would lose {lost}", hint="convert the field in a map, or the column")
+                hint = "convert the field in a map, or the column"
+                raise wrong(f"{message}, which would lose {lost}", hint=hint, final=True)
 
     def _create(self, cursor: Cursor, record: RecordType, fields: Sequence[Field], types: Sequence[Sent]) -> None:
         if self.target.create:
@@ -315,7 +317,7 @@ class TableWriter(Writer[Any]):
             return
         tables = ", ".join(name for (name,) in cursor.execute(TABLES).fetchall()) or "none"
         message = f"wanted the {self.target.where}, which is not there; tables there: {tables}"
-        raise ConnectorError(message, hint="or pass create=True")
+        raise ConnectorError(message, hint="or pass create=True", final=True)
 
     def _try_out(self, cursor: Cursor, load: Load) -> None:
         """Insert no rows, so that what will not do is not first found out when a record has come."""
@@ -327,4 +329,5 @@ class TableWriter(Writer[Any]):
             raise ConnectorError(
                 f"cannot upsert into {self.target.where}: no unique index is on exactly its key, {key}",
                 hint=f"CREATE UNIQUE INDEX ... ON {self.target.table} ({key}), or mode='insert'",
+                final=True,
             ) from error

@@ -147,11 +147,12 @@ def matched(
     for field in fields:
         if columns.count(field.column) > 1:
             hint = "give each a name of its own"
-            raise error(f"{where} has several columns {field.column!r}: {', '.join(columns)}", hint=hint)
+            raise error(f"{where} has several columns {field.column!r}: {', '.join(columns)}", hint=hint, final=True)
     if missing := [f.column for f in fields if f.required and f.column not in columns]:
         raise error(
             f"wanted {listed(missing)} for {record.cls.__name__} from {where}",
             hint=f"{did_you_mean(missing[0], columns)}; {advice}",
+            final=True,
         )
     return [(columns.index(f.column), f) for f in fields if f.settable and f.column in columns]
 
@@ -164,7 +165,7 @@ def tuple_fields(
     if not types or types[-1] is ...:
         types = (types[0] if types else Any,) * len(columns)
     if len(types) != len(columns):
-        raise error(f"wanted {len(types)} columns in {where}, came {len(columns)}: {', '.join(columns)}")
+        raise error(f"wanted {len(types)} columns in {where}, came {len(columns)}: {', '.join(columns)}", final=True)
     return [Field(column, column, of) for column, of in zip(columns, types, strict=True)]
 
 

@@ -115,7 +115,7 @@ class _QueryReader(Reader[T]):
         columns = self._columns = [column[0] for column in cursor.description or ()]
         where = f"the query {query.query!r}"
         if not columns:
-            raise ConnectorError(f"wanted rows from {where}, which gives none", hint="write a SELECT")
+            raise ConnectorError(f"wanted rows from {where}, which gives none", hint="write a SELECT", final=True)
         self._rows = RowDecoder(query.record, matched(query.record, columns, where, _ADVICE), len(columns))
         return True
 
@@ -141,6 +141,7 @@ class _QueryReader(Reader[T]):
             raise ConnectorError(
                 f"wanted the key, column {key!r}, from the query {self._query.query!r}; it has {', '.join(columns)}",
                 hint="add it to the SELECT, or name it with AS",
+                final=True,
             )
         self._key_at = columns.index(key)
 

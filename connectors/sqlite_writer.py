@@ -174,7 +174,7 @@ class TableWriter(Writer[Any]):
         if not fields:
             blamed = ConnectorError if record.kind == "tuple" else wrong
             message = f"a {record.cls.__name__} names no columns, and there is no {where} to take them from"
-            raise blamed(message, hint="create the table, or use a NamedTuple")
+            raise blamed(message, hint="create the table, or use a NamedTuple", final=True)
         columns = [field.column for field in fields]
         self._check(columns, there, wrong)
         if not there:
@@ -188,12 +188,13 @@ class TableWriter(Writer[Any]):
         """Raise `wrong` unless a table can have `columns`, and the one that is `there` has them."""
         where = self.target.where
         if complaint := self.target.table.complaint(columns):
-            raise wrong(f"cannot write to {where}: {complaint}")
+            raise wrong(f"cannot write to {where}: {complaint}", final=True)
         known = set(map(folded, there or columns))
         if missing := [column for column in columns if folded(column) not in known]:
             raise wrong(
                 f"wanted {listed(missing)} in {where}; columns there: {', '.join(there)}",
                 hint="ALTER TABLE ... ADD COLUMN, or map the records to the columns that are there",
+                final=True,
             )
 
     def _create(self, record: RecordType, fields: Sequence[Field]) -> None:
@@ -203,7 +204,9 @@ class TableWriter(Writer[Any]):
         tables = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
         found = ", ".join(name for (name,) in tables.fetchall()) or "none"
         raise ConnectorError(
-            f"wanted the {self.target.where}, which is not there; tables there: {found}", hint="or pass create=True"
+            f"wanted the {self.target.where}, which is not there; tables there: {found}",
+            hint="or pass create=True",
+            final=True,
         )
 
     def _try_out(self, insert: Insert) -> None:
@@ -217,4 +220,5 @@ class TableWriter(Writer[Any]):
             raise ConnectorError(
                 f"cannot upsert into {self.target.where}: no unique index is on exactly its key, {key}",
                 hint=f"CREATE UNIQUE INDEX ... ON {name} ({key}), or mode='insert'",
+                final=True,
             ) from error

@@ -17,6 +17,13 @@ from engine.checkpoint_remote import FsspecFiles
 from engine.errors import CheckpointError
 
 
+class Unreadable(CheckpointError):
+    """What is there cannot be read now, which says nothing of what it is: unlike what is torn, it may be whole."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="try again later; if it stays so, move that folder away to go on without it")
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where the blobs of one checkpoint go: what a process needs to know to write some of them."""
 
@@ -75,7 +82,7 @@ def read_blob(files: Files, folder: str, blob: Blob) -> Iterator[bytes]:
     except FileNotFoundError:
         raise CheckpointError(f"{where} is missing: it had {whose}") from None
     except OSError as error:
-        raise CheckpointError(f"{where} cannot be read: {error}; it has {whose}") from error
+        raise Unreadable(f"{where} cannot be read: {error}; it has {whose}") from error
     if size != blob.bytes:
         raise CheckpointError(f"{where} has {size} bytes and had {blob.bytes} when it was written; it has {whose}")
     if digest.hexdigest() != blob.checksum:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.checkpoint_blobs import read_blob
+from engine.checkpoint_blobs import Unreadable, read_blob
 from engine.checkpoint_files import Files
 from engine.checkpoint_manifest import MANIFEST, Manifest, decode
 from engine.errors import CheckpointError
@@ -17,7 +17,12 @@ class Found(msgspec.Struct, frozen=True):
 
     folder: str
     manifest: Manifest | None
-    wrong: str | None = None
+    error: CheckpointError | None = None
+
+    @property
+    def wrong(self) -> str | None:
+        """What is wrong with the manifest, if anything."""
+        return None if self.error is None else str(self.error)
 
     @property
     def name(self) -> str:
@@ -68,34 +73,45 @@ def found_in(files: Files, folder: str, name: str) -> Found | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return Found(path, None, f"{files.root}/{path}/{MANIFEST} cannot be read: {error}")
+        return Found(path, None, Unreadable(f"{files.root}/{path}/{MANIFEST} cannot be read: {error}"))
     try:
         return Found(path, decode(data, f"{files.root}/{path}/{MANIFEST}"))
     except CheckpointError as error:
-        return Found(path, None, str(error))
+        return Found(path, None, error)
 
 
 def verify(files: Files, found: Found) -> str | None:
     """Read all of a checkpoint; say what is wrong with it, if anything."""
+    error = error_of(files, found)
+    return None if error is None else str(error)
+
+
+def error_of(files: Files, found: Found) -> CheckpointError | None:
+    """The same as an error."""
     if found.manifest is None:
-        return found.wrong
+        return found.error
     try:
         for blob in found.manifest.blobs:
             for _ in read_blob(files, found.folder, blob):
                 pass
     except CheckpointError as error:
-        return str(error)
+        return error
     return None
 
 
 def latest(files: Files) -> tuple[Found | None, list[str]]:
-    """The latest checkpoint or savepoint that is whole, and what is wrong with those that came after it."""
+    """The latest checkpoint or savepoint that is whole, and what is wrong with those that came after it.
+
+    Raises `Unreadable` where one of these cannot be read now: to go back for that would be to do again what was done.
+    """
     refused: list[str] = []
     for found in sorted(checkpoints(files), key=age, reverse=True):
-        wrong = verify(files, found)
-        if wrong is None:
+        error = error_of(files, found)
+        if error is None:
             return found, refused
-        refused.append(wrong)
+        if isinstance(error, Unreadable):
+            raise error
+        refused.append(str(error))
     return None, refused
 
 

@@ -41,12 +41,17 @@ class DirectoryLock:
         path = f"{root}/{LOCK}"
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
+            self._take(root, who)
+        except BaseException:  # a full disk, say: the lock would stay for as long as this process does
+            os.close(self._fd)
+            raise
+
+    def _take(self, root: str, who: Holder) -> None:
+        try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            said = os.read(self._fd, 10_000)
-            os.close(self._fd)
             raise CheckpointError(
-                f"{root} is in use by {_read(said)}",
+                f"{root} is in use by {_read(os.read(self._fd, 10_000))}",
                 hint="let that job end or stop it, or give this one a directory of its own",
             ) from None
         os.ftruncate(self._fd, 0)

@@ -8,14 +8,9 @@ from msgspec.structs import replace
 
 from engine.checkpoint_metrics import CheckpointMetrics
 from engine.coordinator import Announce, GiveUp
-from engine.errors import CheckpointError
 from engine.restarts import Restarts
 
 _logger = logging.getLogger("headgate")
-
-
-LAST_TRIES = 2
-"""Checkpoints that may be given up once a job is to stop: one that was under way may be the first of them."""
 
 
 class CheckpointLog:
@@ -24,10 +19,6 @@ class CheckpointLog:
 
     def __init__(self, name: str, into: str, last: int, restarts: Restarts) -> None:
         self.metrics = CheckpointMetrics(into, last)
-        self.awaited: str | None = None
-        """The savepoint that the job is to end with, while it is not made."""
-        self.last_tries = LAST_TRIES
-        """How many more checkpoints may be given up before a job that is stopped ends without one."""
         self._name, self._restarts = name, restarts
 
     def completed(self, checkpoint: Announce, size: int) -> None:
@@ -42,8 +33,6 @@ class CheckpointLog:
             made=now.made + 1,
             savepoint=checkpoint.savepoint or now.savepoint,
         )
-        if checkpoint.savepoint is not None:
-            self.awaited = None
 
     def given_up(self, checkpoint: GiveUp) -> None:
         """It is none."""
@@ -58,15 +47,3 @@ class CheckpointLog:
         last = self.metrics.last
         how = f"it goes on from checkpoint {last}" if last else "it begins again, as there is no checkpoint yet"
         _logger.warning("job %r: %s; in %.1f s %s (%s)", self._name, why, seconds, how, str(self._restarts))
-
-    def without_the_last(self) -> CheckpointError | None:
-        """The error of a job that was to end with a checkpoint or savepoint, and ended otherwise; None: it did not."""
-        if self.awaited is None and self.last_tries:
-            return None
-        what = "its last checkpoint" if self.awaited is None else f"the savepoint {self.awaited!r}"
-        last = self.metrics.last
-        return CheckpointError(
-            f"job {self._name!r} was stopped, but {what} could not be made: "
-            f"{self.metrics.why or 'the job was about to be started anew'}",
-            hint=f"the next run goes on from checkpoint {last}" if last else "the next run begins again",
-        )

@@ -44,7 +44,8 @@ class Meaning(msgspec.Struct, frozen=True):
 
 
 class Program(msgspec.Struct, frozen=True):
-    """What a checkpoint knows of the flow that made it. `start`: the savepoint that it was told to begin at, if any."""
+    """What a checkpoint knows of the flow that made it. `start`: the savepoint that it, or the last run
+    before it that was told of one, was to begin at."""
 
     max_parallelism: int = 0
     operators: tuple[Meaning, ...] = ()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 
 import msgspec
 
-from engine.checkpoint_blobs import Place, files_at, read_blob, trying_to
+from engine.checkpoint_blobs import Place, files_at, trying_to
 from engine.checkpoint_files import Files, LocalFiles
 from engine.checkpoint_listing import (
     CHECKPOINTS,
@@ -39,6 +37,8 @@ _NAME = re.compile(r"(?![0-9.]*$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 class TakenOver(CheckpointError):
     """Somebody else has opened the store since: nothing that is done here counts any more."""
+
+    final = True  # another attempt would take it back
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -70,7 +70,7 @@ class Store:
     remains. What an older epoch commits in it ranks behind all that the newer one does.)
 
     >>> import tempfile
-    >>> from engine.checkpoint_blobs import write_blob
+    >>> from engine.checkpoint_blobs import read_blob, write_blob
     >>> folder = tempfile.mkdtemp()
     >>> with Store(folder, "shop") as store:
     ...     pending = store.begin(1)
@@ -79,7 +79,8 @@ class Store:
     1
     >>> with Store(folder, "shop") as store:
     ...     found, refused = store.latest()
-    ...     print(store.epoch, b"".join(store.read(found, "count", 0, "groups")), refused)
+    ...     (blob,) = found.manifest.blobs
+    ...     print(store.epoch, b"".join(read_blob(store.files, found.folder, blob)), refused)
     2 b'state' []
     """
 
@@ -88,9 +89,6 @@ class Store:
             raise CheckpointError(f"wanted to keep 1 checkpoint or more, came {keep!r}")
         self.files = files or files_at(root)
         self._job, self._keep = job, keep
-        self._read_now: list[str] = []
-        self._changing = threading.Lock()
-        """Over what is read now, and its removal."""
         self._lock: DirectoryLock | None = None
         with trying_to("open the checkpoints in", self.files.root):
             for folder in ("", CHECKPOINTS, SAVEPOINTS):
@@ -186,7 +184,7 @@ class Store:
                 raise CheckpointError(f"{self.files.root}/{folder} is there already", hint="take another name")
 
     def let_go_of_old_ones(self) -> None:
-        """Remove all but the last checkpoints to keep, those that are being read excepted."""
+        """Remove all but the last checkpoints to keep."""
         there = [each for each in checkpoints(self.files) if each.folder.startswith(f"{CHECKPOINTS}/")]
         whole = [each for each in there if each.manifest is not None]
         oldest = whole[-self._keep].folder if len(whole) >= self._keep else None
@@ -194,14 +192,9 @@ class Store:
             if each.folder == oldest:
                 break
             if oldest is not None:
-                self._remove(each.folder)
+                with trying_to("remove", f"{self.files.root}/{each.folder}"):
+                    remove(self.files, each.folder)
         self._clean_ended(self.ended.folder)
-
-    def _remove(self, folder: str) -> None:
-        with self._changing, trying_to("remove", f"{self.files.root}/{folder}"):
-            if folder in self._read_now:
-                return
-            remove(self.files, folder)
 
     def _clean(self) -> None:
         """Remove what was begun and never completed."""
@@ -232,8 +225,12 @@ class Store:
         return checkpoints(self.files)
 
     def latest(self) -> tuple[Found | None, list[str]]:
-        """The latest checkpoint or savepoint that is whole, and what is wrong with later ones. Reads all of it."""
-        return latest(self.files)
+        """The latest checkpoint or savepoint that is whole, and what is wrong with later ones. Reads all of it.
+
+        Raises `Unreadable` where one of these cannot be read now.
+        """
+        with trying_to("look for checkpoints in", self.files.root):
+            return latest(self.files)
 
     def savepoint(self, name: str) -> Found:
         """The savepoint of that name, verified."""
@@ -242,29 +239,6 @@ class Store:
         if found is None or wrong:
             raise CheckpointError(wrong or "", hint=f"there are: {', '.join(self.files.names(SAVEPOINTS)) or 'none'}")
         return found
-
-    @contextmanager
-    def reading(self, found: Found) -> Iterator[None]:
-        """Keep that checkpoint as long as this lasts."""
-        with self._changing:
-            self._read_now.append(found.folder)
-        try:
-            yield
-        finally:
-            with self._changing:
-                self._read_now.remove(found.folder)
-
-    def read(self, found: Found, operator: str, instance: int, name: str) -> Iterator[bytes]:
-        """The content of one blob, piece by piece, as `read_blob` gives it."""
-        blobs: Sequence[Blob] = found.manifest.blobs if found.manifest else ()
-        for blob in blobs:
-            if (blob.operator, blob.instance, blob.name) == (operator, instance, name):
-                return read_blob(self.files, found.folder, blob)
-        there = sorted({f"{b.operator}/{b.instance}/{b.name}" for b in blobs})
-        raise CheckpointError(
-            f"{self.files.root}/{found.folder} has no {operator}/{instance}/{name}; "
-            f"it has: {', '.join(there) or 'nothing'}"
-        )
 
     def close(self) -> None:
         """Let others open it. What tasks have left at their ends, and is needed no more, is removed now or by them."""

@@ -15,8 +15,17 @@ from engine import coordinator as then
 from engine.checkpoint_blobs import files_at, read_blob, write_blob
 from engine.checkpoint_manifest import Blob, Program
 from engine.checkpoint_store import Pending, Store, TakenOver
-from engine.control import BeginCheckpoint, CompleteCheckpoint, GiveUpCheckpoint, Kept, NotKept, OfCheckpoint, Piece
-from engine.coordinator import Announce, Coordinator, GiveUp, Instruction, TaskId
+from engine.control import (
+    BeginCheckpoint,
+    CompleteCheckpoint,
+    GiveUpCheckpoint,
+    NotKept,
+    OfCheckpoint,
+    Piece,
+    SaidOfCheckpoint,
+    Visible,
+)
+from engine.coordinator import Announce, Coordinator, GiveUp, Instruction, Seen, TaskId
 from engine.errors import CheckpointError
 from engine.keeper import STATE
 
@@ -26,7 +35,8 @@ _Event: TypeAlias = Callable[[float], "list[Instruction[Pieces]]"]
 
 class Checkpointer:
     """Runs `coordinator` over `store`, for the flow `program`. `tell(word)` tells every process of the job;
-    `given_up(why)` and `completed(which, bytes)` tell who watches over it, as does `broken(error)`: it makes no more.
+    `given_up(why)`, `completed(which, bytes)` and `seen(checkpoint)` tell who watches over it, as does `broken(error)`:
+    it makes no more.
 
     What it calls, it calls in its own thread.
     """
@@ -39,10 +49,12 @@ class Checkpointer:
         tell: Callable[[OfCheckpoint], None],
         given_up: Callable[[GiveUp], None],
         completed: Callable[[Announce, int], None],
+        seen: Callable[[int], None],
         broken: Callable[[BaseException], None],
     ) -> None:
         self._coordinator, self._store, self._program = coordinator, store, program
-        self._tell, self._given_up, self._completed, self._broken = tell, given_up, completed, broken
+        self._tell, self._broken = tell, broken
+        self._given_up, self._completed, self._seen = given_up, completed, seen
         self._pending: Pending | None = None
         self._bytes = 0
         """Of the last one."""
@@ -55,10 +67,13 @@ class Checkpointer:
         """Start the thread; called once."""
         self.thread.start()
 
-    def say(self, word: Kept | NotKept) -> None:
-        """A task has kept what it knows, or could not; from any thread."""
+    def say(self, word: SaidOfCheckpoint) -> None:
+        """A task has kept what it knows, or could not, or shows something; from any thread."""
         if isinstance(word, NotKept):
             self._events.put(lambda now: self._coordinator.failed(word.checkpoint, word.why, now))
+        elif isinstance(word, Visible):
+            sink = TaskId(word.planned, word.instance)
+            self._events.put(lambda now: self._coordinator.shown(sink, word.checkpoint))
         else:
             who = TaskId(word.planned, word.instance)
             self._events.put(lambda now: self._coordinator.said(who, word.checkpoint, word.is_last, word.pieces, now))
@@ -119,6 +134,8 @@ class Checkpointer:
             self._tell(GiveUpCheckpoint(each.checkpoint))
             self._give_up()
             self._given_up(each)
+        elif isinstance(each, Seen):
+            self._seen(each.checkpoint)
         else:
             self._tell(CompleteCheckpoint(each.checkpoint))
             self._completed(each, self._bytes)

@@ -50,6 +50,8 @@ class Saved(msgspec.Struct, frozen=True):
     """(operator, what it kept) that is left out."""
     drop: tuple[str, ...] = ()
     """The operators that go on without their state where that cannot be read."""
+    start: str | None = None
+    """The savepoint that this line of checkpoints was last told to begin at."""
 
     def of(self, operator: str) -> list[Blob]:
         """What each instance of an operator kept, in order."""
@@ -112,6 +114,14 @@ class NotKept(msgspec.Struct, frozen=True, tag=True):
 
     checkpoint: int
     why: str
+
+
+class Visible(msgspec.Struct, frozen=True, tag=True):
+    """One instance of a planned task, a sink, shows all that complete checkpoints up to this one have."""
+
+    planned: int
+    instance: int
+    checkpoint: int
 
 
 class Drained(msgspec.Struct, frozen=True, tag=True):
@@ -184,7 +194,8 @@ class Close(msgspec.Struct, frozen=True, tag=True):
     """Everybody has drained: end."""
 
 
-FromWorker: TypeAlias = Hello | Ready | Beat | Failed | Kept | NotKept | Drained | Ended
+SaidOfCheckpoint: TypeAlias = Kept | NotKept | Visible
+FromWorker: TypeAlias = Hello | Ready | Beat | Failed | SaidOfCheckpoint | Drained | Ended
 OfCheckpoint: TypeAlias = BeginCheckpoint | GiveUpCheckpoint | CompleteCheckpoint
 ToWorker: TypeAlias = Welcome | Start | StopSources | OfCheckpoint | Cancel | Abandon | Close
 
@@ -219,11 +230,13 @@ def versions() -> tuple[str, str]:
 class Inbox:
     """What other threads hand to one that waits on sockets: it polls `fd` beside them."""
 
+    fd = -1
+
     def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._things: deque[Any] = deque()
         self._lock = threading.RLock()  # a signal's handler may come while its thread holds it
         """Over `fd`, whose number may be another file's as soon as it is closed."""
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def put(self, thing: Any) -> None:
         """Hand `thing` over; from any thread. Nothing happens once it is closed."""
@@ -244,4 +257,8 @@ class Inbox:
         """Let go of the descriptor."""
         with self._lock:
             fd, self.fd = self.fd, -1
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()  # of an attempt that was made and not started any more, as the job was stopped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -12,6 +12,9 @@ Kept = TypeVar("Kept")
 AGAIN_SECONDS = 10.0
 """How long after one that was given up the next begins at the latest, unless the pause is longer. At once it would not
 do: what is in the way, as a full disk, seldom goes in a moment."""
+
+WANTED_AGAIN_SECONDS = 1.0
+"""The same for one that somebody waits for."""
 
 
 class TaskId(NamedTuple):
@@ -50,6 +53,13 @@ class Announce:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Every sink shows what belongs to the checkpoint."""
+
+    checkpoint: int
+
+
+@dataclass(frozen=True)
 class GiveUp:
     """The checkpoint is none: the one before stays the last. `failures`: how many in a row were given up."""
 
@@ -59,7 +69,7 @@ class GiveUp:
     savepoint: str | None = None
 
 
-Instruction: TypeAlias = Begin | Store[Kept] | Announce | GiveUp
+Instruction: TypeAlias = Begin | Store[Kept] | Announce | Seen | GiveUp
 
 
 @dataclass
@@ -69,6 +79,8 @@ class _Pending(Generic[Kept]):
     checkpoint: int
     began: float
     savepoint: str | None
+    is_wanted: bool
+    """Whether somebody waits for it."""
     said: dict[TaskId, Kept] = field(default_factory=dict)
     is_complete: bool = False
 
@@ -86,13 +98,24 @@ class Coordinator(Generic[Kept]):
     One checkpoint is made at a time, every `interval`, with at least `pause` between the end of one and the beginning
     of the next. One that is not complete after `timeout` is given up, and the next begins an interval later, or after
     AGAIN_SECONDS if that is less. Their numbers go on from `last`. A task that has come to its end says so once: what
-    it keeps then belongs to every checkpoint that completes later.
+    it keeps then belongs to every checkpoint that completes later. `sinks`: the tasks that show what belongs to a
+    checkpoint once it lasts. `tasks`: all of them, and what each is called.
     """
 
     def __init__(
-        self, tasks: Iterable[TaskId], last: int, interval: float, pause: float, timeout: float, now: float
+        self,
+        tasks: Mapping[TaskId, str],
+        last: int,
+        interval: float,
+        pause: float,
+        timeout: float,
+        now: float,
+        sinks: Iterable[TaskId] = (),
     ) -> None:
-        self._tasks = frozenset(tasks)
+        self._tasks = tasks
+        self._shown = dict.fromkeys(sinks, last)
+        """Up to which checkpoint each shows everything."""
+        self._announced = self._seen = last
         self._last = last
         self._interval, self._pause, self._timeout = interval, pause, timeout
         self._due = now + interval
@@ -100,9 +123,9 @@ class Coordinator(Generic[Kept]):
         self._ended: dict[TaskId, _Ended[Kept]] = {}
         self._failures = 0
         self._is_wanted = False
-        """Whether somebody waits for one that was not complete when it was wanted."""
+        """Whether somebody waits for one that does not last yet: so until one lasts that begins from now on."""
         self._savepoint: str | None = None
-        """What the next one is to be called, where that is to be a savepoint."""
+        """What that is to be called, where it is to be a savepoint."""
         self.is_over = False
         """Whether the checkpoint of the job's end lasts."""
 
@@ -114,20 +137,17 @@ class Coordinator(Generic[Kept]):
         return None if self._pending.is_complete else self._pending.began + self._timeout
 
     def want(self, now: float, savepoint: str | None = None) -> list[Instruction[Kept]]:
-        """A checkpoint, or a savepoint of that name, is wanted as soon as may be: now, or after the one under way."""
+        """A checkpoint, or a savepoint of that name, is wanted as soon as may be: now, or after the one under way.
+        If it is given up it is made again, after WANTED_AGAIN_SECONDS, until it lasts."""
         self._due = now
-        self._is_wanted = self._pending is not None
-        self._savepoint = savepoint
+        self._is_wanted, self._savepoint = True, savepoint
         return self.tick(now)
 
     def tick(self, now: float) -> list[Instruction[Kept]]:
         """Time goes by."""
         pending, gave_up = self._pending, list[Instruction[Kept]]()
         if pending is not None and not pending.is_complete and now >= pending.began + self._timeout:
-            missing = len(self._tasks - self._kept_for(pending).keys())
-            gave_up = self._give_up(
-                f"{missing} of {len(self._tasks)} tasks had not come to it in {self._timeout:g} s", now
-            )
+            gave_up = self._give_up(f"{self._missing(pending)} had not come to it in {self._timeout:g} s", now)
         if self._pending is not None or self.is_over or now < self._due:
             return gave_up
         begun = self._begin(now)
@@ -148,13 +168,20 @@ class Coordinator(Generic[Kept]):
         pending, self._pending = self._pending, None
         assert pending is not None
         self._failures = 0
-        self._is_wanted = False
+        if pending.is_wanted:
+            self._is_wanted, self._savepoint = False, None
         self.is_over = self._is_last(pending)
-        self._due = now if self._savepoint else max(pending.began + self._interval, now + self._pause)
+        self._due = now if self._is_wanted else max(pending.began + self._interval, now + self._pause)
         if self._have_all_ended and not self.is_over:
             self._begin(now)
+        self._announced = pending.checkpoint
         lasts = Announce(pending.checkpoint, self.is_over, now - pending.began, pending.savepoint)
-        return [lasts, *self._store_if_complete()]
+        return [lasts, *self._see(), *self._store_if_complete()]
+
+    def shown(self, sink: TaskId, checkpoint: int) -> list[Instruction[Kept]]:
+        """A sink shows all that checkpoints up to this one have."""
+        self._shown[sink] = checkpoint
+        return self._see()
 
     def failed(self, checkpoint: int, why: str, now: float) -> list[Instruction[Kept]]:
         """Something of `checkpoint` could not be written."""
@@ -174,13 +201,12 @@ class Coordinator(Generic[Kept]):
 
     def _begin(self, now: float) -> _Pending[Kept]:
         self._last += 1
-        self._pending = _Pending(self._last, now, self._savepoint)
-        self._savepoint = None
+        self._pending = _Pending(self._last, now, self._savepoint, self._is_wanted)
         return self._pending
 
     def _store_if_complete(self) -> list[Instruction[Kept]]:
         pending = self._pending
-        if pending is None or pending.is_complete or (kept := self._kept_for(pending)).keys() != self._tasks:
+        if pending is None or pending.is_complete or (kept := self._kept_for(pending)).keys() != self._tasks.keys():
             return []
         pending.is_complete = True
         return [Store(pending.checkpoint, kept, self._is_last(pending), pending.savepoint)]
@@ -190,10 +216,24 @@ class Coordinator(Generic[Kept]):
         ended = {task: each.kept for task, each in self._ended.items() if each.checkpoint <= pending.checkpoint}
         return {**ended, **pending.said}
 
+    def _missing(self, pending: _Pending[Kept]) -> str:
+        """Who has not kept anything for it: who holds up others stands before them in the plan."""
+        first, *others = sorted(self._tasks.keys() - self._kept_for(pending).keys())
+        more = f" and {len(others)} more of {len(self._tasks)} tasks" if others else ""
+        return f"{self._tasks[first]}{more}"
+
+    def _see(self) -> list[Instruction[Kept]]:
+        if self._seen == self._announced or any(each < self._announced for each in self._shown.values()):
+            return []
+        self._seen = self._announced
+        return [Seen(self._seen)]
+
     def _give_up(self, why: str, now: float) -> list[Instruction[Kept]]:
         assert self._pending is not None
         gone, self._pending = self._pending, None
         self._failures += 1
-        self._due = now if self._is_wanted else now + max(self._pause, min(self._interval, AGAIN_SECONDS))
-        self._is_wanted = False
+        again = max(self._pause, min(self._interval, AGAIN_SECONDS))
+        if self._is_wanted:
+            again = WANTED_AGAIN_SECONDS if gone.is_wanted else 0
+        self._due = now + again
         return [GiveUp(gone.checkpoint, why, self._failures, gone.savepoint)]

@@ -21,9 +21,8 @@ from engine.control import (
     Cancel,
     Close,
     Inbox,
-    Kept,
-    NotKept,
     OfCheckpoint,
+    SaidOfCheckpoint,
     Start,
     StopSources,
     ToWorker,
@@ -190,7 +189,7 @@ class Crew:
         for action in self._inbox.take():
             self._do(action())
         for worker, word in switchboard.hear():
-            if isinstance(word, Kept | NotKept) and self._saving is not None:
+            if isinstance(word, SaidOfCheckpoint) and self._saving is not None:
                 self._saving.say(word)
             self._do(self.supervision.said(worker, word, time.monotonic()))
 

@@ -27,19 +27,31 @@ if TYPE_CHECKING:
 class HeadgateError(Exception):
     """The root of all of Headgate's own errors.
 
-    `hint` is one sentence that says what to do about it, or None.
+    `hint` is one sentence that says what to do about it, or None. `final`: nothing but somebody's doing that mends it,
+    so that no job starts anew for it, however many restarts are left.
 
     >>> str(HeadgateError("no table 'daily' in delays.db", hint="create it, or pass create=True"))
     "no table 'daily' in delays.db\\n  hint: create it, or pass create=True"
     """
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    final = False
+
+    def __init__(self, message: str, *, hint: str | None = None, final: bool = False) -> None:
         super().__init__(message if hint is None else f"{message}\n  hint: {hint}")
         self.hint = hint
+        if final:
+            self.final = True
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether it is one of ours that says so of itself."""
+    return isinstance(error, HeadgateError) and error.final
 
 
 class GraphError(HeadgateError, ValueError):
     """The graph, as written, cannot run; nothing has been started."""
+
+    final = True
 
 
 class JobError(HeadgateError, RuntimeError):

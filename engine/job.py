@@ -15,8 +15,9 @@ from engine.beacon import Beacon
 from engine.checkpoint_log import CheckpointLog
 from engine.checkpoints import Checkpoints, checked_checkpoints
 from engine.coordinator import Announce, GiveUp
-from engine.errors import CheckpointError, GraphError, JobCancelled, JobError
+from engine.errors import CheckpointError, GraphError, JobCancelled, JobError, is_final
 from engine.graph import users_place
+from engine.last_checkpoint import LastCheckpoint
 from engine.metrics import JobMetrics, JobResult, State
 from engine.modules import in_worker
 from engine.outline import Outline
@@ -90,14 +91,18 @@ class Job:
         self._checkpoints = None if checkpoint is None else checked_checkpoints(checkpoint, self.plan)
         self._restarts = Restarts(0 if self._checkpoints is None else self._checkpoints.restarts)
         self._store = None if self._checkpoints is None else _open_store(self._checkpoints, self.name)
+        self._log: CheckpointLog | None = None
+        """Used under the lock."""
         try:
             self.attempt = self._new_attempt(None)
         except BaseException:
             if self._store is not None:
                 self._store.close()
             raise
-        self._log: CheckpointLog | None = None
-        """Used under the lock."""
+        self._last: LastCheckpoint | None = None
+        """Once it is to be stopped. Used under the lock."""
+        self._is_complete = False
+        """Whether the checkpoint of its end lasts."""
         if self._store is not None:
             self._log = CheckpointLog(self.name, self._store.files.root, self.attempt.checkpoint, self._restarts)
 
@@ -106,7 +111,9 @@ class Job:
         if self._checkpoints is not None and self._store is not None:
             from engine.saving import Saving
 
-            saving = Saving(self._checkpoints, self._store, self.plan, self._given_up, self._completed)
+            told = (self._given_up, self._completed, self._seen)
+            last = 0 if self._log is None else self._log.metrics.last
+            saving = Saving(self._checkpoints, self._store, self.plan, *told, at_least=last)
         parts = (self._flow, self.plan, self._processes, self._clock)
         return Attempt(*parts, self._failed, self._attempt_ended, saving, placement)
 
@@ -147,7 +154,7 @@ class Job:
     @property
     def _starts_anew(self) -> bool:
         """Whether a failure now is followed by another attempt."""
-        return self._asked == "finished" and self._restarts.is_left
+        return self._asked == "finished" and self._restarts.is_left and not any(map(is_final, self._errors))
 
     def _attempt_ended(self, attempt: Attempt) -> None:
         with self._lock:
@@ -161,7 +168,7 @@ class Job:
 
     def _delay(self, error: BaseException) -> float | None:
         """Seconds until the job starts anew, now that `error` has come; None: it does not."""
-        delay = self._restarts.failed() if self._starts_anew else None
+        delay = self._restarts.failed() if self._starts_anew and not is_final(error) else None
         if delay is not None and self._log is not None:
             self._log.restarts_in(delay, error)
         return delay
@@ -184,15 +191,11 @@ class Job:
     def _next_attempt(self, delay: float, prepared: Placement | None) -> Attempt | None:
         """Once it can be made: that it cannot, since a disk is full, say, is one more failure. None: no more is asked
         for."""
-        from engine.checkpoint_store import TakenOver
-
         assert self._store is not None
         while not self._is_asked.wait(delay):
             try:
                 self._store.renew()
                 return self._new_attempt(prepared)  # which reads the checkpoint: others need not wait for it
-            except TakenOver:
-                raise
             except Exception as error:
                 with self._lock:
                     again = self._delay(error)
@@ -206,30 +209,27 @@ class Job:
         with self._lock:
             self._log.completed(checkpoint, size)
             if checkpoint.is_last:
+                self._is_complete = True
                 self._asked = "finished" if self._asked == "stopped" else self._asked
-            elif self._asked == "stopped" and self._log.awaited is None:
+            if self._last is not None:
+                self._last.completed(checkpoint)
+
+    def _seen(self, checkpoint: int) -> None:
+        """Sinks show what checkpoints up to this one have."""
+        with self._lock:
+            if self._asked == "stopped" and self._last is not None and self._last.is_seen(checkpoint):
                 self.attempt.cancel()
 
     def _given_up(self, checkpoint: GiveUp) -> None:
         assert self._log is not None
         with self._lock:
             self._log.given_up(checkpoint)
-            if self._asked == "stopped":
-                self._try_the_last_again(checkpoint)
+            if self._last is not None:
+                if not self._last.given_up(checkpoint) and self._asked == "stopped":
+                    self._failed(self.attempt, self._last.missing(self.name, self._log.metrics))
             elif checkpoint.failures >= MOST_FAILURES:
                 many = f"{checkpoint.failures} checkpoints in a row could not be made"
                 self._failed(self.attempt, CheckpointError(f"{many}; the last: {checkpoint.why}"))
-
-    def _try_the_last_again(self, given_up: GiveUp) -> None:
-        assert self._log is not None
-        if self._log.awaited is None:
-            self._log.last_tries -= 1
-            if self._log.last_tries:
-                self.attempt.save(None)
-                return
-        elif given_up.savepoint != self._log.awaited:  # it is still to come
-            return
-        self.attempt.cancel()
 
     def _end(self, unused: Placement | None) -> None:
         """Of the job; `unused` has the workers of an attempt that there will not be."""
@@ -239,12 +239,16 @@ class Job:
             if self._ended.is_set():
                 return
             self._seconds = time.monotonic() - self._began
-            if self._asked == "stopped" and self._log is not None and not self._all_errors:
-                self._errors += filter(None, [self._log.without_the_last()])
+            if self._asked == "stopped" and not self._all_errors:
+                self._check_last()
             self._beacon.close()
             if self._store is not None:
                 self._close(self._store)
             self._ended.set()
+
+    def _check_last(self) -> None:
+        if self._last is not None and self._log is not None and not self._last.number:
+            self._errors.append(self._last.missing(self.name, self._log.metrics))
 
     def _close(self, store: Store) -> None:
         if self.attempt.stuck or self._restarts_elsewhere:
@@ -292,7 +296,8 @@ class Job:
         """
         self._check_savepoint(savepoint)  # which may take its time where the store is far away
         with self._lock:
-            if self._asked != "finished" or self._ended.is_set() or (self._errors and not self._starts_anew):
+            is_ending = self._is_complete or self._ended.is_set() or (self._errors and not self._starts_anew)
+            if self._asked != "finished" or is_ending:
                 self._check_awaited(savepoint)
                 return
             self._asked = "stopped"
@@ -300,7 +305,7 @@ class Job:
             if self._log is None:
                 self.attempt.stop_sources(whole=True)
             else:
-                self._log.awaited = savepoint
+                self._last = LastCheckpoint(savepoint)
                 self.attempt.save(savepoint)
 
     def _check_savepoint(self, name: str | None) -> None:
@@ -315,7 +320,7 @@ class Job:
 
     def _check_awaited(self, savepoint: str | None) -> None:
         """CheckpointError where the job is being stopped already, and not with that savepoint."""
-        awaited = None if self._log is None else self._log.awaited
+        awaited = None if self._last is None else self._last.savepoint
         if self._asked == "stopped" and not self._ended.is_set() and savepoint not in {None, awaited}:
             how = "without a savepoint" if awaited is None else f"with the savepoint {awaited!r}"
             raise CheckpointError(
@@ -383,6 +388,10 @@ class Job:
         if self._all_errors:
             first, *others = self._all_errors
             notes = [f"after that: {other}" for other in others]
+            if self._last is not None and self._last.number:
+                notes.append(
+                    f"checkpoint {self._last.number} lasts: the next run shows what of it is not to be seen yet"
+                )
             if self._earlier:
                 notes.append(
                     f"it was started anew {self._restarts.count} times before, at first after: {self._earlier[0]}"

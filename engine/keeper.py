@@ -10,12 +10,13 @@ from functools import partial
 from typing import NamedTuple
 
 from cext.operator_state import OperatorState
+from cext.sink import Sink
 from cext.task import Task
 from engine.checkpoint_blobs import Place, files_at, write_blob
-from engine.control import Kept, NotKept, Piece
+from engine.control import Kept, NotKept, Piece, SaidOfCheckpoint, Visible
 from engine.coordinator import TaskId
 from engine.errors import CheckpointError
-from engine.state_codec import freeze
+from engine.state_codec import Frozen, freeze
 from engine.worker import Worker
 
 STATE = "state"
@@ -35,7 +36,7 @@ class _Handed:
     who: TaskId
     checkpoint: int
     is_last: bool
-    frozen: Mapping[str, Callable[[], Iterator[bytes]]]
+    frozen: Mapping[str, Frozen]
 
 
 class _Begun(NamedTuple):
@@ -48,8 +49,8 @@ class _Begun(NamedTuple):
 class Keeper:
     """What the tasks of `worker` keep for a checkpoint that has begun becomes blobs in its place.
 
-    `say(word)`, called in its thread, gets a Kept for each task and checkpoint, or a NotKept where something failed;
-    `broken(error)`, that it writes no more.
+    `say(word)` gets a Kept for each task and checkpoint, or a NotKept where something failed; and in a sink's own
+    thread, what that shows. `broken(error)`: it writes no more.
     What a task keeps at its end belongs to every later checkpoint, which takes it over: from the word where it is
     little, else from `ended`. Where it cannot be written there it is tried again, for no task says it twice.
     """
@@ -58,7 +59,7 @@ class Keeper:
         self,
         worker: Worker,
         ended: Place,
-        say: Callable[[Kept | NotKept], None],
+        say: Callable[[SaidOfCheckpoint], None],
         broken: Callable[[BaseException], None],
     ) -> None:
         self._ended, self._say, self._broken = ended, say, broken
@@ -72,6 +73,8 @@ class Keeper:
         for at, planned in enumerate(worker.plan.tasks):
             for instance, task in worker.instances_of(planned).items():
                 task.checkpointed = partial(self._take, TaskId(at, instance))
+                if isinstance(task.head, Sink) and task.head.prepares:
+                    task.head.shown = partial(self._shown, TaskId(at, instance))
         self._then: Callable[[], None] = lambda: None
         self.thread = threading.Thread(target=self._run, name="headgate-keeper", daemon=True)
 
@@ -94,6 +97,9 @@ class Keeper:
         """In the task's own thread, which goes on once everything that may change is copied."""
         frozen = {operator: freeze(state) for operator, state in states.items()}
         self._work.put(_Handed(who, checkpoint, is_last, frozen))
+
+    def _shown(self, who: TaskId, checkpoint: int) -> None:
+        self._say(Visible(*who, checkpoint))
 
     def _run(self) -> None:
         try:
@@ -132,7 +138,9 @@ class Keeper:
         self._say(word)
 
     def _kept(self, handed: _Handed) -> Kept:
-        pieces = [self._piece(handed, operator, encode()) for operator, encode in handed.frozen.items()]
+        pieces = [self._piece(handed, operator, frozen.chunks()) for operator, frozen in handed.frozen.items()]
+        for frozen in handed.frozen.values():
+            frozen.let_go()
         return Kept(*handed.who, handed.checkpoint, handed.is_last, pieces)
 
     def _piece(self, handed: _Handed, operator: str, chunks: Iterator[bytes]) -> Piece:

@@ -20,7 +20,8 @@ class Line:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
         self._words: Conversation[FromWorker] = Conversation()
-        self._connection = 0
+        self._connection = self._known = 0
+        """How many connections there were; the last of them of which the job was told."""
         self._socket = context.socket(zmq.DEALER)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.IMMEDIATE, 1)  # what is old news by the time of the next connection is not kept for it
@@ -70,7 +71,8 @@ class Line:
             self._connection += 1
         if self._connection > before:
             self._words.reconnected()
-            self._send(REPLACEABLE)  # so that the job learns of it though nothing is to be said
+        if self._connection > self._known and self._send(REPLACEABLE):  # though nothing is to be said
+            self._known = self._connection
 
     def _send(self, sequence: int, word: FromWorker | None = None) -> bool:
         """Hand it to the connection; False if there is none."""

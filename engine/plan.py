@@ -103,6 +103,10 @@ class TaskPlan:
         """Its operators' names."""
         return " | ".join(node.name for node in self.nodes)
 
+    def instance_name(self, instance: int) -> str:
+        """That of one of its instances, for a reader."""
+        return f"{self.name!r}, instance {instance}" if self.parallelism > 1 else repr(self.name)
+
     @property
     def parallelism(self) -> int:
         """How many instances of it run."""
@@ -118,6 +122,12 @@ class TaskPlan:
         if isinstance(operation, FromSource):
             return operation.source.blocking
         return isinstance(operation, ToSink) and (operation.sink.blocking or (self.saves and operation.sink.commits))
+
+    @property
+    def shows(self) -> bool:
+        """Whether it shows what it has written once that is in a complete checkpoint, where there are any."""
+        operation = self.nodes[0].operation
+        return isinstance(operation, ToSink) and operation.sink.delivery == "exactly once"
 
     @property
     def merges(self) -> bool:

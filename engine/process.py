@@ -24,8 +24,7 @@ from engine.control import (
     CompleteCheckpoint,
     GiveUpCheckpoint,
     Inbox,
-    Kept,
-    NotKept,
+    SaidOfCheckpoint,
     Start,
     StopSources,
     ToWorker,
@@ -43,6 +42,9 @@ from engine.worker import Worker
 
 if TYPE_CHECKING:
     from engine.keeper import Keeper
+
+_LOOK_SECONDS = 0.1
+"""How often a word that a new connection did not take at once is said again, while there is nothing else to do."""
 
 _WELCOME_SECONDS = 60.0
 _LAST_WORD_SECONDS = 60.0
@@ -89,7 +91,7 @@ class Process:
     def _welcome(self) -> Welcome:
         until = time.monotonic() + _WELCOME_SECONDS
         while (left := until - time.monotonic()) > 0:
-            self._poll(left)
+            self._poll(min(left, _LOOK_SECONDS))
             for word in self._line.hear():
                 if not isinstance(word, Welcome):
                     raise JobError(f"worker-{self.number} wanted a welcome, got {word!r}")
@@ -142,7 +144,7 @@ class Process:
     def _heard_inside(self, thing: object) -> None:
         if isinstance(thing, BaseException):
             self._line.say(control.Failed(pack(thing, f"worker-{self.number}")))
-        elif isinstance(thing, Kept | NotKept):
+        elif isinstance(thing, SaidOfCheckpoint):
             self._line.say(thing)
         elif isinstance(thing, control.Drained):
             if self._transport is not None:
@@ -196,7 +198,7 @@ class Process:
         """Until it has the last word, maybe over a new connection."""
         until = time.monotonic() + _LAST_WORD_SECONDS
         while not self._line.is_received and (left := until - time.monotonic()) > 0:
-            zmq.zmq_poll(self._line.awaited, int(left * 1000))
+            zmq.zmq_poll(self._line.awaited, int(min(left, _LOOK_SECONDS) * 1000))
             for _ in self._line.hear():  # nothing is left to be told
                 pass
 

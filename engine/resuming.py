@@ -24,12 +24,14 @@ from engine.state_codec import thaw
 _logger = logging.getLogger("headgate")
 
 
-def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
-    """What a job goes on from; nothing, where it begins. CheckpointError where it cannot."""
+def resume(store: Store, wanted: Checkpoints, plan: Plan, at_least: int) -> Saved:
+    """What a job goes on from; nothing, where it begins. CheckpointError where it cannot, as where that is before
+    `at_least`, the number of the last checkpoint that the job knows of."""
     found = _found(store, wanted.start_from)
+    _check_number(store, found, at_least)
     life = Life(store.epoch, store.line, wanted.again)
     if found is None or found.manifest is None:
-        return Saved(life, store.ended)
+        return Saved(life, store.ended, start=wanted.start_from)
     manifest = found.manifest
     dropped = _dropped(manifest, f"{store.files.root}/{found.folder}", plan, wanted.drop)
     whole = {each.operator for each in dropped if each.part is None}
@@ -41,6 +43,7 @@ def resume(store: Store, wanted: Checkpoints, plan: Plan) -> Saved:
         tuple(blob for blob in manifest.blobs if blob.operator not in whole),
         tuple((each.operator, each.part) for each in dropped if each.part is not None),
         wanted.drop,
+        wanted.start_from or manifest.program.start,
     )
 
 
@@ -57,6 +60,16 @@ def _found(store: Store, start_from: str | None) -> Found | None:
     if start_from is None or (found and found.manifest and start_from in _beginnings(found.manifest)):
         return found
     return store.savepoint(start_from)
+
+
+def _check_number(store: Store, found: Found | None, at_least: int) -> None:
+    number = found.manifest.number if found and found.manifest else 0
+    if number < at_least:
+        raise CheckpointError(
+            f"checkpoint {at_least} of this job is gone from {store.files.root} or not whole any more: "
+            f"{f'{number} is the last' if number else 'there is no other'}",
+            hint="what sinks show since then would come again; if that may be, start the job again",
+        )
 
 
 def check_start(wanted: Checkpoints) -> None:

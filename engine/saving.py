@@ -12,7 +12,7 @@ from engine.checkpoint_manifest import Blob
 from engine.checkpoint_store import Store
 from engine.checkpointer import Checkpointer, Pieces
 from engine.checkpoints import Checkpoints
-from engine.control import BeginCheckpoint, Kept, NotKept, OfCheckpoint, Saved
+from engine.control import BeginCheckpoint, OfCheckpoint, SaidOfCheckpoint, Saved
 from engine.coordinator import Announce, Coordinator, GiveUp, TaskId
 from engine.errors import CheckpointError
 from engine.keeper import Keeper
@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.05
 
 
 def keep(
-    worker: Worker, saved: Saved, say: Callable[[Kept | NotKept], None], failed: Callable[[BaseException], None]
+    worker: Worker, saved: Saved, say: Callable[[SaidOfCheckpoint], None], failed: Callable[[BaseException], None]
 ) -> Keeper:
     """Let the tasks of `worker` go on from what is saved, and keep what they know from now on."""
     if saved.place is not None:
@@ -45,13 +45,16 @@ def keep(
 
 def _broken(error: BaseException) -> CheckpointError:
     """What fails a job that would else wait for checkpoints which nobody makes."""
+    if isinstance(error, CheckpointError) and error.final:
+        return error
     broken = CheckpointError(f"checkpoints cannot be made any more: {type(error).__name__}: {error}")
     broken.__cause__ = error
     return broken
 
 
 class Saving:
-    """Of one attempt, at home. `given_up(why)` and `completed(it, bytes)` are called in the checkpointer's thread."""
+    """Of one attempt, at home. `given_up(why)`, `completed(it, bytes)` and `seen(number)`, once all sinks show it, are
+    called in the checkpointer's thread. `at_least`: the number of the last checkpoint that is known to be there."""
 
     def __init__(
         self,
@@ -60,10 +63,13 @@ class Saving:
         plan: Plan,
         given_up: Callable[[GiveUp], None],
         completed: Callable[[Announce, int], None],
+        seen: Callable[[int], None],
+        at_least: int = 0,
     ) -> None:
-        self._wanted, self._store, self._given_up, self._completed = wanted, store, given_up, completed
-        self.saved = resume(store, wanted, plan)
-        self._program = program_of(plan, wanted.start_from)
+        self._wanted, self._store = wanted, store
+        self._watching = given_up, completed, seen
+        self.saved = resume(store, wanted, plan, at_least)
+        self._program = program_of(plan, self.saved.start)
         self._keeper: Keeper | None = None
         self._checkpointer: Checkpointer | None = None
 
@@ -79,13 +85,15 @@ class Saving:
             check_partitions(self.saved, worker.partitions, worker.plan, self._wanted.drop)
         self._keeper = keep(worker, self.saved, self.say, failed)
         coordinator = self._coordinator(worker.plan)
-        told = (self._given_up, self._completed, lambda error: failed(_broken(error)))
-        self._checkpointer = Checkpointer(coordinator, self._store, self._program, tell, *told)
+        parts = (coordinator, self._store, self._program, tell, *self._watching)
+        self._checkpointer = Checkpointer(*parts, lambda error: failed(_broken(error)))
 
     def _coordinator(self, plan: Plan) -> Coordinator[Pieces]:
-        instances = (TaskId(at, instance) for at, task in enumerate(plan.tasks) for instance in range(task.parallelism))
+        instances = {TaskId(at, each): task for at, task in enumerate(plan.tasks) for each in range(task.parallelism)}
+        sinks = [who for who, task in instances.items() if task.shows]
         interval, pause, timeout = (self._wanted.seconds(name) for name in ("interval", "pause", "timeout"))
-        return Coordinator(instances, self.saved.checkpoint, interval, pause, timeout, time.monotonic())
+        names = {who: task.instance_name(who.instance) for who, task in instances.items()}
+        return Coordinator(names, self.saved.checkpoint, interval, pause, timeout, time.monotonic(), sinks)
 
     def start(self) -> None:
         """Everybody runs."""
@@ -99,7 +107,7 @@ class Saving:
         assert self._keeper is not None
         self._keeper.begin(word.checkpoint, word.place)
 
-    def say(self, word: Kept | NotKept) -> None:
+    def say(self, word: SaidOfCheckpoint) -> None:
         """What somebody says of a checkpoint; from any thread."""
         assert self._checkpointer is not None
         self._checkpointer.say(word)

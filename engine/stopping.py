@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from engine import beacon
 from engine.checkpoint_blobs import files_at
-from engine.checkpoint_listing import SAVEPOINTS, found_in
+from engine.checkpoint_listing import SAVEPOINTS, age, checkpoints, found_in
 from engine.errors import CheckpointError, HeadgateError
 from engine.watching import Found, no_answer, running
 
@@ -17,10 +17,12 @@ _LOOK_SECONDS = 0.1
 def stop(job: str, savepoint: str | None) -> str:
     """Stop the job called `job`, or of the process of that number, wait for its end, and say what came of it.
 
-    HeadgateError where there is none, or several, or where the savepoint could not be made.
+    HeadgateError where there is none, or several, or where the savepoint, or its last checkpoint, could not be made.
     """
     only = _only(job)
     assert only.snapshot is not None
+    kept = only.snapshot.checkpoints
+    before = None if kept is None else _newest(kept.into)
     try:
         why = beacon.stop(only.path, savepoint)
     except (OSError, ValueError) as error:
@@ -28,16 +30,28 @@ def stop(job: str, savepoint: str | None) -> str:
     if why is not None:
         raise CheckpointError(why)
     _wait(only)
-    kept = only.snapshot.checkpoints
-    if kept is None or savepoint is None:
+    if kept is None:
+        return f"job {only.job!r} has ended"
+    if savepoint is None:
+        if _newest(kept.into) == before:
+            raise _without(only, "another checkpoint")
         return f"job {only.job!r} has ended"
     where = f"{kept.into}/{SAVEPOINTS}/{savepoint}"
     if found_in(files_at(kept.into), SAVEPOINTS, savepoint) is None:
-        raise CheckpointError(
-            f"job {only.job!r} has ended without the savepoint {where}",
-            hint="what it said itself tells why; it may have come to its end before",
-        )
+        raise _without(only, f"the savepoint {where}")
     return f"job {only.job!r} has ended with the savepoint {where}"
+
+
+def _newest(into: str) -> tuple[int, int]:
+    """Epoch and number of the newest checkpoint."""
+    return max(map(age, checkpoints(files_at(into))), default=(0, 0))
+
+
+def _without(job: Found, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"job {job.job!r} has ended without {what}",
+        hint="what it said itself tells why; it may have come to its end before",
+    )
 
 
 def _only(job: str) -> Found:

@@ -136,7 +136,7 @@ class Supervision:
             return self._hello(worker, member, message, now)
         if isinstance(message, control.Ready):
             return self._ready(worker, member, message, now)
-        if isinstance(message, control.Beat | control.Kept | control.NotKept):
+        if isinstance(message, control.Beat | control.SaidOfCheckpoint):
             if isinstance(message, control.Beat) and not member.is_over:  # else overtaken over a new connection
                 member.report = message.report
             return []

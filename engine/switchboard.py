@@ -58,7 +58,7 @@ class Switchboard:
     def close(self) -> None:
         """Listen to nobody any more."""
         self._socket.disable_monitor()
-        self._socket.close(linger=0)
+        self._socket.close()
 
     def _heard(self, route: bytes, parts: list[zmq.Frame]) -> Iterator[tuple[int, FromWorker]]:
         try:

@@ -130,6 +130,9 @@ class Transport:
     def __init__(self, place: Place, number: int, max_message: int, refused: dict[str, int]) -> None:
         self._place, self._number, self.refused = place, number, refused
         self._context = zmq.Context()
+        # Before any socket listens: a connection lingers as its listener did then, and one that is lost just as its
+        # socket is closed would wait for ever to send what it has left.
+        self._context.setsockopt(zmq.LINGER, 0)
         self._doorman = None if place.keys is None else Doorman(self._context, place.keys)
         self._watched: dict[str, zmq.Socket[bytes]] = {}
         """What tells how connections to each socket begin, fail and end."""
@@ -141,7 +144,7 @@ class Transport:
             self._data, data = self._listening(zmq.PULL, "data", max_message + _SLACK)
             self._signals, signals = self._listening(zmq.PULL, "signals", max_message + _SLACK)
         except BaseException:
-            self._context.destroy(linger=0)
+            self._context.destroy()
             raise
         self.addresses = Addresses(data, signals)
         self.is_needed = True
@@ -150,7 +153,6 @@ class Transport:
     def control(self) -> tuple[zmq.Socket[bytes], str]:
         """The socket on which the job listens to its workers, and its address."""
         socket, address = self._listening(zmq.ROUTER, "control", LONGEST_WORD)
-        socket.set(zmq.LINGER, 0)
         socket.set(zmq.ROUTER_MANDATORY, 1)
         return socket, address
 
@@ -208,7 +210,7 @@ class Transport:
 
     def close(self) -> None:
         """Let go of everything; what has not been sent is lost, and the files are gone."""
-        self._context.destroy(linger=0)
+        self._context.destroy()
         for address in (self.addresses.data, self.addresses.signals):
             if address.startswith("ipc://"):
                 Path(address.removeprefix("ipc://")).unlink(missing_ok=True)

@@ -6,12 +6,15 @@ import faulthandler
 import gc
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from cext import debug
+from tests import hanging
 
 LATER = 30  # seconds behind the time-out of a test, which cannot strike while native code keeps the GIL
 terminal = pytest.StashKey[int]()
@@ -46,6 +49,21 @@ def pytest_collection_finish() -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     os.close(config.stash[terminal])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool:
+    """As pytest-timeout does it; but in the processes of xdist that says nothing, as its terminal is nowhere there."""
+    timer = threading.Timer(settings.timeout, hanging.end, (item, settings.timeout))
+    timer.name = f"timeout of {item.nodeid}"
+
+    def cancel() -> None:
+        timer.cancel()
+        timer.join()  # once it speaks, no other test may begin
+
+    item.cancel_timeout = cancel  # type: ignore[attr-defined]
+    timer.start()
+    return True
 
 
 @pytest.fixture(autouse=True)

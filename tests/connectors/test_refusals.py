@@ -262,3 +262,14 @@ def test_a_table_that_does_not_suit_a_whole_stream_is_no_records_fault(tmp_path:
         with pytest.raises(ConnectorError) as caught:
             write_and_abort(sink, SinkContext("load", type_), records)
         assert type(caught.value) is kind, caught.value
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_only_somebody_can_mend_starts_no_job_anew(processes: int, tmp_path: Path) -> None:
+    flow = Dataflow("nowhere")
+    flow.source(from_iterable([Other(1)])).sink(sqlite_table(tmp_path / "x.db", "rows", create=False))
+    job = flow.start(processes=processes, checkpoint=str(tmp_path / "state"))
+    with pytest.raises(ConnectorError, match=r"wanted the table 'rows' .*, which is not there") as failed:
+        job.wait()
+    assert failed.value.final
+    assert not any("started anew" in note for note in failed.value.__notes__)

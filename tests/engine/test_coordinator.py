@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.coordinator import Announce, Begin, Coordinator, GiveUp, Store, TaskId
+from engine.coordinator import WANTED_AGAIN_SECONDS, Announce, Begin, Coordinator, GiveUp, Seen, Store, TaskId
 
 TASKS = [TaskId(0, 0), TaskId(1, 0), TaskId(1, 1)]
 READ, *OTHERS = TASKS
 
 
-def coordinator(last: int = 0, *, interval: float = 10, pause: float = 2, timeout: float = 60) -> Coordinator[str]:
-    return Coordinator(TASKS, last, interval, pause, timeout, now=0.0)
+def coordinator(
+    last: int = 0, *, interval: float = 10, pause: float = 2, timeout: float = 60, sinks: list[TaskId] | None = None
+) -> Coordinator[str]:
+    names = {task: f"task {task.planned}" for task in TASKS}
+    return Coordinator(names, last, interval, pause, timeout, 0.0, sinks or [])
 
 
 def say(each: Coordinator[str], checkpoint: int, *tasks: TaskId, now: float = 11) -> list[Any]:
@@ -30,7 +33,7 @@ def test_one_begins_every_interval_and_is_complete_when_all_have_said_what_they_
     assert each.tick(30) == []
     assert say(each, 7, *OTHERS) == []
     assert say(each, 7, READ) == [Store(7, {task: f"{task.planned}@7" for task in TASKS}, False)]
-    assert each.stored(12) == [Announce(7, False, seconds=2)]
+    assert each.stored(12) == [Announce(7, False, seconds=2), Seen(7)]
     assert each.deadline == 20
     assert each.tick(20) == [Begin(8)]
 
@@ -49,7 +52,7 @@ def test_one_that_is_wanted_begins_at_once_or_after_the_one_under_way() -> None:
     assert each.want(1) == [Begin(1)]
     assert each.want(2) == []
     say(each, 1, *TASKS)
-    assert each.stored(3) == [Announce(1, False, seconds=2)]
+    assert each.stored(3) == [Announce(1, False, seconds=2), Seen(1)]
     assert each.tick(5) == []
     assert each.want(5) == [Begin(2)]
 
@@ -58,7 +61,7 @@ def test_what_is_said_of_another_one_does_not_count() -> None:
     each = coordinator(timeout=5)
     each.tick(10)
     say(each, 1, READ)
-    assert each.tick(15) == [GiveUp(1, "2 of 3 tasks had not come to it in 5 s", 1)]
+    assert each.tick(15) == [GiveUp(1, "task 1 and 1 more of 3 tasks had not come to it in 5 s", 1)]
     assert each.tick(25) == [Begin(2)]
     assert say(each, 1, *OTHERS) == []
     assert say(each, 2, READ) == []
@@ -69,7 +72,7 @@ def test_what_is_said_of_another_one_does_not_count() -> None:
 def test_after_one_that_was_given_up_comes_another_an_interval_later(interval: int, pause: int, next_at: int) -> None:
     """For a disk that is full is so a moment later too; but nobody goes for long without."""
     each = coordinator(interval=interval, pause=pause)
-    each.want(0)
+    assert each.tick(interval) == [Begin(1)]
     assert each.failed(1, "disk full", 20) == [GiveUp(1, "disk full", 1)]
     assert each.deadline == next_at
 
@@ -81,7 +84,11 @@ def test_but_one_that_somebody_wants_meanwhile_comes_at_once() -> None:
     assert each.failed(1, "disk full", 12) == [GiveUp(1, "disk full", 1)]
     assert each.tick(12) == [Begin(2)]
     assert each.failed(2, "disk full", 13) == [GiveUp(2, "disk full", 2)]
-    assert each.deadline == 23
+    assert each.deadline == 13 + WANTED_AGAIN_SECONDS, "and again, until one lasts"
+    assert each.tick(14) == [Begin(3)]
+    say(each, 3, *TASKS)
+    each.stored(15)
+    assert each.deadline == 24
 
 
 def test_failures_in_a_row_are_counted_until_one_lasts() -> None:
@@ -95,6 +102,33 @@ def test_failures_in_a_row_are_counted_until_one_lasts() -> None:
     each.stored(4)
     each.want(5)
     assert each.failed(4, "again", 5)[0] == GiveUp(4, "again", 1)
+
+
+def test_a_savepoint_that_was_given_up_is_tried_again_under_its_name() -> None:
+    each = coordinator()
+    each.tick(10)
+    each.want(11, "move")
+    assert each.failed(1, "disk full", 12) == [GiveUp(1, "disk full", 1)]
+    for number in (2, 3):
+        assert each.tick(12 + number) == [Begin(number, "move")]
+        assert each.failed(number, "disk full", 12 + number) == [GiveUp(number, "disk full", number, "move")]
+
+
+def test_one_is_seen_once_all_sinks_show_it() -> None:
+    each = coordinator(last=3, sinks=OTHERS)
+    each.tick(10)
+    say(each, 4, *TASKS)
+    assert each.stored(12) == [Announce(4, False, seconds=2)]
+    assert each.shown(OTHERS[0], 4) == []
+    each.tick(20)
+    say(each, 5, *TASKS)
+    assert each.stored(22) == [Announce(5, False, seconds=2)], "not even the one before is"
+    assert each.shown(OTHERS[1], 5) == []
+    assert each.shown(OTHERS[0], 2**63 - 1) == [Seen(5)], "what it shows at its end is all"
+    each.tick(30)
+    say(each, 6, *TASKS)
+    assert each.stored(32) == [Announce(6, False, seconds=2)]
+    assert each.shown(OTHERS[1], 6) == [Seen(6)]
 
 
 def test_one_that_is_being_stored_is_not_given_up_for_its_time() -> None:
@@ -128,7 +162,7 @@ def test_who_passed_its_barrier_and_ended_belongs_to_it_as_it_was_then_though_it
     each.tick(10)
     say(each, 1, *OTHERS)
     assert each.said(READ, 2, True, "read", 12) == []
-    assert each.tick(70)[0] == GiveUp(1, "1 of 3 tasks had not come to it in 60 s", 1)
+    assert each.tick(70)[0] == GiveUp(1, "task 0 had not come to it in 60 s", 1)
     assert each.tick(80) == [Begin(2)]
     say(each, 2, OTHERS[0])
     assert say(each, 2, OTHERS[1])[0].kept[READ] == "read"
@@ -139,7 +173,7 @@ def test_when_all_have_ended_the_last_one_is_made_at_once() -> None:
     for task in TASKS:
         made = each.said(task, 1, True, "end", 1)
     assert made == [Store(1, dict.fromkeys(TASKS, "end"), True)]
-    assert each.stored(2) == [Announce(1, True, seconds=1)]
+    assert each.stored(2) == [Announce(1, True, seconds=1), Seen(1)]
     assert each.is_over
     assert each.deadline is None
     assert each.want(100) == []
@@ -154,8 +188,8 @@ def test_after_one_whose_barrier_somebody_passed_comes_another_last_one() -> Non
     assert [type(what) for what in made] == [Store]
     assert isinstance(made[0], Store)
     assert (made[0].is_last, made[0].kept[READ]) == (False, "0@1")
-    assert each.stored(12) == [Announce(1, False, seconds=2), Store(2, dict.fromkeys(TASKS, "end"), True)]
-    assert each.stored(13) == [Announce(2, True, seconds=1)]
+    assert each.stored(12) == [Announce(1, False, seconds=2), Seen(1), Store(2, dict.fromkeys(TASKS, "end"), True)]
+    assert each.stored(13) == [Announce(2, True, seconds=1), Seen(2)]
 
 
 def test_a_last_one_that_cannot_be_stored_is_tried_again() -> None:

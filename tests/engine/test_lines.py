@@ -25,6 +25,7 @@ class Pair:
 
     def __init__(self, directory: str) -> None:
         self.context: zmq.Context[Any] = zmq.Context()
+        self.context.setsockopt(zmq.LINGER, 0)
         self.refused: list[str] = []
         self.place = Place(directory)
         self.token = secrets.token_bytes(16)
@@ -59,7 +60,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     made = Pair(str(tmp_path))
     yield made
     made.job.close()
-    made.context.destroy(linger=0)
+    made.context.destroy()
 
 
 def test_words_arrive_in_order_though_said_before_there_was_a_connection(pair: Pair) -> None:

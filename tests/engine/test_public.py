@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import pickle
 import pkgutil
 import re
 from types import ModuleType
@@ -82,6 +83,8 @@ def test_the_tree_of_errors_is_as_drawn() -> None:
 
 def test_errors_carry_what_is_known() -> None:
     error = HeadgateError("no table", hint="create it")
+    assert not error.final
+    assert pickle.loads(pickle.dumps(ConnectorError("no table", final=True))).final
     assert (str(error), error.hint) == ("no table\n  hint: create it", "create it")
     assert (str(HeadgateError("no table")), HeadgateError("no table").hint) == ("no table", None)
     assert (ConnectorError("x").result, JobError("x").result) == (None, None)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine import CheckpointError, HeadgateError, beacon
+from engine.checkpoints import Checkpoints
 from engine.cli import _commands
 from engine.job import Job
 from engine.stopping import stop
@@ -142,3 +143,12 @@ def test_one_that_ended_without_the_savepoint_is_no_success(
     with pytest.raises(CheckpointError, match=f"has ended without the savepoint {tmp_path}/savepoints/a\n  hint: "):
         stop("counting", "a")
     assert job.state == "cancelled"
+
+
+def test_nor_is_one_that_ended_without_a_last_checkpoint(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job: Job = counting(Shown(), None, Numbers(10**9)).start(checkpoint=Checkpoints(into=str(tmp_path), interval="1h"))
+    monkeypatch.setattr(job, "stop", lambda savepoint: job.cancel())
+    with pytest.raises(CheckpointError, match="has ended without another checkpoint\n  hint: "):
+        stop("counting", None)

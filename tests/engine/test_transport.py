@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
+import zmq
 
 from engine import ConnectorError, HeadgateError, Settings
 from engine.keys import new_keys
@@ -39,3 +41,40 @@ def test_a_job_listens_at_one_address(listen: str) -> None:
 def test_keys_do_not_show_their_secret() -> None:
     keys = new_keys([0, 1])[1]
     assert keys.secret.decode() not in repr(Place(keys=keys))
+
+
+def test_a_connection_that_is_lost_as_its_socket_lets_go_of_it_holds_nothing_up(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A socket that is closed lets go of a connection first and tells its listener then. That a connection is lost in
+    between is rare, so it is made to let go of one in another way: for its successor, of the same name."""
+    folder = tmp_path_factory.mktemp("t")  # paths of sockets are short
+    folder.chmod(0o700)
+    transport = Transport(Place(str(folder)), 0, 1 << 20, {})
+    router, address = transport.control()
+    router.set(zmq.ROUTER_HANDOVER, 1)
+
+    def worker() -> zmq.Socket[bytes]:
+        socket = workers.socket(zmq.DEALER)
+        socket.set(zmq.RCVHWM, 1)
+        socket.set(zmq.ROUTING_ID, b"worker")
+        socket.connect(address)
+        socket.send(b"hello")
+        assert router.poll(10_000)
+        assert router.recv_multipart() == [b"worker", b"hello"]
+        return socket
+
+    with zmq.Context() as workers:
+        workers.setsockopt(zmq.LINGER, 0)
+        first = worker()
+        for _ in range(100):  # more than the system takes: the connection has something left to send
+            router.send_multipart([b"worker", bytes(1 << 16)])
+        with worker():
+            first.close()
+            while transport.speakers != 1:
+                assert any(events.poll(10_000) for events, _ in transport.door)
+                transport.attend()
+            closing = threading.Thread(target=transport.close, daemon=True)
+            closing.start()
+            closing.join(10)
+            assert not closing.is_alive(), "the transport does not close"
