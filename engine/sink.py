@@ -58,8 +58,8 @@ class Writer(Generic[T_contra]):
 
     After `open`: any number of `write`, then exactly one of `finish` and `abort`, and nothing after it. With
     checkpoints, and where the sink's delivery is "exactly once", `prepare` and `commit` come in between: what is
-    prepared is committed in order, though not always before more is, and before `finish` all is committed. A commit
-    that goes on behind `commit` is waited for by `settle`, before the next `prepare`, `finish` or `abort` at the latest.
+    prepared is committed in order, though not always before more is, and before `finish` all is committed. `settle`
+    waits for a commit that is still under way, before the next `prepare`, `finish` or `abort` at the latest.
     """
 
     def write(self, records: list[T_contra]) -> None:
