@@ -36,7 +36,7 @@ cdef class Sink(Head):
     cdef uint64_t _settled(self) noexcept
     cdef int _open(self) except -1
     cdef bint commit(self) except -1
-    cdef int await_commits(self) except -1
+    cdef int settle_commits(self, bint wait) except -1
     cdef int _tell(self, int64_t seen) except -1
     cdef int _commit_the_complete(self) noexcept
     cdef bint _try(self, list rows, bint final, Sideline side) except -1

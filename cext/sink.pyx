@@ -118,7 +118,7 @@ cdef class Sink(Head):
             return None
         if self.writer is None:
             self._open()
-        self.await_commits()  # for what was committed is in no later checkpoint
+        self.settle_commits(True)  # for what was committed is in no later checkpoint
         try:
             self.prepared.append((checkpoint, self.writer.prepare(checkpoint)))
         except BaseException as error:
@@ -132,6 +132,7 @@ cdef class Sink(Head):
     cdef bint commit(self) except -1:
         """Make visible what may be; whether anything has still to be told to the writer."""
         cdef int64_t completed = self.completed  # which may grow meanwhile
+        self.settle_commits(False)
         if completed == self.told:
             return len(self.prepared) > 0
         try:
@@ -145,16 +146,17 @@ cdef class Sink(Head):
             self._tell(completed)
         return len(self.prepared) > 0
 
-    cdef int await_commits(self) except -1:
-        """Wait until all that the writer was told to make visible is."""
+    cdef int settle_commits(self, bint wait) except -1:
+        """Say so if all that the writer was told to make visible is; with `wait`, not before it is."""
         if not self.under_way:
             return 0
-        self.under_way = False
         try:
-            self.writer.settle()
+            self.under_way = not self.writer.settle(wait=wait)
         except BaseException as error:
+            self.under_way = False
             raise self.guard.described(None, error)
-        self._tell(self.told)
+        if not self.under_way:
+            self._tell(self.told)
         return 0
 
     cdef int _tell(self, int64_t seen) except -1:
@@ -227,7 +229,7 @@ cdef class Sink(Head):
         """What a cancelled job had still to show. Where it cannot be, the next run shows it."""
         try:
             self.commit()
-            self.await_commits()
+            self.settle_commits(True)
         except BaseException:
             pass
         return 0

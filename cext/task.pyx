@@ -142,7 +142,7 @@ cdef class Task:
             if fed:
                 return BUSY  # it took a mark, or gathers a batch
             if self.sink is not None:  # which has nothing else to do meanwhile
-                self.sink.await_commits()
+                self.sink.settle_commits(True)
             return self._rest(now)
         self._through(rows, now)
         if not self._has_rest():
@@ -418,7 +418,7 @@ cdef class Task:
             return True
         if self.sink.commit():
             return False
-        self.sink.await_commits()
+        self.sink.settle_commits(True)
         return True
 
     # The end.

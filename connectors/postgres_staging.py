@@ -294,8 +294,6 @@ class StagedTableWriter(TableWriter):
         cursor.execute("ROLLBACK TO trial")
 
     def write(self, records: list[Any]) -> None:
-        if self._moving is not None and self._moving.work.is_over:
-            self.settle()
         super().write(records)
         self._last = self._reached
         self._waiting += len(records)
@@ -329,14 +327,17 @@ class StagedTableWriter(TableWriter):
             self.settle()
         return self._moving is not None
 
-    def settle(self) -> None:
+    def settle(self, *, wait: bool = True) -> bool:
         if (moving := self._moving) is None:
-            return
+            return True
+        if not wait and not moving.work.is_over:
+            return False
         self._moving = None
         moving.work.wait()
         self._parts = [each for each in self._parts if each != moving.part]
         with self._trying_to("tidy up behind"):
             self._run(partial(self._drop, part=moving.part), moving.instance)
+        return True
 
     def _drop(self, cursor: Cursor, part: Table) -> None:
         cursor.execute(part.drop())

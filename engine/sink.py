@@ -91,9 +91,11 @@ class Writer(Generic[T_contra]):
         """
         raise NotImplementedError
 
-    def settle(self) -> None:
-        """Wait until all that `commit` was told is to be seen; raise if it cannot be: the job fails, and what goes on
-        from its last checkpoint commits that again. Needed only where `commit` may return True."""
+    def settle(self, *, wait: bool = True) -> bool:
+        """Whether all that `commit` was told is to be seen; with `wait` not before it is. Raise if it cannot be: the
+        job fails, and what goes on from its last checkpoint commits that again. Asked only where `commit` returned
+        True."""
+        return True
 
     def finish(self) -> None:
         """The stream has ended: make the result visible (rename the file, commit), and let go of everything."""

@@ -380,8 +380,9 @@ def test_more_is_written_while_a_part_moves(postgres: PostgresServer) -> None:
     token = writer.prepare(1)
     with psycopg.connect(postgres.conninfo()) as db:
         db.execute("LOCK TABLE t IN EXCLUSIVE MODE")  # the move waits for this
-        writer.commit(token)
+        assert writer.commit(token)
         writer.write([Row(2, "b")])
+        assert not writer.settle(wait=False)
         with pytest.raises(OutputError, match="record 1 of 1: Row"), _lets_go_once_tried(db, postgres):
             writer.write([Row(1, "again")])
         writer.write([Row(3, "c")])
@@ -409,21 +410,6 @@ def _lets_go_once_tried(db: psycopg.Connection[Any], postgres: PostgresServer) -
         yield
     finally:
         thread.join()
-
-
-def test_a_move_that_fails_ends_the_job_with_the_next_write(postgres: PostgresServer) -> None:
-    """And is no record's fault, so that none is set aside for it."""
-    postgres.sql("CREATE TABLE t (n bigint PRIMARY KEY, text text)")
-    writer = _open(postgres_table(postgres.conninfo(), "t"))
-    writer.write([Row(1, "a")])
-    token = writer.prepare(1)
-    postgres.sql("INSERT INTO t VALUES (1, 'theirs')")
-    writer.commit(token)
-    _staged_writer(writer)._moving.work._thread.join()  # type: ignore[union-attr]
-    with pytest.raises(ConnectorError, match="rows stay in table") as caught:
-        writer.write([Row(2, "b")])
-    assert not isinstance(caught.value, OutputError)
-    writer.abort()
 
 
 def test_a_row_that_is_refused_only_at_commit_is_not_lost(postgres: PostgresServer) -> None:
