@@ -66,5 +66,5 @@ def test_a_checkpoint_a_second(
         said.append(checkpoints)
         return seconds
 
-    paired_figures(benchmark, with_checkpoints, lambda: _seconds(operator, None)[0], RECORDS, rounds=3)
+    paired_figures(benchmark, with_checkpoints, lambda: _seconds(operator, None)[0], RECORDS, rounds=9)
     benchmark.extra_info["checkpoints"] = said[1:]

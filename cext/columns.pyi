@@ -1,19 +1,10 @@
-"""Columns: the native aggregates, one value a slot, a slot a key."""
+"""Columns: the native aggregates."""
 
 from collections.abc import Callable
 from typing import Any, Self, final
 
-from typing_extensions import disjoint_base
-
+from cext.column import Column, Objects
 from cext.getter import Getter
-
-@disjoint_base
-class Column:
-    value: Getter
-    def __new__(cls, value: Getter, *arguments: Any) -> Self: ...
-
-@disjoint_base
-class Objects(Column): ...
 
 @final
 class Count(Column): ...

@@ -1,5 +1,5 @@
 # Groups: keyed aggregate state, a slot for each key in every column.
-from cext.columns cimport Column
+from cext.column cimport Column
 from cext.getter cimport Getter
 from cext.guard cimport Guard, Sideline
 

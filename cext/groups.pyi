@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Self, final
 
-from cext.columns import Column
+from cext.column import Column
 from cext.getter import Getter
 from cext.operator_state import OperatorState
 

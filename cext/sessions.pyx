@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 cimport cython
 from cpython.ref cimport PyObject
 
-from cext.columns cimport Column
+from cext.column cimport Column
 from cext.partition cimport find
 from cext.windowed cimport FOREVER, LATE, READY, TAKEN
 

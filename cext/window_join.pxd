@@ -1,5 +1,5 @@
 # WindowJoin: pairs of records of two inputs that have a key and a window in common.
-from cext.columns cimport Objects
+from cext.column cimport Objects
 from cext.joined cimport Joins
 from cext.panes cimport Panes
 

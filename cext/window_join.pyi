@@ -2,7 +2,7 @@
 
 from typing import Self, final
 
-from cext.columns import Objects
+from cext.column import Objects
 from cext.getter import Getter
 from cext.joined import Joins
 from cext.panes import Panes

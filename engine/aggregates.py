@@ -9,7 +9,8 @@ from operator import or_
 from types import UnionType
 from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin
 
-from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
+from cext.column import Column
+from cext.columns import Collect, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
 from cext.getter import Getter
 from engine.errors import GraphError
 from engine.graph import users_place

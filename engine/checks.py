@@ -9,7 +9,8 @@ from typing import Any
 
 from engine.errors import GraphError
 from engine.graph import Input, Node, feeding
-from engine.operations import FromSource, function_name
+from engine.naming import function_name
+from engine.operations import FromSource
 from engine.types import did_you_mean, fields_of, has_field, name_of
 
 

@@ -15,7 +15,7 @@ from cext.waker import Waker
 from engine.aggregates import Aggregate
 from engine.either import Either
 from engine.graph import Key, Node
-from engine.operations import Operation, Role
+from engine.operation import Operation, Role
 from engine.partials import Form
 
 if TYPE_CHECKING:

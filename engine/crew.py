@@ -6,6 +6,7 @@ import os
 import pickle
 import secrets
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -34,7 +35,7 @@ from engine.part import Part
 from engine.placement import LocalPlacement, Placement, Slot
 from engine.plan import Plan
 from engine.shipping import dump, fingerprint
-from engine.supervision import Fail, Home, Instruction, Kill, Send, Supervision
+from engine.supervision import Dump, Fail, Home, Instruction, Kill, Send, Supervision
 from engine.switchboard import Switchboard
 from engine.transport import Place, Transport, places
 
@@ -218,6 +219,8 @@ class Crew:
             if isinstance(each, Send):
                 assert self._switchboard is not None
                 self._switchboard.say(each.worker, each.message)
+            elif isinstance(each, Dump):
+                self._slots[each.worker].signal(signal.SIGQUIT)
             elif isinstance(each, Kill):
                 self._slots[each.worker].kill()
             elif isinstance(each, Fail):

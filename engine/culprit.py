@@ -8,7 +8,8 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import GraphError
-from engine.operations import Operation, function_place
+from engine.naming import function_place
+from engine.operation import Operation
 from engine.pickling import names_used
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from engine.checks import call_it, checked_policy
 from engine.errors import GraphError
 from engine.graph import LETTERS, Graph, Input, Node, OnError, feeding, stage_of, users_place
 from engine.letters import DeadLetter
-from engine.operations import FromSource, Operation
+from engine.operation import Operation
+from engine.operations import FromSource
 from engine.settings import Settings
 from engine.source import Source
 from engine.stream import Stream
@@ -136,9 +137,10 @@ class Dataflow:
              discard, at least once
         ...
         """
+        from engine.explain import explained
         from engine.plan import Plan
 
-        return Plan.of(self, processes, saves=checkpoint).text(checkpoint=checkpoint)
+        return explained(Plan.of(self, processes, saves=checkpoint), checkpoint=checkpoint)
 
     def to_mermaid(self) -> str:
         """The graph as Mermaid flowchart text."""

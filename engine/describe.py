@@ -8,7 +8,7 @@ from typing import Any
 from cext.head import Several
 from engine.errors import ConnectorError, InputError, JobError, OperatorError, OutputError
 from engine.graph import Node, is_ours
-from engine.operations import code_place, function_place
+from engine.naming import code_place, function_place
 
 _LONGEST_RECORD = 200
 _GO_ON = 'on_error="skip" or "dead-letter" goes on without such records'

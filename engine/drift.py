@@ -15,12 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from engine.event_time import EventTime
-
-if TYPE_CHECKING:
-    from engine.plan import Edge, TaskPlan
+from engine.task_plan import Edge, TaskPlan
 
 
 @dataclass(frozen=True)

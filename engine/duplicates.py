@@ -13,7 +13,7 @@ from cext.waker import Waker
 from cext.windowed import Windowed
 from engine.event_time import Time, arrival_of
 from engine.graph import Input, Key
-from engine.operations import Aside, Operation, Role, late
+from engine.operation import Aside, Operation, Role, late
 
 FOREVER = 1 << 60
 """Milliseconds that no two moments are apart by."""

@@ -17,7 +17,9 @@ from cext.watermarks import Watermarks
 from engine.durations import Duration, nanoseconds
 from engine.errors import GraphError
 from engine.graph import ASIDE, Input, Node, Part, feeding
-from engine.operations import FromSource, Operation, Role, function_name
+from engine.naming import function_name
+from engine.operation import Operation, Role
+from engine.operations import FromSource
 from engine.types import fields_of, name_of, returned_by
 
 Zone = str | tzinfo

@@ -15,7 +15,7 @@ from engine.errors import GraphError
 
 if TYPE_CHECKING:
     from engine.event_time import Time
-    from engine.operations import Operation
+    from engine.operation import Operation
 
 OnError: TypeAlias = Literal["fail", "skip", "dead-letter"]
 Part: TypeAlias = str | Callable[[Any], Any]

@@ -103,6 +103,8 @@ class Job:
         """Once it is to be stopped. Used under the lock."""
         self._is_complete = False
         """Whether the checkpoint of its end lasts."""
+        self._is_over = False
+        """Whether all that is left is to let go of what it holds. Used under the lock."""
         if self._store is not None:
             self._log = CheckpointLog(self.name, self._store.files.root, self.attempt.checkpoint, self._restarts)
 
@@ -236,15 +238,16 @@ class Job:
         if unused is not None:
             unused.close()
         with self._lock:
-            if self._ended.is_set():
+            if self._is_over:
                 return
+            self._is_over = True
             self._seconds = time.monotonic() - self._began
             if self._asked == "stopped" and not self._all_errors:
                 self._check_last()
-            self._beacon.close()
-            if self._store is not None:
-                self._close(self._store)
-            self._ended.set()
+        self._beacon.close()
+        if self._store is not None:
+            self._close(self._store)  # which takes its time where the store is far away
+        self._ended.set()
 
     def _check_last(self) -> None:
         if self._last is not None and self._log is not None and not self._last.number:
@@ -296,7 +299,7 @@ class Job:
         """
         self._check_savepoint(savepoint)  # which may take its time where the store is far away
         with self._lock:
-            is_ending = self._is_complete or self._ended.is_set() or (self._errors and not self._starts_anew)
+            is_ending = self._is_complete or self._is_over or (self._errors and not self._starts_anew)
             if self._asked != "finished" or is_ending:
                 self._check_awaited(savepoint)
                 return
@@ -321,7 +324,7 @@ class Job:
     def _check_awaited(self, savepoint: str | None) -> None:
         """CheckpointError where the job is being stopped already, and not with that savepoint."""
         awaited = None if self._last is None else self._last.savepoint
-        if self._asked == "stopped" and not self._ended.is_set() and savepoint not in {None, awaited}:
+        if self._asked == "stopped" and not self._is_over and savepoint not in {None, awaited}:
             how = "without a savepoint" if awaited is None else f"with the savepoint {awaited!r}"
             raise CheckpointError(
                 f"job {self.name!r} is being stopped already, {how}",
@@ -335,7 +338,7 @@ class Job:
         event loop go on) has 5 s to come back from it; then its thread is left behind, and the job counts as ended.
         """
         with self._lock:
-            if not self._ended.is_set():
+            if not self._is_over:
                 self._asked = "cancelled"
                 self._cancelled_at = min(self._cancelled_at, time.monotonic())
                 self._is_asked.set()

@@ -20,7 +20,7 @@ from cext.waker import Waker
 from cext.window_join import Rows, WindowJoin
 from engine.event_time import Time
 from engine.graph import Input, Key
-from engine.operations import Aside, Operation, Role, late
+from engine.operation import Aside, Operation, Role, late
 from engine.pair_times import Later, OfLeft
 from engine.types import optional
 from engine.windows import Parts, Session, Window

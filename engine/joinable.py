@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine import operations as ops
 from engine.checks import check_function
 from engine.equality import may_equal
 from engine.errors import GraphError
 from engine.event_time import time_of
 from engine.graph import Input, Key, OnError
 from engine.join_operations import Join, Side
+from engine.operations import Map
 from engine.stream import Stream
 from engine.types import name_of, returned_by
 from engine.windowed import WindowedResults
@@ -70,7 +70,7 @@ class Joinable(Stream[T]):
         pairs: WindowedResults[Any, Any] = WindowedResults(self._flow, (Input(node),), node.type)
         if into is None:
             return pairs
-        made = pairs._add(ops.Map(into, spread=True), known or returned_by(into), None, on_error, place)
+        made = pairs._add(Map(into, spread=True), known or returned_by(into), None, on_error, place)
         return WindowedResults(self._flow, (Input(made),), made.type)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from engine import operations as ops
 from engine.aggregates import Aggregate
 from engine.checks import check_function, unbounded_sources
 from engine.duplicates import FOREVER, Deduplicated, Distinct
@@ -15,6 +14,7 @@ from engine.event_time import ARRIVAL, Time, checked_milliseconds, clock_of, has
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import Input, Key, OnError, users_place
 from engine.joins import Joining
+from engine.keyed_operations import Aggregated, RunningAggregate, StatefulMap
 from engine.keyed_process import KeyedProcess, made_type
 from engine.partials import Form
 from engine.processing import AgeingStatefulMap, Processed, ProcessResults, process_class
@@ -265,7 +265,7 @@ class KeyedStream(Joining[T]):
             )
         known = type or second_returned_by(function)
         if ttl is None:
-            return self._then(ops.StatefulMap(self.key, function, initial), known, name, on_error)
+            return self._then(StatefulMap(self.key, function, initial), known, name, on_error)
         milliseconds = checked_milliseconds(ttl, "stateful_map's ttl", users_place(), 1)
         operation = AgeingStatefulMap(self.key, time_of(self._inputs), function, initial, milliseconds)
         return self._then(operation, known, name, on_error)
@@ -344,9 +344,9 @@ class KeyedStream(Joining[T]):
                 hint='say emit="update" to have the aggregate after each record',
             )
         operation = (
-            ops.Aggregated(self.key, aggregates, make, Form.of(self.key, aggregates, self.type))
+            Aggregated(self.key, aggregates, make, Form.of(self.key, aggregates, self.type))
             if emit == "end"
-            else ops.RunningAggregate(self.key, aggregates, make)
+            else RunningAggregate(self.key, aggregates, make)
         )
         node = self._add(operation, record_type, name, on_error, place)
         return Stream(self._flow, (Input(node),), record_type)

@@ -72,3 +72,8 @@ def _is_at_home(node: Node) -> bool:
     if isinstance(operation, FromSource):
         return operation.source.at_home
     return isinstance(operation, ToSink) and operation.sink.at_home
+
+
+def worker_name(number: int) -> str:
+    """What a process of a job is called."""
+    return "home" if number == HOME else f"worker {number}"

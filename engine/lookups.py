@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from cext import chain
+from cext.chain import Operator
 from cext.getter import Getter
 from cext.guard import Guard
 from cext.head import Head
@@ -16,12 +18,34 @@ from engine.equality import may_equal
 from engine.errors import GraphError
 from engine.event_time import EventTime
 from engine.graph import Input, Part, feeding
-from engine.operations import LookupJoin, Operation, Role, function_name
+from engine.naming import function_name
+from engine.operation import Operation, Role
 from engine.source import Source
+from engine.tables import load
 from engine.types import fields_of, name_of, returned_by
 
 if TYPE_CHECKING:
     from engine.stream import Stream
+
+
+@dataclass(frozen=True, eq=False)
+class LookupJoin(Operation):
+    """One record meets its match in a table that is read once, when the job starts."""
+
+    role: ClassVar[Role] = "chain"
+    kind = "lookup_join"
+    table: Mapping[Any, Any] | Source[Any]
+    table_key: Part | None
+    on: Part
+    f: Callable[[Any, Any], Any] | None
+    inner: bool
+
+    def prepare(self, name: str) -> Self:
+        return replace(self, table=load(self.table, Getter(self.table_key), name))
+
+    def build_operator(self, name: str, guard: Guard) -> Operator:
+        assert isinstance(self.table, dict), "prepare() comes first"
+        return chain.Lookup(name, guard, self.table, Getter(self.on), self.f, self.inner)
 
 
 @dataclass(frozen=True, eq=False)

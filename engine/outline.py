@@ -6,7 +6,8 @@ import msgspec
 
 from engine.graph import LETTERS
 from engine.operations import MapAsync
-from engine.plan import Plan, TaskPlan
+from engine.plan import Plan
+from engine.task_plan import TaskPlan
 
 
 class OperatorOutline(msgspec.Struct, array_like=True, frozen=True):

@@ -28,8 +28,8 @@ import msgspec
 from engine.at_home import stand_in
 from engine.by_value import cached, complete, fill, look_up, named, set_globals, settle, token_of
 from engine.graph import Node
+from engine.lookups import LookupJoin
 from engine.modules import Surroundings
-from engine.operations import LookupJoin
 from engine.sink import Sink
 from engine.source import Source
 from engine.struct_classes import Bare, put_together, take_apart

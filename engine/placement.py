@@ -41,7 +41,7 @@ class Slot(Protocol):
         """How it ended: "exit code 3", "killed by SIGKILL"; "still running" before."""
 
     def last_words(self) -> list[str]:
-        """The last 20 lines that it printed."""
+        """The last 40 lines that it printed."""
 
     def signal(self, number: int) -> None:
         """Send it a signal; nothing happens once it has ended."""

@@ -5,9 +5,11 @@ Started by a placement; everything that it must know comes on its lifeline and i
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -204,7 +206,11 @@ class Process:
 
 
 def main() -> None:
-    """Do what the job that started this process says, then exit; at once when that job's process is gone."""
+    """Do what the job that started this process says, then exit; at once when that job's process is gone.
+
+    On SIGQUIT it prints where each of its threads is, whatever they do, and goes on.
+    """
+    faulthandler.register(signal.SIGQUIT)
     bootstrap = control.decode_bootstrap(lifeline.read_bootstrap())
     lifeline.watch(lambda: _remove(bootstrap.place.directory))
     Process(bootstrap).run()

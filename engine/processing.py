@@ -15,7 +15,7 @@ from engine.errors import GraphError
 from engine.event_time import Time
 from engine.graph import ASIDE, Input, Key, users_place
 from engine.keyed_process import KeyedProcess, SideOutput, Timer, Timers
-from engine.operations import Aside, Operation, Role, late
+from engine.operation import Aside, Operation, Role, late
 from engine.state import ValueState
 from engine.stream import Stream
 from engine.types import did_you_mean, first_returned_by

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine.graph import Node, feeding
-from engine.operations import Aggregated
+from engine.keyed_operations import Aggregated
 from engine.plan import Plan
 
 _logger = logging.getLogger("headgate")

@@ -18,7 +18,7 @@ from engine.lifeline import LENGTH
 LONGEST_LINE = 8192
 """Bytes of a line of a worker's output that are passed on; the rest of it is cut."""
 
-_LAST_WORDS = 20
+_LAST_WORDS = 40
 _READ = 1 << 16
 _DRAIN = 16
 """Reads that empty a pipe, of 64 KiB by default, in any case."""

@@ -15,6 +15,7 @@ from engine.event_time import ARRIVAL, EventTime, Time, Zone, checked_millisecon
 from engine.graph import Input, Key, Node, OnError, Route, users_place
 from engine.grouping import key_of
 from engine.lookups import Asked
+from engine.operation import Operation
 from engine.sink import Sink
 from engine.source import Source
 from engine.types import awaited_from, guarded_by, items_returned_by, name_of, pair_of, returned_by
@@ -521,9 +522,7 @@ class Stream(Generic[T]):
 
     # For all of them.
 
-    def _then(
-        self, operation: ops.Operation, record_type: Any, name: str | None, on_error: OnError | None
-    ) -> Stream[Any]:
+    def _then(self, operation: Operation, record_type: Any, name: str | None, on_error: OnError | None) -> Stream[Any]:
         place = users_place()
         check_function(operation.function, operation.kind, place)
         node = self._add(operation, record_type, name, on_error, place)
@@ -531,7 +530,7 @@ class Stream(Generic[T]):
 
     def _add(
         self,
-        operation: ops.Operation,
+        operation: Operation,
         record_type: Any,
         name: str | None,
         on_error: OnError | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -13,11 +14,14 @@ from engine.layout import HOME
 from engine.report import Report
 from engine.transport import Addresses
 
-STARTUP_SECONDS = 60.0
+STARTUP_SECONDS = 120.0
 """How long a worker may take to import the user's modules and build its part."""
 
 CANCEL_SECONDS = 8.0
 """How long a cancelled or abandoned worker has before it is killed: more than it needs to leave what is stuck."""
+
+DUMP_SECONDS = 1.0
+"""How long a worker that is to be killed has to print where its threads are."""
 
 LONGEST_LOOK_SECONDS = 1.0
 """The most that counts as gone by between two looks at the clock: beyond, the job itself was stopped or starved."""
@@ -31,6 +35,13 @@ class Send:
 
     worker: int
     message: ToWorker
+
+
+@dataclass(frozen=True)
+class Dump:
+    """Have a worker print where its threads are, before it is killed."""
+
+    worker: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ class Home:
     message: ToWorker
 
 
-Instruction: TypeAlias = Send | Kill | Fail | Home
+Instruction: TypeAlias = Send | Dump | Kill | Fail | Home
 
 
 @dataclass
@@ -70,7 +81,9 @@ class Member:
     report: Report = field(default_factory=Report)
     stuck: list[str] = field(default_factory=list)
     killed: str = ""
-    """Why it was killed, if it was."""
+    """Why it was killed, if it was, or is about to be."""
+    dumped_at: float = math.inf
+    """Since when it has had time to print where its threads are, while it is about to be."""
 
     @property
     def is_over(self) -> bool:
@@ -191,7 +204,10 @@ class Supervision:
         for worker, member in self.members.items():
             why = self._overdue(member, now)
             if why and not member.is_over and not member.killed:
-                member.killed = why
+                member.killed, member.dumped_at = why, now
+                found.append(Dump(worker))
+            elif now - member.dumped_at >= DUMP_SECONDS:
+                member.dumped_at = math.inf
                 found.append(Kill(worker))
         return found
 

@@ -13,7 +13,7 @@ from engine.durations import Duration
 from engine.errors import GraphError
 from engine.event_time import checked_milliseconds
 from engine.graph import users_place
-from engine.operations import function_name
+from engine.naming import function_name
 from engine.windows import Parts, Window, as_text
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from textwrap import wrap
 
+from engine.layout import worker_name
 from engine.metrics import JobMetrics, OperatorMetrics, TaskMetrics, delay, short_count, shortened, table
-from engine.plan import worker_name
 from engine.report import Report
 from engine.snapshot import Snapshot
 from engine.time_view import times

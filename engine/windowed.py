@@ -14,7 +14,6 @@ from cext.merging import MergingPanes
 from cext.panes import Grid, Panes
 from cext.waker import Waker
 from cext.windowed import Windowed, Windows
-from engine import operations as ops
 from engine.aggregates import Aggregate, collect, meaning_of
 from engine.checks import check_function
 from engine.errors import GraphError
@@ -22,6 +21,8 @@ from engine.event_time import Time, arrival_of, clock_of
 from engine.folding import check_aggregates, folding, reducing
 from engine.graph import LATE, Input, Key, OnError, users_place
 from engine.grouping import key_of
+from engine.naming import function_name
+from engine.operation import Aside, Operation, Role, late
 from engine.partials import Form
 from engine.ranking import Ranked, Rows, ranked, ranking
 from engine.results import result_type
@@ -38,10 +39,10 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True, eq=False)
-class InWindows(ops.Operation):
+class InWindows(Operation):
     """All records of a key in a window become one, once event time has passed its end."""
 
-    role: ClassVar[ops.Role] = "head"
+    role: ClassVar[Role] = "head"
     kind = "window"
     key: Key
     window: Window
@@ -65,8 +66,8 @@ class InWindows(ops.Operation):
         return Time("window_end", is_datetime=self.clock.is_datetime, shift=self.window.last_moment)
 
     @property
-    def asides(self) -> tuple[ops.Aside, ...]:
-        return ops.late(self.record_type, self.clock)
+    def asides(self) -> tuple[Aside, ...]:
+        return late(self.record_type, self.clock)
 
     @property
     def waits_for_time(self) -> bool:
@@ -229,7 +230,7 @@ class WindowedStream(Generic[T]):
         result = windows.flat_map(
             lambda each: function(*each),
             type=type or items_returned_by(function),
-            name=name or f"process {ops.function_name(function)}",
+            name=name or f"process {function_name(function)}",
             on_error=on_error,
         )
         return WindowedResults(self._stream._flow, result._inputs, result.type)

@@ -36,10 +36,12 @@ from engine.graph import ASIDE, LETTERS, Node
 from engine.layout import HOME
 from engine.letters import DeadLetter
 from engine.lookups import LookupStream
-from engine.operations import FromSource, Operation, Split, ToSink
-from engine.plan import Edge, Plan, TaskPlan, letters_per_record
+from engine.operation import Operation
+from engine.operations import FromSource, Split, ToSink
+from engine.plan import Plan
 from engine.sink import Recovery, Sink, SinkContext, Writer
 from engine.source import BadRecord
+from engine.task_plan import Edge, TaskPlan, letters_per_record
 
 if TYPE_CHECKING:
     from engine.control import Life

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cext import groups as module
-from cext.columns import Collect, Column, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
+from cext.column import Column
+from cext.columns import Collect, Count, Custom, Distinct, Greatest, Least, Mean, Sum, Top
 from cext.getter import Getter
 from cext.groups import Groups
 

@@ -7,7 +7,8 @@ import random
 from cext.task import Task
 from engine import Dataflow
 from engine.layout import HOME
-from engine.plan import Plan, TaskPlan
+from engine.plan import Plan
+from engine.task_plan import TaskPlan
 from engine.worker import Worker, list_partitions
 
 

@@ -242,6 +242,7 @@ def test_an_answer_of_another_version_is_no_answer(runtime: Path) -> None:
         def answer() -> None:
             connection, _ = listener.accept()
             with connection:
+                assert connection.recv(1) == b"", "a question that says nothing comes whole before the answer"
                 connection.sendall(b"\x93\x01\x02\x03")
 
         thread = threading.Thread(target=answer)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from connectors.memory import discard
 from engine import Dataflow, Settings, Stream, Tumbling, count
-from engine.plan import Edge, Plan
+from engine.plan import Plan
+from engine.task_plan import Edge
 from tests.engine import remote
 from tests.engine.helpers import ListSink, ListSource
 from tests.engine.stepped import Stepped

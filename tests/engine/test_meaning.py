@@ -9,7 +9,7 @@ import engine
 from cext.chain import Operator
 from cext.head import Head
 from engine import Dataflow
-from engine.operations import Operation
+from engine.operation import Operation
 from engine.plan import Plan
 from engine.worker import Worker, list_partitions
 from tests.cext.test_snapshots import below

@@ -84,14 +84,14 @@ def test_lines_are_cut_and_mended_and_the_last_twenty_kept(placement: LocalPlace
         program(f"""
         import os
         os.write(1, b"x" * {3 * LONGEST_LINE} + b"\\n" + b"caf\\xe9\\r\\n")
-        os.write(1, b"".join(b"%d\\n" % i for i in range(19)) + b"no end of line")
+        os.write(1, b"".join(b"%d\\n" % i for i in range(39)) + b"no end of line")
         """),
     )
     ended(slot)
     lines = [line for _, line in heard.lines]
     assert lines[0] == "x" * LONGEST_LINE + "..."
     assert lines[1] == "caf\ufffd"
-    assert slot.last_words() == [*map(str, range(19)), "no end of line"] == lines[-20:]
+    assert slot.last_words() == [*map(str, range(39)), "no end of line"] == lines[-40:]
 
 
 def test_a_callback_may_raise_and_may_ask_for_the_last_words() -> None:

@@ -22,7 +22,8 @@ import pytest
 from connectors.memory import collect, discard, from_iterable, generate
 from connectors.stdout import stdout
 from engine import ConnectorError, Dataflow, GraphError, Sink, SinkContext, mean
-from engine.operations import FromSource, LookupJoin, ToSink
+from engine.lookups import LookupJoin
+from engine.operations import FromSource, ToSink
 from engine.shipping import dump, fingerprint, in_worker, load
 from tests.engine.every_operator import build
 

@@ -184,3 +184,15 @@ def test_a_worker_that_writes_what_it_keeps_at_its_end_is_not_lost(tmp_path: Pat
             os.close(fd)
         assert job.wait(LONG).state == "finished"
     assert sorted(sink.rows) == list(range(2_000))
+
+
+@pytest.mark.parametrize("hanging", [(Store, "close")], indirect=True)
+def test_a_store_that_is_slow_to_close_stops_nobody_who_asks(tmp_path: Path, hanging: Hanging) -> None:
+    job = counting(Shown()).start(checkpoint=str(tmp_path))
+    assert hanging.came.wait(LONG)
+    assert job.metrics().records_read == PARTS * COUNT
+    job.stop()
+    job.cancel()
+    assert not job.join(0.01)
+    hanging.answer.set()
+    assert job.wait(LONG).state == "finished"

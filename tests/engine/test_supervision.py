@@ -11,7 +11,18 @@ from engine import control as c
 from engine.failures import pack
 from engine.layout import HOME
 from engine.report import Report
-from engine.supervision import CANCEL_SECONDS, STARTUP_SECONDS, Fail, Home, Instruction, Kill, Send, Supervision
+from engine.supervision import (
+    CANCEL_SECONDS,
+    DUMP_SECONDS,
+    STARTUP_SECONDS,
+    Dump,
+    Fail,
+    Home,
+    Instruction,
+    Kill,
+    Send,
+    Supervision,
+)
 from engine.transport import Addresses
 
 VERSIONS = ("3.11.7", "0.1.0")
@@ -192,7 +203,8 @@ def test_a_silent_worker_is_killed_and_named() -> None:
     job = Job(2).running()
     assert job.after(SILENCE - 1) == []
     job.say(1, c.Beat(Report(1)))
-    assert killed(job.after(2)) == [2]
+    assert job.after(1.5) == [Dump(2)]
+    assert job.after(DUMP_SECONDS) == [Kill(2)]
     assert job.after(0.5) == []
     (error,) = errors(job.die(2))
     assert str(error).startswith("worker-2 said nothing for 30 s (stopped, or starved), and was killed")
@@ -201,9 +213,10 @@ def test_a_silent_worker_is_killed_and_named() -> None:
 def test_a_worker_that_does_not_get_ready_is_killed_and_named() -> None:
     job = Job(1)
     assert job.after(STARTUP_SECONDS - 1) == []
-    assert killed(job.after(2)) == [1]
+    assert job.after(1.5) == [Dump(1)]
+    assert job.after(DUMP_SECONDS) == [Kill(1)]
     (error,) = errors(job.die(1))
-    assert "worker-1 was not ready after 60 s" in str(error)
+    assert f"worker-1 was not ready after {STARTUP_SECONDS:g} s" in str(error)
 
 
 def test_what_is_stopped_before_it_runs_is_told_so_when_it_starts() -> None:
@@ -222,7 +235,8 @@ def test_all_are_told_to_cancel_and_who_does_not_end_is_killed() -> None:
     assert job.it.stuck == ["worker-1: headgate-sink-0"]
     assert job.after(CANCEL_SECONDS - 1) == []
     job.say(2, c.Beat(Report(2)))
-    assert killed(job.after(2)) == [2]
+    assert job.after(1.5) == [Dump(2)]
+    assert job.after(DUMP_SECONDS) == [Kill(2)]
     (error,) = errors(job.die(2))
     assert "worker-2 did not end within 8 s of being told to, and was killed" in str(error)
 

@@ -189,8 +189,9 @@ def failing(function: Callable[[int], int], settings: Settings | None = None) ->
 
 def test_a_starved_worker_counts_as_lost() -> None:
     flow, _ = failing(far.keep_the_gil, Settings(silence="1s"))
-    with pytest.raises(WorkerLost, match="worker-1 said nothing for 1 s"):
+    with pytest.raises(WorkerLost, match="worker-1 said nothing for 1 s") as error:
         flow.run()
+    assert "in keep_the_gil" in str(error.value), "its last words say where it is"
 
 
 def test_a_function_that_spins_lets_its_worker_speak_and_is_left_when_the_job_is_cancelled() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -67,8 +66,8 @@ def test_a_program_that_wakes_up_behind_its_successor(
         wake(tmp_path, pid)
         second.await_checkpoint()
         assert first.child.wait(40) == 1
-        told = "was taken over by job 'counted', process|epoch 2 of job 'counted' has taken over"
-        assert re.search(told, first.log.read_text())  # by its checkpoints, or by a sink that was first
+        said = first.log.read_text()
+        assert "was taken over by job 'counted', process" in said or "has taken over from epoch" in said
         second.end()
     check(tmp_path, COUNT, postgres, has_sqlite)
 
