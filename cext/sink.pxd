@@ -25,8 +25,9 @@ cdef class Sink(Head):
     cdef list prepared            # (checkpoint, what its prepare gave) of what is not to be seen yet, in order
     cdef readonly list earlier    # what earlier writers had prepared for the checkpoint that the job goes on from
     cdef int64_t completed        # the last complete checkpoint; written by any thread
-    cdef int64_t seen             # up to which checkpoint all is visible; written by its task
-    cdef public object shown      # (checkpoint) -> None, told of `seen` in the task's thread; or None
+    cdef int64_t told             # up to which checkpoint the writer was told to make all visible; written by its task
+    cdef bint under_way           # it has not said yet that it has
+    cdef public object shown      # (checkpoint) -> None, told in the task's thread up to which all is visible; or None
     cdef readonly uint64_t written
     cdef readonly Histogram latency  # from the source to here, ns
 
@@ -35,6 +36,7 @@ cdef class Sink(Head):
     cdef uint64_t _settled(self) noexcept
     cdef int _open(self) except -1
     cdef bint commit(self) except -1
+    cdef int settle_commits(self, bint wait) except -1
     cdef int _tell(self, int64_t seen) except -1
     cdef int _commit_the_complete(self) noexcept
     cdef bint _try(self, list rows, bint final, Sideline side) except -1

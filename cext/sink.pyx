@@ -118,6 +118,7 @@ cdef class Sink(Head):
             return None
         if self.writer is None:
             self._open()
+        self.settle_commits(True)  # for what was committed is in no later checkpoint
         try:
             self.prepared.append((checkpoint, self.writer.prepare(checkpoint)))
         except BaseException as error:
@@ -129,21 +130,36 @@ cdef class Sink(Head):
             self.earlier += single["prepared"]
 
     cdef bint commit(self) except -1:
-        """Make visible what may be; whether anything is still not to be seen."""
+        """Make visible what may be; whether anything has still to be told to the writer."""
         cdef int64_t completed = self.completed  # which may grow meanwhile
-        if completed == self.seen:
+        self.settle_commits(False)
+        if completed == self.told:
             return len(self.prepared) > 0
         try:
             while self.prepared and (<tuple>self.prepared[0])[0] <= completed:
-                self.writer.commit((<tuple>self.prepared[0])[1])
+                self.under_way = bool(self.writer.commit((<tuple>self.prepared[0])[1]))
                 del self.prepared[0]
         except BaseException as error:
             raise self.guard.described(None, error)
-        self._tell(completed)
+        self.told = completed
+        if not self.under_way:
+            self._tell(completed)
         return len(self.prepared) > 0
 
+    cdef int settle_commits(self, bint wait) except -1:
+        """Say so if all that the writer was told to make visible is; with `wait`, not before it is."""
+        if not self.under_way:
+            return 0
+        try:
+            self.under_way = not self.writer.settle(wait=wait)
+        except BaseException as error:
+            self.under_way = False
+            raise self.guard.described(None, error)
+        if not self.under_way:
+            self._tell(self.told)
+        return 0
+
     cdef int _tell(self, int64_t seen) except -1:
-        self.seen = seen
         if self.shown is not None:
             self.shown(seen)
         return 0
@@ -213,6 +229,7 @@ cdef class Sink(Head):
         """What a cancelled job had still to show. Where it cannot be, the next run shows it."""
         try:
             self.commit()
+            self.settle_commits(True)
         except BaseException:
             pass
         return 0

@@ -139,7 +139,11 @@ cdef class Task:
             fed = True
             rows = self.head.more(room, now, self.side)
         if rows is None:
-            return BUSY if fed else self._rest(now)  # it took a mark, or gathers a batch
+            if fed:
+                return BUSY  # it took a mark, or gathers a batch
+            if self.sink is not None:  # which has nothing else to do meanwhile
+                self.sink.settle_commits(True)
+            return self._rest(now)
         self._through(rows, now)
         if not self._has_rest():
             self.head.settle()
@@ -410,7 +414,12 @@ cdef class Task:
         if not self.kept:
             self.kept = True
             self._keep(self.checkpoint + 1, True)
-        return self.sink is None or not self.sink.commit()
+        if self.sink is None:
+            return True
+        if self.sink.commit():
+            return False
+        self.sink.settle_commits(True)
+        return True
 
     # The end.
 

@@ -97,6 +97,14 @@ class Ledger:
         """Raise unless this life may write."""
         self._row(instance)
 
+    def question(self, instance: int) -> tuple[str, tuple[Any, ...]]:
+        """What `check` asks, as SQL and its values, for who asks it together with something else."""
+        return self._select(_OF_INSTANCE), (*self._who, instance)
+
+    def check_answer(self, found: Iterable[tuple[Any, ...]]) -> None:
+        """Raise unless the answer to `question` says that this life may write."""
+        self._own(_rows_of(found))
+
     def prepared(self, instance: int, number: int) -> None:
         """Note the last part that was prepared: for those who look, and so that there is something to bring to disk."""
         self.check(instance)
@@ -174,14 +182,19 @@ class Ledger:
 
     # ------------------------------------------------------------------------------------------ its rows
 
-    def _rows(self, where: str, *values: Any) -> list[_Row]:
+    def _select(self, where: str) -> str:
         columns = "instance, line, epoch, committed_line, committed_epoch, committed_part, checkpoint"
-        found = self._run(f"SELECT {columns} FROM {self._table} {where}", *values)
-        return [_Row(i, line, epoch, whose, (at, part), number) for i, line, epoch, whose, at, part, number in found]
+        return f"SELECT {columns} FROM {self._table} {where}"
+
+    def _rows(self, where: str, *values: Any) -> list[_Row]:
+        return _rows_of(self._run(self._select(where), *values))
 
     def _row(self, instance: int) -> _Row:
         """That of an instance for which we may write."""
-        row = next(iter(self._rows(_OF_INSTANCE, *self._who, instance)), None)
+        return self._own(self._rows(_OF_INSTANCE, *self._who, instance))
+
+    def _own(self, rows: Sequence[_Row]) -> _Row:
+        row = next(iter(rows), None)
         if row is None or (row.line, row.epoch) != self._life:
             raise self._fenced(row)
         return row
@@ -192,6 +205,10 @@ class Ledger:
 
     def _set(self, instance: int, what: str, *values: Any) -> None:
         self._run(f"UPDATE {self._table} SET {what} {_OF_INSTANCE}", *values, *self._who, instance)
+
+
+def _rows_of(found: Iterable[tuple[Any, ...]]) -> list[_Row]:
+    return [_Row(i, line, epoch, whose, (at, part), number) for i, line, epoch, whose, at, part, number in found]
 
 
 def rows_missing(token: Token, found: int, place: str) -> ConnectorError:

@@ -110,7 +110,8 @@ def postgres_table(
     changes nothing.
 
     Exactly once in a job that makes checkpoints: rows wait in tables of the same schema (`headgate_staged/...`), and
-    come into `table` when their checkpoint is complete, all those of a writer in one transaction.
+    come into `table` when their checkpoint is complete, all those of a writer in one transaction, over a connection of
+    its own, so that more can be written meanwhile.
     `headgate_checkpoints` says, by flow and sink, what has been committed, and keeps an earlier life of the job from
     writing; a transaction that one still has open is ended (`pg_terminate_backend`, which the same user may). A record
     that breaks a constraint, or collides with a row that waits, is refused when it is written: unique keys are looked

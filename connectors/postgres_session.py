@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Composable
 
 from connectors.postgres_errors import is_lost, is_passing
 from connectors.postgres_server import Patience, Server, adapt
@@ -15,6 +16,10 @@ from engine.errors import ConnectorError
 
 Cursor = psycopg.Cursor[Any]
 Work = Callable[[Cursor], None]
+
+NOTHING = SQL("")
+_BEGIN = SQL("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_current_xact_id()::text; {}")
+"""One message: neither the number nor what comes first costs a round trip of its own."""
 
 
 class InDoubt(ConnectorError):
@@ -29,8 +34,8 @@ class Session:
         self._transaction: str | None = None  # the number of the one that is being committed
         self._db = self._connected()
 
-    def run(self, work: Work) -> None:
-        """Do `work` in one transaction.
+    def run(self, work: Work, first: Composable = NOTHING) -> None:
+        """Do `work` in one transaction, whose first statements are `first`: `work` finds the rows of the last of them.
 
         1. Where the connection is lost, or others stand in the way of the transaction, and nothing was committed: do
            all of it again, over a new connection if need be, for as long as the server's `timeout` says.
@@ -42,18 +47,18 @@ class Session:
             try:
                 if self._is_done(patience):
                     return
-                self._try(work)
+                self._try(work, first)
                 return
             except psycopg.Error as error:
                 if not is_passing(error) and not is_lost(error, self._db):
                     raise
                 self._wait(patience, error)
 
-    def try_out(self, work: Work) -> None:
+    def try_out(self, work: Work, first: Composable = NOTHING) -> None:
         """Do `work` in a transaction that leaves nothing."""
         with self._db.cursor() as cursor:
-            cursor.execute("BEGIN")
             try:
+                _begin(cursor, first)
                 work(cursor)
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             finally:
@@ -71,17 +76,14 @@ class Session:
         adapt(db.adapters, db)
         return db
 
-    def _try(self, work: Work) -> None:
+    def _try(self, work: Work, first: Composable) -> None:
         if self._db.closed:
             self._db = self._connected()
             with self._db.cursor() as cursor:
                 self._prepare(cursor)
         with self._db.cursor() as cursor:
-            # One message: the number costs no round trip of its own.
-            cursor.execute("BEGIN; SELECT pg_current_xact_id()::text")
-            cursor.nextset()
-            ((number,),) = cursor.fetchall()
             try:
+                number = _begin(cursor, first)
                 work(cursor)
             except BaseException:
                 self._roll_back()
@@ -134,3 +136,13 @@ class Session:
                 # The server has not come to that number: it crashed before it had it on its disk, and so the commit.
                 return "aborted"
             return status  # type: ignore[no-any-return]
+
+
+def _begin(cursor: Cursor, first: Composable) -> str:
+    """Begin a transaction; its number."""
+    cursor.execute(_BEGIN.format(first))
+    cursor.nextset()
+    ((number,),) = cursor.fetchall()
+    while cursor.nextset():
+        pass
+    return str(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import starmap
+from itertools import product, starmap
 from types import NoneType
 from typing import Any, TypeAlias
 
@@ -17,6 +17,12 @@ from connectors.rows import listed
 _LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones
 _STAGE_NAME = "headgate's staged rows"
 _STAGE = Identifier("pg_temp", _STAGE_NAME)
+
+ORDER = "headgate's order"
+"""A column that numbers staged rows as they come. Where they lie does not tell: one that is small enough goes into the
+room that a larger one left on an earlier page."""
+_ORDER = Identifier(ORDER)
+_NUMBERED = SQL("{} bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000)").format(_ORDER)
 
 Unique: TypeAlias = list[tuple[str, str | None]]
 """Columns that no two rows may have in common, each with its collation."""
@@ -128,20 +134,33 @@ class Table:
         create = SQL("CREATE TABLE IF NOT EXISTS {} AS SELECT {} FROM {} WITH NO DATA")
         return create.format(self.identifier, _names(columns), other.identifier)
 
-    def has_any(self, columns: Sequence[str], values: Sequence[Composable], unique: Sequence[Unique]) -> Composed:
-        """Find whether the table has rows that are equal to staged ones where they must not be."""
-        named = map(SQL("{} AS {}").format, values, map(Identifier, columns))
-        staged = SQL("(SELECT {} FROM {}) AS staged").format(SQL(", ").join(named), _STAGE)
+    def number_rows(self) -> Composed:
+        """Have the column `ORDER`."""
+        return SQL("ALTER TABLE {} ADD COLUMN {}").format(self.identifier, _NUMBERED)
+
+    def index_numbers(self) -> Composed:
+        return SQL("CREATE INDEX ON {} ({})").format(self.identifier, _ORDER)
+
+    def behind(self, number: int) -> Composed:
+        """The rows whose number is greater, as what rows are selected from."""
+        return SQL("{} AS staged WHERE {} > {}").format(self.identifier, _ORDER, Literal(number))
+
+    def collide(self, unique: Sequence[Unique], others: Sequence[Table]) -> Composed:
+        """Of the rows behind a number: the last one's, and whether any is equal to one of `others` where it must not
+        be."""
 
         def same(column: str, collation: str | None) -> Composed:
             collate = SQL(f" COLLATE {collation}" if collation else "")
             return SQL("there.{0} = staged.{0}{1}").format(Identifier(column), collate)
 
-        def one(index: Unique) -> Composed:
+        def one(index: Unique, other: Table) -> Composed:
             on = SQL(" AND ").join(starmap(same, index))
-            return SQL("EXISTS (SELECT FROM {} AS there WHERE {})").format(self.identifier, on)
+            return SQL("EXISTS (SELECT FROM {} AS there WHERE {})").format(other.identifier, on)
 
-        return SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(staged, SQL(" OR ").join(map(one, unique)))
+        found = SQL(" OR ").join(starmap(one, product(unique, others)))
+        return SQL("SELECT max({0}), bool_or({1}) FROM {2} AS staged WHERE {0} > %s").format(
+            _ORDER, found, self.identifier
+        )
 
     def index(self, rest: str) -> Composed:
         """Have a unique index on this one, which goes on so behind its name."""
@@ -163,26 +182,36 @@ class Table:
     def copy(self, columns: Sequence[str]) -> Composed:
         return _copy(self.identifier, columns)
 
-    def insert(self, columns: Sequence[str], values: Sequence[Composable], staged: Identifier = _STAGE) -> Composed:
+    def insert(
+        self,
+        columns: Sequence[str],
+        values: Sequence[Composable],
+        staged: Composable = _STAGE,
+        *,
+        numbered: bool = False,
+    ) -> Composed:
         """Put what is staged into the table; of a key's rows the last one, and keys in order, so that
-        writers that have some in common do not wait for each other crosswise."""
-        rows = SQL("SELECT {} FROM {}").format(SQL(", ").join(values), staged)
+        writers that have some in common do not wait for each other crosswise. `numbered`: rows by their numbers, where
+        it does not upsert."""
         insert = SQL("INSERT INTO {} ({}) ").format(self.identifier, _names(columns))
         if not self.upsert:
-            return insert + rows  # in their order: see ONE_BY_ONE
-        last = SQL("SELECT DISTINCT ON ({0}) {1} FROM {2} ORDER BY {0}, ctid DESC").format(
+            rows = SQL("SELECT {} FROM {}").format(SQL(", ").join(values), staged)
+            return insert + rows + (SQL(" ORDER BY {}").format(_ORDER) if numbered else SQL(""))
+        last = SQL("SELECT DISTINCT ON ({0}) {1} FROM {2} ORDER BY {0}, {3} DESC").format(
             SQL(", ").join(value for column, value in zip(columns, values, strict=True) if column in self.key),
             SQL(", ").join(values),
             staged,
+            _ORDER,
         )
         others = [SQL("{0} = excluded.{0}").format(Identifier(c)) for c in columns if c not in self.key]
         action = SQL("UPDATE SET {}").format(SQL(", ").join(others)) if others else SQL("NOTHING")
         return insert + last + SQL(" ON CONFLICT ({}) DO {}").format(_names(self.key), action)
 
 
-def stage(columns: Sequence[str], types: Sequence[Sent]) -> Composed:
+def stage(columns: Sequence[str], types: Sequence[Sent], *, numbered: bool) -> Composed:
     """Make what rows are copied into before they are inserted."""
     parts = [SQL("{} {}").format(Identifier(c), SQL(t.sql_type)) for c, t in zip(columns, types, strict=True)]
+    parts += [_NUMBERED] if numbered else []
     return SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DELETE ROWS").format(
         Identifier(_STAGE_NAME), SQL(", ").join(parts)
     )

@@ -14,7 +14,7 @@ from psycopg.sql import Composable, Composed
 
 from connectors.postgres_errors import OF_A_RECORD, failure, is_outage, sqlstate
 from connectors.postgres_server import Server
-from connectors.postgres_session import Cursor, InDoubt, Session
+from connectors.postgres_session import NOTHING, Cursor, InDoubt, Session
 from connectors.postgres_statements import COLUMNS, DROP_STAGE, ONE_BY_ONE, TABLES, Table, cast, copy_to_stage, stage
 from connectors.postgres_types import Sent, TableColumn, cut_short, misfit, sent
 from connectors.record_types import Field, RecordType, record_type
@@ -75,6 +75,9 @@ class TableWriter(Writer[Any]):
     _may_copy = True
     """Whether rows may be copied into the table itself."""
 
+    _first: Composable = NOTHING
+    """What each transaction begins with."""
+
     def __init__(self, target: Target, record: RecordType) -> None:
         self.target = target
         self._load: Load | None = None
@@ -86,7 +89,7 @@ class TableWriter(Writer[Any]):
                 if record.kind != "dict":
                     self._plan(record, record.fields, ConnectorError)
         except BaseException:
-            self._session.close()
+            self._let_go()
             raise
 
     def write(self, records: list[Any]) -> None:
@@ -97,7 +100,7 @@ class TableWriter(Writer[Any]):
             if is_new:
                 self._plan_from(records[0])
             try:
-                self._session.run(lambda cursor: self._add(cursor, records))
+                self._session.run(lambda cursor: self._add(cursor, records), self._first)
             except (psycopg.Error, _Misfit) as error:
                 blamed = self._blamed(error, records)
                 if is_new:
@@ -107,9 +110,12 @@ class TableWriter(Writer[Any]):
                 raise blamed from error.__cause__ or error
 
     def finish(self) -> None:
-        self._session.close()
+        self._let_go()
 
     abort = finish
+
+    def _let_go(self) -> None:
+        self._session.close()
 
     def _recover(self) -> None:
         """What is to be done before the table is looked at."""
@@ -208,7 +214,7 @@ class TableWriter(Writer[Any]):
 
     def _takes(self, records: Sequence[Any]) -> bool:
         try:
-            self._session.try_out(lambda cursor: self._add(cursor, records))
+            self._session.try_out(lambda cursor: self._add(cursor, records), self._first)
         except psycopg.Error as error:
             if self._session.is_lost(error):
                 raise
@@ -223,7 +229,7 @@ class TableWriter(Writer[Any]):
         """Make ready a connection that took the place of another."""
         cursor.execute(ONE_BY_ONE)
         if self._load is not None and self._load.insert is not None:
-            cursor.execute(stage(self._load.columns, self._load.types))
+            cursor.execute(stage(self._load.columns, self._load.types, numbered=self.target.table.upsert))
 
     def _plan_from(self, first: Any) -> None:
         record = record_type(type(first))
@@ -238,7 +244,7 @@ class TableWriter(Writer[Any]):
     def _plan(self, record: RecordType, fields: Sequence[Field], wrong: type[ConnectorError]) -> None:
         """Work out how to add such records, and make the table; raise `wrong` if their fields do not suit it."""
         planned: list[Load] = []
-        self._session.run(lambda cursor: planned.append(self._planned(cursor, record, fields, wrong)))
+        self._session.run(lambda cursor: planned.append(self._planned(cursor, record, fields, wrong)), self._first)
         self._load = planned[-1]
 
     def _planned(
@@ -282,7 +288,7 @@ class TableWriter(Writer[Any]):
         load = Load(columns, types, values, is_plain, copy_to_stage(columns), table.insert(columns, values), row)
         cursor.execute(ONE_BY_ONE)
         cursor.execute(DROP_STAGE)
-        cursor.execute(stage(columns, types))
+        cursor.execute(stage(columns, types, numbered=table.upsert))
         self._try_out(cursor, load)
         return load
 

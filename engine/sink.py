@@ -58,7 +58,8 @@ class Writer(Generic[T_contra]):
 
     After `open`: any number of `write`, then exactly one of `finish` and `abort`, and nothing after it. With
     checkpoints, and where the sink's delivery is "exactly once", `prepare` and `commit` come in between: what is
-    prepared is committed in order, though not always before more is, and before `finish` all is committed.
+    prepared is committed in order, though not always before more is, and before `finish` all is committed. `settle`
+    waits for a commit that is still under way, before the next `prepare`, `finish` or `abort` at the latest.
     """
 
     def write(self, records: list[T_contra]) -> None:
@@ -82,12 +83,19 @@ class Writer(Generic[T_contra]):
         """
         raise NotImplementedError
 
-    def commit(self, prepared: Any) -> None:
+    def commit(self, prepared: Any) -> bool | None:
         """Make visible what `prepare` gave a name to, at once and as a whole: the checkpoint is complete.
 
-        After a crash it is called again, with what may have been committed already: then nothing happens.
+        After a crash it is called again, with what may have been committed already: then nothing happens. It may
+        return True before that is done, so that more can be written meanwhile; then `settle` waits for it.
         """
         raise NotImplementedError
+
+    def settle(self, *, wait: bool = True) -> bool:
+        """Whether all that `commit` was told is to be seen; with `wait` not before it is. Raise if it cannot be: the
+        job fails, and what goes on from its last checkpoint commits that again. Asked only where `commit` returned
+        True."""
+        return True
 
     def finish(self) -> None:
         """The stream has ended: make the result visible (rename the file, commit), and let go of everything."""

@@ -522,3 +522,87 @@ def test_what_is_dropped_is_counted_and_released() -> None:
     assert rig.sink.discard() == 4
     assert (rig.lane.in_flight, rig.sink.drained(), rig.writer.tries) == (0, True, [])
     assert rig.sink.discard() == 0
+
+
+class SlowToShow(Writer):
+    """Its commits go on until `over`; or cannot be done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[Any] = []
+        self.over = False
+        self.error: BaseException | None = None
+
+    def prepare(self, checkpoint: int) -> int:
+        self.said.append(("prepare", checkpoint))
+        return checkpoint
+
+    def commit(self, prepared: int) -> bool:
+        self.said.append(("commit", prepared))
+        return True
+
+    def settle(self, *, wait: bool) -> bool:
+        if self.error is not None:
+            raise self.error
+        self.said += [("wait",)] if wait else []
+        return wait or self.over
+
+
+def _showing() -> tuple[Rig, SlowToShow, Task]:
+    rig, writer = Rig(), SlowToShow()
+    rig.writer = writer
+    rig.sink.prepares = True
+    rig.sink.shown = lambda checkpoint: writer.said.append(("shown", checkpoint))
+    task = rig.task()
+    task.checkpointed = lambda *_: None
+    return rig, writer, task
+
+
+def _prepared(rig: Rig, task: Task, checkpoint: int) -> None:
+    rig.lane.push_rows([checkpoint])
+    rig.lane.push(barrier(checkpoint))
+    task.run_until_idle()
+
+
+def test_what_is_under_way_is_waited_for_where_there_is_nothing_else_to_do() -> None:
+    rig, writer, task = _showing()
+    _prepared(rig, task, 1)
+    rig.sink.complete(1)
+    task.run_until_idle()
+    assert writer.said == [("prepare", 1), ("commit", 1), ("wait",), ("shown", 1)]
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_what_is_under_way_is_over_before_more_is_prepared_and_told_as_soon_as_it_is(over: bool) -> None:
+    rig, writer, task = _showing()
+    _prepared(rig, task, 1)
+    rig.sink.complete(1)
+    writer.said.clear()
+    rig.lane.push_rows([2])
+    task.run_until_idle(1)
+    assert writer.said == [("commit", 1)]
+    rig.lane.push_rows([3])
+    writer.over = over
+    task.run_until_idle(1)
+    assert writer.said[1:] == ([("shown", 1)] if over else [])
+    rig.lane.push(barrier(2))
+    rig.lane.push_rows([4])
+    task.run_until_idle()
+    assert writer.said[1:] == ([("shown", 1)] if over else [("wait",), ("shown", 1)]) + [("prepare", 2)]
+    assert writer.rows == [1, 2, 3, 4]
+
+
+def test_a_commit_that_fails_behind_its_call_fails_the_task_and_is_never_told() -> None:
+    rig, writer, task = _showing()
+    _prepared(rig, task, 1)
+    rig.sink.complete(1)
+    rig.lane.push_rows([2])
+    task.run_until_idle(1)
+    writer.error = RefusedError("behind")
+    rig.lane.push_rows([3])
+    rig.lane.push(end(True))
+    task.run_until_idle()
+    assert task.done
+    assert task.failure is not None
+    assert ("shown", 1) not in writer.said
+    assert writer.calls == ["open", "abort"]

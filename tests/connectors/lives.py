@@ -118,6 +118,7 @@ class Job:
     def prepare(self) -> None:
         self.checkpoint += 1
         for pending, writer in zip(self.pending, self.writers, strict=True):
+            writer.settle()
             pending.append((self.checkpoint, writer.prepare(self.checkpoint)))
         tokens = [[token for _, token in pending] for pending in self.pending]
         self.snapshots[self.checkpoint] = (self.at, _carried(tokens))
@@ -129,6 +130,12 @@ class Job:
             self.complete = (number, *self.snapshots[number])
 
     def commit(self) -> None:
+        """Until all of it is seen."""
+        self.begin_commit()
+        for writer in self.writers:
+            writer.settle()
+
+    def begin_commit(self) -> None:
         for pending, writer in zip(self.pending, self.writers, strict=True):
             while pending and pending[0][0] <= self.complete[0]:
                 writer.commit(pending[0][1])
@@ -136,6 +143,7 @@ class Job:
 
     def abort(self) -> None:
         for writer in self.writers:
+            writer.settle()
             writer.abort()
 
     def kill(self) -> None:
@@ -145,8 +153,12 @@ class Job:
                 for holder in (file._part, file._claim):
                     with suppress(OSError):
                         os.close(holder._fd)
-            if (holder := getattr(writer, "_db", None) or getattr(writer, "_session", None)) is not None:
-                holder.close()
+            if (moving := getattr(writer, "_moving", None)) is not None:
+                with suppress(BaseException):  # a connection cannot be closed while it is in use
+                    moving.work.wait()
+            for name in ("_db", "_session", "_mover"):
+                if (holder := getattr(writer, name, None)) is not None:
+                    holder.close()
 
     def finish(self) -> None:
         self.prepare()

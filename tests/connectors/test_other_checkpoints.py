@@ -60,8 +60,13 @@ def _open(sink: Sink[Any], line: str, epoch: int, prepared: Any = (), checkpoint
 def _committed(writer: Writer[Any], checkpoint: int, *rows: Row) -> Any:
     writer.write(list(rows))
     token = writer.prepare(checkpoint)
-    writer.commit(token)
+    _commit(writer, token)
     return token
+
+
+def _commit(writer: Writer[Any], token: Any) -> None:
+    writer.commit(token)
+    writer.settle()
 
 
 # ------------------------------------------------------------------------------------- lines of checkpoints
@@ -102,7 +107,7 @@ def test_by_key_whoever_begins_anew_takes_over_and_nobody_else_goes_on(database:
     # Nothing is committed, so there is a way back.
     old = _open(sink, "a", 8, [token], 3)
     with pytest.raises(ConnectorError, match="with other checkpoints has taken over"):
-        new.commit(prepared)
+        _commit(new, prepared)
     new.abort()
     old.finish()
     new = _open(sink, "b", 2)

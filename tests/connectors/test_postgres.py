@@ -28,7 +28,7 @@ pytest.importorskip("psycopg")
 import connectors.postgres
 from connectors.postgres import postgres_query, postgres_table
 from engine.errors import ConnectorError, GraphError, OutputError
-from engine.sink import Sink, SinkContext
+from engine.sink import Recovery, Sink, SinkContext
 from engine.source import BadRecord, Source
 from tests.connectors.postgres_server import PostgresServer
 
@@ -852,3 +852,19 @@ def test_doctests_run() -> None:
 
 def test_all_is_sorted_and_complete() -> None:
     assert connectors.postgres.__all__ == sorted(n for n in vars(connectors.postgres) if n.startswith("postgres_"))
+
+
+@pytest.mark.parametrize("recovery", [None, Recovery("job", 1)], ids=["at once", "by checkpoints"])
+def test_the_last_row_of_a_key_wins_wherever_the_server_has_put_it(
+    recovery: Recovery | None, postgres: PostgresServer
+) -> None:
+    """A short row fills the gap that a long one left at the end of an earlier page."""
+    rows = [{"id": n * 7 % 997, "n": n, "text": "x" * (1, 10, 900, 1500)[n * n % 41 % 4]} for n in range(4_000)]
+    writer = postgres_table(postgres.conninfo(), "t", key="id").open(SinkContext("sink", dict, recovery=recovery))
+    for at in range(0, len(rows), 1_000):
+        writer.write(rows[at : at + 1_000])
+    if recovery:
+        writer.commit(writer.prepare(1))
+        writer.settle()
+    writer.finish()
+    assert dict(postgres.sql("SELECT id, n FROM t")) == {row["id"]: row["n"] for row in rows}

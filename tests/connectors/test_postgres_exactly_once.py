@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ pytest.importorskip("psycopg")
 
 import psycopg
 
+from connectors import postgres_session
 from connectors.memory import collect
 from connectors.postgres import postgres_query, postgres_table
 from engine import Dataflow
@@ -96,7 +98,9 @@ STRIDE = 1 if "HEADGATE_FAULT_RUNS" in os.environ else 3
 
 _steps = st.one_of(
     st.tuples(st.just("write"), st.integers(0, 5)),
-    st.sampled_from([("prepare",), ("store",), ("commit",), ("abort",), ("kill",), ("stand still",)]),
+    st.sampled_from(
+        [("prepare",), ("store",), ("commit",), ("begin_commit",), ("abort",), ("kill",), ("stand still",)]
+    ),
 )
 _plans = st.lists(st.tuples(_steps, st.none() | st.integers(0, 25), st.integers(1, 3)), max_size=12)
 
@@ -190,6 +194,7 @@ def test_a_commit_that_is_made_again_changes_nothing(name: str, running_postgres
             job.commit()
             for token in tokens:
                 job.writers[0].commit(token)
+            job.writers[0].settle()
             assert job.seen() == list(range(job.at))
         _end(job, running_postgres)
 
@@ -208,7 +213,7 @@ def test_an_older_life_that_wakes_up_changes_nothing(name: str, running_postgres
         zombie.prepare(7)
         wakes: list[Callable[[], None]] = [
             lambda: zombie.write([_record(100)]),
-            lambda: zombie.commit(pending[0][1]),  # of a checkpoint that is complete: it was told so
+            lambda: _commit(zombie, pending[0][1]),  # of a checkpoint that is complete: it was told so
         ]
         for wake in wakes:
             with pytest.raises(ConnectorError, match="epoch 2 of job 'job' has taken over from epoch 1"):
@@ -229,16 +234,21 @@ def test_a_transaction_that_an_older_life_stands_still_in_is_ended(running_postg
         job.store()
         zombie, token = _staged_writer(job.writers[0]), job.pending[0][0][1]
         with zombie._session._db.cursor() as cursor:
-            cursor.execute("BEGIN")
+            postgres_session._begin(cursor, zombie._entry(0))
             zombie._commit(cursor, token, zombie._stage(0, 1, 1))
             job.start(1)
             assert job.seen() == [0, 1, 2]
             with pytest.raises(psycopg.OperationalError):
                 cursor.execute("COMMIT")
         with pytest.raises(ConnectorError, match="epoch 2 of job 'job' has taken over"):
-            zombie.commit(token)
+            _commit(zombie, token)
         zombie.abort()
         _end(job, running_postgres)
+
+
+def _commit(writer: Writer[Any], token: Any) -> None:
+    writer.commit(token)
+    writer.settle()
 
 
 def _staged_writer(writer: Writer[Any]) -> StagedTableWriter:
@@ -310,7 +320,7 @@ def test_a_row_that_the_table_would_refuse_is_refused_when_it_is_written(
     writer.write([Row(2, "b")])
     token = writer.prepare(1)
     assert postgres.sql("SELECT n FROM t") == [(1,)]
-    writer.commit(token)
+    _commit(writer, token)
     writer.finish()
     assert postgres.sql("SELECT n FROM t") == [(1,), (2,)]
     assert not _staged(postgres)
@@ -353,13 +363,53 @@ def test_unique_keys_are_looked_up_and_not_tried(postgres: PostgresServer) -> No
         writer.write([Row(number, str(number))])
         token = writer.prepare(number)
         writer.write([Row(100 + number, f"{number} more")])  # beside a part that waits
-        writer.commit(token)
+        _commit(writer, token)
     with pytest.raises(OutputError, match=r"Key \(text\)=\(0\) already exists.*record 1 of 1"):
         writer.write([Row(50, "0")])
     writer.commit(writer.prepare(9))
     writer.finish()
     size = "SELECT count(*), pg_relation_size('t') / current_setting('block_size')::int, max(ctid::text) FROM t"
     assert postgres.sql(size) == [(6, 1, "(0,7)")]  # of the one that was refused, whose error is of a try
+
+
+def test_more_is_written_while_a_part_moves(postgres: PostgresServer) -> None:
+    """Rows are seen when it is over, and until then they count where a key is looked up."""
+    postgres.sql("CREATE TABLE t (n bigint PRIMARY KEY, text text)")
+    writer = _open(postgres_table(postgres.conninfo(), "t"))
+    writer.write([Row(1, "a")])
+    token = writer.prepare(1)
+    with psycopg.connect(postgres.conninfo()) as db:
+        db.execute("LOCK TABLE t IN EXCLUSIVE MODE")  # the move waits for this
+        assert writer.commit(token)
+        writer.write([Row(2, "b")])
+        assert not writer.settle(wait=False)
+        with pytest.raises(OutputError, match="record 1 of 1: Row"), _lets_go_once_tried(db, postgres):
+            writer.write([Row(1, "again")])
+        writer.write([Row(3, "c")])
+    writer.settle()
+    assert postgres.sql("SELECT n FROM t") == [(1,)]
+    writer.commit(writer.prepare(2))
+    writer.finish()
+    assert postgres.sql("SELECT n, text FROM t ORDER BY n") == [(1, "a"), (2, "b"), (3, "c")]
+    assert not _staged(postgres)
+
+
+@contextmanager
+def _lets_go_once_tried(db: psycopg.Connection[Any], postgres: PostgresServer) -> Iterator[None]:
+    """Of the table, once both the move and a try wait for it."""
+    waiting, pause = "SELECT count(*) FROM pg_locks WHERE NOT granted", threading.Event()
+
+    def let_go() -> None:
+        while postgres.sql(waiting) < [(2,)]:
+            pause.wait(0.01)
+        db.rollback()
+
+    thread = threading.Thread(target=let_go, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def test_a_row_that_is_refused_only_at_commit_is_not_lost(postgres: PostgresServer) -> None:
@@ -369,8 +419,8 @@ def test_a_row_that_is_refused_only_at_commit_is_not_lost(postgres: PostgresServ
     writer.write([Row(1, "ours"), Row(2, "ours")])
     token = writer.prepare(1)
     postgres.sql("INSERT INTO t VALUES (2, 'theirs')")
-    with pytest.raises(OutputError, match=r"(?s)Key \(n\)=\(2\) already exists.*rows stay in table 'headgate_staged/"):
-        writer.commit(token)
+    with pytest.raises(ConnectorError, match=r"(?s)Key \(n\)=\(2\) already exists.*rows stay in table 'headgate_sta"):
+        _commit(writer, token)
     writer.abort()
     postgres.sql("DELETE FROM t")
     writer = _open(sink, 2, [token], 1)
@@ -384,7 +434,7 @@ def test_an_older_checkpoint_than_the_table_has(postgres: PostgresServer) -> Non
     for checkpoint in (1, 2):
         writer.write([Row(checkpoint, "")])
         tokens.append(writer.prepare(checkpoint))
-        writer.commit(tokens[-1])
+        _commit(writer, tokens[-1])
     writer.finish()
     with pytest.raises(
         ConnectorError, match="cannot go on from checkpoint 1: rows that job 'job' wrote up to checkpoint 2 are in"
@@ -402,7 +452,7 @@ def test_rows_that_have_vanished(postgres: PostgresServer) -> None:
     with pytest.raises(
         ConnectorError, match=r"wanted 1 rows that wait in table 'public.headgate_staged/[^']*' .* found 0"
     ):
-        writer.commit(token)
+        _commit(writer, token)
     writer.abort()
 
 

@@ -107,7 +107,7 @@ class Scissors:
 
 @pytest.mark.parametrize("key", [None, "id"])
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("word", [b"BEGIN", b"COPY", b"COMMIT"])
+@pytest.mark.parametrize("word", [b"BEGIN", b"COPY", b"COMMIT\0"])
 def test_a_connection_cut_at_any_step_of_a_write_neither_loses_nor_doubles_it(
     server: PostgresServer, word: bytes, when: Literal["before", "after"], key: str | None
 ) -> None:
@@ -127,7 +127,7 @@ def test_a_connection_cut_at_any_step_of_a_write_neither_loses_nor_doubles_it(
 
 
 def test_a_commit_of_which_nobody_can_say_how_it_ended_is_an_error(server: PostgresServer) -> None:
-    with closing(Scissors(server, b"COMMIT", "after")) as scissors:
+    with closing(Scissors(server, b"COMMIT\0", "after")) as scissors:
         scissors.cuts = 1
         with opened(postgres_table(server.conninfo(port=scissors.port), "t", timeout=0.1)) as writer:
             scissors.cuts, scissors.stays_cut = 0, True
