@@ -1,7 +1,7 @@
 """Records into a PostgreSQL table, and out of one, against the same by hand with psycopg.
 
 By hand that is COPY, and a cursor on the server. Reach: 0.8 of its speed. Skipped where no server is installed.
-With checkpoints there is one a second, so rows wait in a table of their part first, and go on from there while more is
+With checkpoints there is one a second, so rows wait in a table of their part first, and come from there while more is
 written.
 """
 

@@ -45,8 +45,8 @@ def test_snapshot(benchmark: BenchmarkFixture, key: Callable[[int], Any]) -> Non
         seconds[what] = time.perf_counter() - begin
         return result
 
-    later = timed("standing still", lambda: freeze(operator.snapshot()))  # type: ignore[arg-type]
-    blob = b"".join(timed("encoding", lambda: list(later.chunks())))
+    encode = timed("standing still", lambda: freeze(operator.snapshot()))  # type: ignore[arg-type]
+    blob = b"".join(timed("encoding", lambda: list(encode())))
     state = timed("decoding", lambda: thaw(blob))
     timed("restoring", lambda: running().restore([state]))
     benchmark.extra_info.update({what: round(1000 * each, 1) for what, each in seconds.items()}, bytes=len(blob))

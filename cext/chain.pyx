@@ -4,7 +4,6 @@ cimport cython
 from cpython.ref cimport PyObject
 
 from cext.clock cimport monotonic_ns
-from cext.gather cimport keys_and_values
 from cext.partition cimport find
 
 from cext.operator_state import OperatorState
@@ -255,7 +254,7 @@ cdef class StatefulMap(Operator):
         return (<tuple>result)[1]
 
     cpdef object snapshot(self):
-        return OperatorState({"states": keys_and_values(self.states)}, {})
+        return OperatorState({"states": (list(self.states), list(self.states.values()))}, {})
 
     cpdef restore(self, list states):
         for tables, _ in states:

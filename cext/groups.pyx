@@ -3,7 +3,6 @@
 cimport cython
 from cpython.ref cimport PyObject
 
-from cext.gather cimport keys_of
 from cext.partition cimport PyDict_GetItemWithError, find
 
 from cext.operator_state import OperatorState
@@ -170,7 +169,7 @@ cdef class Groups:
         """The keys, and of each column what it has of each."""
         cdef Column column
         slots = self.slots.values() if self.forgot else None
-        return (keys_of(self.slots), *[column.saved(slots) for column in self.columns])
+        return (list(self.slots), *[column.saved(slots) for column in self.columns])
 
     cdef int load(self, tuple table) except -1:
         """Know what was saved of keys that are not known, in groups of which none was forgotten."""

@@ -11,8 +11,6 @@ from libc.string cimport memcpy
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject, PyTypeObject
 
-from cext.ahead cimport AHEAD, prefetch
-
 cdef extern from "Python.h":
     PyTypeObject *Py_TYPE(PyObject *item) noexcept nogil
     PyObject *NONE "Py_None"
@@ -33,7 +31,11 @@ cdef extern from "Python.h":
 cdef extern from "<endian.h>":
     uint64_t htobe64(uint64_t number) noexcept nogil
 
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void *address) noexcept nogil
+
 cdef enum:
+    AHEAD = 16   # items that are called into the cache before they are looked at
     FOREIGN = -1  # the size of what this cannot pack
 
     NIL = 0xC0

@@ -5,12 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
-from cpython.object cimport Py_TYPE, PyObject, PyTypeObject
-
-from cext.ahead cimport AHEAD, prefetch
-
-cdef extern from "Python.h":
-    PyObject **items_of "PySequence_Fast_ITEMS"(list items) noexcept
+from cpython.object cimport Py_TYPE, PyTypeObject
 
 cdef enum:
     _SCALAR
@@ -56,11 +51,8 @@ def plainness(list items not None):
     >>> [plainness(items) == kind for items, kind in [([1, "weir"], SCALAR), ([(1, "weir")], FIXED), ([[1]], CHANGING)]]
     [True, True, True]
     """
-    cdef PyObject **first = items_of(items)
     cdef Py_ssize_t at = 0, count = len(items)
-    while at < count and is_scalar(<object>first[at]):
-        if at + AHEAD < count:
-            prefetch(first[at + AHEAD])
+    while at < count and is_scalar(items[at]):
         at += 1
     if at == count:
         return _SCALAR

@@ -6,7 +6,6 @@ in it, as it is then.
 
 cimport cython
 
-from cext.gather cimport keys_and_values
 from cext.guard cimport Guard
 
 from cext.operator_state import OperatorState
@@ -61,8 +60,7 @@ cdef class StreamLookup(Holding):
     # Checkpoints. Every instance has the whole table, so it belongs to no key.
 
     cpdef object snapshot(self, int64_t checkpoint):
-        keys, rows = keys_and_values(self.table)
-        return OperatorState({}, {"keys": keys, "rows": rows})
+        return OperatorState({}, {"keys": list(self.table), "rows": list(self.table.values())})
 
     cpdef restore(self, list states):
         _, single = states[0]

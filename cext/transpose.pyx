@@ -11,17 +11,13 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport Py_TYPE, PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.type cimport PyType_Check
-from libc.string cimport memset
 
-from cext.ahead cimport AHEAD, prefetch
 from cext.conform cimport LEVELS, VISITS, Slot, Slots, Walk, scalar_kind, slot_in
-from cext.gather cimport hold
 
 cdef extern from "Python.h":
     int PyGC_Disable()
     int PyGC_Enable()
     PyObject *PyList_GET_ITEM(list values, Py_ssize_t place) noexcept
-    PyObject **items_of "PySequence_Fast_ITEMS"(list values) noexcept
     object PyObject_Vectorcall(object called, PyObject **arguments, size_t positional, object names)
 
 
@@ -120,8 +116,9 @@ def fields_of(struct not None, list rows not None):
     [['weir', 'dam'], [1.5, 9]]
     """
     cdef list columns = []
-    if not are_all(rows, <PyObject *>struct):
-        return None
+    for row in rows:
+        if <PyObject *>Py_TYPE(row) != <PyObject *>struct:
+            return None
     for name in struct.__struct_fields__:
         column = slots_of(rows, slot_in(struct, name))
         if column is None:
@@ -148,47 +145,30 @@ def places_of(list rows not None):
     if not rows or <PyObject *>Py_TYPE(rows[0]) != <PyObject *>tuple or len(<tuple>rows[0]) == 0:
         return None
     cdef Py_ssize_t at, place, width = len(<tuple>rows[0])
-    if not are_all(rows, <PyObject *>tuple):
-        return None
     for row in rows:
-        if len(<tuple>row) != width:
+        if <PyObject *>Py_TYPE(row) != <PyObject *>tuple or len(<tuple>row) != width:
             return None
-    cdef list column, columns = [PyList_New(len(rows)) for _ in range(width)]
-    for place in range(width):
-        column = columns[place]
-        for at in range(len(rows)):
-            items_of(column)[at] = <PyObject *>(<tuple>rows[at])[place]
-        hold(column)
+    cdef list columns = [PyList_New(len(rows)) for _ in range(width)]
+    for at in range(len(rows)):
+        for place in range(width):
+            item = (<tuple>rows[at])[place]
+            Py_INCREF(item)
+            PyList_SET_ITEM(<list>columns[place], at, item)
     return columns
-
-
-cdef bint are_all(list rows, PyObject *cls) noexcept:
-    """Whether each of `rows` is exactly of the type `cls`."""
-    cdef PyObject **first = items_of(rows)
-    cdef Py_ssize_t at, count = len(rows)
-    for at in range(count):
-        if at + AHEAD < count:
-            prefetch(first[at + AHEAD])
-        if <PyObject *>Py_TYPE(<object>first[at]) != cls:
-            return False
-    return True
 
 
 cdef list slots_of(list rows, Py_ssize_t offset):
     """What the `rows` keep at `offset`, or None where one keeps nothing there."""
-    cdef PyObject **first = items_of(rows)
+    cdef Py_ssize_t place = 0
     cdef PyObject *field
-    cdef Py_ssize_t at, count = len(rows)
-    cdef list column = PyList_New(count)
-    for at in range(count):
-        if at + AHEAD < count:
-            prefetch(<char *>first[at + AHEAD] + offset)
-        field = (<PyObject **>(<char *>first[at] + offset))[0]
+    cdef list column = PyList_New(len(rows))
+    for row in rows:
+        field = (<PyObject **>(<char *><PyObject *>row + offset))[0]
         if field is NULL:
-            memset(items_of(column), 0, at * sizeof(PyObject *))  # as nobody has counted those
             return None
-        items_of(column)[at] = field
-    hold(column)
+        Py_INCREF(<object>field)
+        PyList_SET_ITEM(column, place, <object>field)
+        place += 1
     return column
 
 

@@ -16,7 +16,7 @@ from engine.checkpoint_blobs import Place, files_at, write_blob
 from engine.control import Kept, NotKept, Piece, SaidOfCheckpoint, Visible
 from engine.coordinator import TaskId
 from engine.errors import CheckpointError
-from engine.state_codec import Frozen, freeze
+from engine.state_codec import freeze
 from engine.worker import Worker
 
 STATE = "state"
@@ -36,7 +36,7 @@ class _Handed:
     who: TaskId
     checkpoint: int
     is_last: bool
-    frozen: Mapping[str, Frozen]
+    frozen: Mapping[str, Callable[[], Iterator[bytes]]]
 
 
 class _Begun(NamedTuple):
@@ -138,9 +138,7 @@ class Keeper:
         self._say(word)
 
     def _kept(self, handed: _Handed) -> Kept:
-        pieces = [self._piece(handed, operator, frozen.chunks()) for operator, frozen in handed.frozen.items()]
-        for frozen in handed.frozen.values():
-            frozen.let_go()
+        pieces = [self._piece(handed, operator, encode()) for operator, encode in handed.frozen.items()]
         return Kept(*handed.who, handed.checkpoint, handed.is_last, pieces)
 
     def _piece(self, handed: _Handed, operator: str, chunks: Iterator[bytes]) -> Piece:

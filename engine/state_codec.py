@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cext.gather import let_go
 from cext.operator_state import OperatorState
 from cext.packed import packed, packed_integers
 from cext.plain import CHANGING, plainness
@@ -75,71 +74,27 @@ _Making: TypeAlias = Callable[[], Generator[bytes, None, _Column]]
 _decode_form = msgspec.msgpack.Decoder(_Form).decode
 
 
-class Frozen:
-    """Makes an OperatorState bytes, as often as wanted, in any thread, until it is let go: see `freeze`."""
-
-    def __init__(self, state: OperatorState) -> None:
-        self._held: list[list[Any]] = []
-        self._tables = {name: [self._column(column) for column in columns] for name, columns in state.tables.items()}
-        self._lists = {name: self._column(list(value)) for name, value in state.single.items() if type(value) is list}
-        self._single = self._column([{name: each for name, each in state.single.items() if name not in self._lists}])
-
-    def _column(self, column: list[Any] | array[int], depth: int = _DEEPEST) -> _Making:
-        if isinstance(column, array):
-            return lambda: _chunks(_integer_packs(column))
-        if column and depth and (apart := self._taken_apart(column, depth)) is not None:
-            return apart
-        if plainness(column) == CHANGING:
-            pickles = list(_pickles(column))
-            return lambda: _chunks(pickles)
-        self._held.append(column)
-        return lambda: _chunks(_packs(column))
-
-    def _taken_apart(self, column: list[Any], depth: int) -> _Making | None:
-        """The same in parts, where all of it is tuples of one length, or Structs of one class."""
-        cls = type(column[0])
-        struct = b""
-        if cls is tuple:
-            columns = places_of(column)
-        elif _is_only_fields(cls):
-            columns = fields_of(cls, column)
-            struct = dumps([cls, cls.__struct_fields__])
-        else:
-            return None
-        if columns is None:
-            return None
-        self._held.append(column)
-        parts = [self._column(each, depth - 1) for each in columns]
-
-        def make() -> Generator[bytes, None, _Column]:
-            return _Apart((yield from _each(parts)), struct)
-
-        return make
-
-    def chunks(self) -> Iterator[bytes]:
-        """The blob, piece by piece."""
-        yield _HEAD + bytes([VERSION])
-        tables = {}
-        for name, columns in self._tables.items():
-            tables[name] = yield from _each(columns)
-        lists = yield from _each(self._lists.values())
-        index = _encode(_Form(tables, dict(zip(self._lists, lists, strict=True)), (yield from self._single())))
-        yield index + len(index).to_bytes(_LENGTH)
-
-    def let_go(self) -> None:
-        """Hold nothing any more. The interpreter would stop all threads for longer, for so many references."""
-        while self._held:
-            let_go(self._held.pop())
-
-
-def freeze(state: OperatorState) -> Frozen:
-    """What makes `state`, which nobody else has, bytes later: objects that may change are pickled now.
+def freeze(state: OperatorState) -> Callable[[], Iterator[bytes]]:
+    """What makes `state` bytes, in any thread and at any time: objects that may change are pickled now.
 
     >>> later = freeze(OperatorState({"counts": (["weir", "dam"], [1, 2])}, {"watermark": 7}))
-    >>> thaw(b"".join(later.chunks()))
+    >>> thaw(b"".join(later()))
     OperatorState(tables={'counts': (['weir', 'dam'], [1, 2])}, single={'watermark': 7})
     """
-    return Frozen(state)
+    tables = {name: [_frozen(column) for column in columns] for name, columns in state.tables.items()}
+    lists = {name: _frozen(list(value)) for name, value in state.single.items() if type(value) is list}
+    single = _frozen([{name: value for name, value in state.single.items() if name not in lists}])
+
+    def encode() -> Iterator[bytes]:
+        yield _HEAD + bytes([VERSION])
+        made = {}
+        for name, columns in tables.items():
+            made[name] = yield from _each(columns)
+        made_lists = yield from _each(lists.values())
+        index = _encode(_Form(made, dict(zip(lists, made_lists, strict=True)), (yield from single())))
+        yield index + len(index).to_bytes(_LENGTH)
+
+    return encode
 
 
 def thaw(blob: bytes, classes: Mapping[Nameless, Any] | None = None) -> OperatorState:
@@ -192,6 +147,38 @@ def _each(columns: Iterable[_Making]) -> Generator[bytes, None, list[_Column]]:
     for column in columns:
         made.append((yield from column()))
     return made
+
+
+def _frozen(column: list[Any] | array[int], depth: int = _DEEPEST) -> _Making:
+    if isinstance(column, array):
+        return lambda: _chunks(_integer_packs(column))
+    if column and depth and (apart := _taken_apart(column, depth)) is not None:
+        return apart
+    if plainness(column) == CHANGING:
+        pickles = list(_pickles(column))
+        return lambda: _chunks(pickles)
+    return lambda: _chunks(_packs(column))
+
+
+def _taken_apart(column: list[Any], depth: int) -> _Making | None:
+    """The same in parts, where all of it is tuples of one length, or Structs of one class."""
+    cls = type(column[0])
+    struct = b""
+    if cls is tuple:
+        columns = places_of(column)
+    elif _is_only_fields(cls):
+        columns = fields_of(cls, column)
+        struct = dumps([cls, cls.__struct_fields__])
+    else:
+        return None
+    if columns is None:
+        return None
+    parts = [_frozen(each, depth - 1) for each in columns]
+
+    def make() -> Generator[bytes, None, _Column]:
+        return _Apart((yield from _each(parts)), struct)
+
+    return make
 
 
 def _is_only_fields(cls: type) -> bool:

@@ -212,8 +212,8 @@ class Instance:
 
 def written(state: OperatorState) -> Callable[[], bytes]:
     """The bytes of `state`, when they are wanted: what may change is as it is now."""
-    later = freeze(state)
-    return lambda: b"".join(later.chunks())
+    chunks = freeze(state)
+    return lambda: b"".join(chunks())
 
 
 class Several:
