@@ -15,6 +15,7 @@ do: what is in the way, as a full disk, seldom goes in a moment."""
 
 WANTED_AGAIN_SECONDS = 1.0
 """The same for one that somebody waits for, as the whole job does at its end; twice as long after each further one."""
+NEVER = float("inf")
 
 
 class TaskId(NamedTuple):
@@ -133,12 +134,13 @@ class Coordinator(Generic[Kept]):
     def deadline(self) -> float | None:
         """When `tick` has something to do, if nothing else happens before; None: it has not."""
         if self._pending is None:
-            return None if self.is_over else self._due
+            return None if self.is_over or self._due == NEVER else self._due
         return None if self._pending.is_complete else self._pending.began + self._timeout
 
     def want(self, now: float, savepoint: str | None = None) -> list[Instruction[Kept]]:
         """A checkpoint, or a savepoint of that name, is wanted as soon as may be: now, or after the one under way.
-        If it is given up it is made again, soon, until it lasts."""
+        If it is given up it is made again, soon, until it lasts. Then no other one begins for its time: while the job
+        ends, some sinks could show it that others do not."""
         self._due = now
         self._is_wanted, self._savepoint = True, savepoint
         return self.tick(now)
@@ -171,7 +173,10 @@ class Coordinator(Generic[Kept]):
         if pending.is_wanted:
             self._is_wanted, self._savepoint = False, None
         self.is_over = self._is_last(pending)
-        self._due = now if self._is_wanted else max(pending.began + self._interval, now + self._pause)
+        if self._is_wanted:
+            self._due = now
+        else:
+            self._due = NEVER if pending.is_wanted else max(pending.began + self._interval, now + self._pause)
         if self._have_all_ended and not self.is_over:
             self._begin(now)
         self._announced = pending.checkpoint

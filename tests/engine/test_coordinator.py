@@ -88,7 +88,8 @@ def test_but_one_that_somebody_wants_meanwhile_comes_at_once() -> None:
     assert each.tick(15) == [Begin(3)]
     say(each, 3, *TASKS)
     each.stored(16)
-    assert each.deadline == 25
+    assert each.deadline is None, "the job is about to end"
+    assert each.want(30) == [Begin(4)]
 
 
 def test_failures_in_a_row_are_counted_until_one_lasts() -> None:
