@@ -29,6 +29,11 @@ def run(build: Build, processes: int | None, limits: Settings = SMALL) -> JobRes
     return flow.run(processes=processes)
 
 
+def slept(result: JobResult, name: str) -> bool:
+    """Whether what was slept for each record counts as that operator's work."""
+    return result[name].busy * result[name].seconds >= 0.95 * COUNT * 0.02
+
+
 def slow_source(flow: Dataflow) -> None:
     read = flow.source(generate(remote.slowly, count=COUNT, type=int), name="read")
     read.map(abs, name="same").stage("load").sink(discard(), name="load")
@@ -81,7 +86,7 @@ def heavy(flow: Dataflow, record: type[remote.SlowToSend]) -> None:
 @pytest.mark.parametrize(("record", "name"), [(remote.SlowToSend, "make"), (remote.SlowToRead, "open")])
 def test_the_time_of_the_codec_is_that_of_who_gives_or_takes(record: type[remote.SlowToSend], name: str) -> None:
     result = run(lambda flow: heavy(flow, record), 1)
-    assert result[name].busy >= 0.5, result
+    assert slept(result, name), result
     found = result.bottleneck
     assert found is not None
     assert found.operator == name, f"{found.sentence}\n{result}"
@@ -93,8 +98,8 @@ def test_what_is_encoded_is_what_the_last_operator_of_a_task_gave() -> None:
         made.filter(bool, name="keep").stage("load").sink(discard(), name="load")
 
     result = run(build, 1)
-    assert result["keep"].busy >= 0.5, result
-    assert result["make"].busy <= 0.5, result
+    assert slept(result, "keep"), result
+    assert not slept(result, "make"), result
 
 
 def source_with_a_thread(flow: Dataflow) -> None:
