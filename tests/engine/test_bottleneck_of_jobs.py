@@ -31,7 +31,7 @@ def run(build: Build, processes: int | None, limits: Settings = SMALL) -> JobRes
 
 def slept(result: JobResult, name: str) -> bool:
     """Whether what was slept for each record counts as that operator's work."""
-    return result[name].busy * result[name].seconds >= 0.95 * COUNT * 0.02
+    return result[name].busy * result.seconds >= 0.95 * COUNT * 0.02
 
 
 def slow_source(flow: Dataflow) -> None:
