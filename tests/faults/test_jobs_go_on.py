@@ -252,7 +252,7 @@ def test_a_process_that_is_killed_while_it_recovers(
 def await_death(running: Lives, marker: str, processes: int, struck: Counter[str]) -> None:
     """Until a process has died at its fault point; the program is run again if it was that."""
     died = running.folder / marker
-    eventually(died.exists, f"nothing came to it: {running.log.read_text()}")
+    eventually(lambda: died.exists() and died.read_text(), f"nothing came to it: {running.log.read_text()}")
     struck["killed between two steps"] += 1
     if int(died.read_text()) == running.child.pid:
         assert running.child.wait(20) == -signal.SIGKILL
