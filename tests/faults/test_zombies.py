@@ -34,7 +34,8 @@ def stopping(folder: Path, point: str) -> str:
 
 def await_stopped(folder: Path) -> int:
     marker = folder / "stopped"
-    eventually(lambda: marker.exists() and is_stopped(int(marker.read_text())), "nobody came to it")
+    eventually(lambda: marker.exists() and marker.read_text(), "nobody came to it")
+    eventually(lambda: is_stopped(int(marker.read_text())), "it was not stopped")
     return int(marker.read_text())
 
 
